@@ -1,0 +1,199 @@
+"""Every setting, read from the environment once and validated at start.
+
+A variable is named `LISTBRIDGE_<FIELD>`. Values also come from the file that
+`LISTBRIDGE_ENV_FILE` names (default `listbridge.env`), which `listbridge init` writes; the
+environment wins. A wrong value stops the process with `SettingsError`, which says which variable,
+what it holds (secrets masked) and what it should hold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from dotenv import dotenv_values
+
+PREFIX = "LISTBRIDGE_"
+SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "ENCRYPTION_KEYS"}
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and says what it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of one process. Durations carry their unit in the name."""
+
+    data_dir: Path = Path("listbridge-data")
+    redis_url: str = ""
+    broker_url: str = ""
+    redis_port: int = 0
+    appendfsync: str = "always"
+    partitions: int = 16
+
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    public_url: str = ""
+    max_body_bytes: int = 5 * 1024 * 1024
+    api_tokens: tuple[str, ...] = ()
+    encryption_keys: tuple[str, ...] = ()
+
+    api_base_url: str = "https://api.createsend.com/api/v3.3"
+    api_connect_timeout_seconds: float = 5.0
+    api_read_timeout_seconds: float = 120.0
+    api_calls_in_flight: int = 4
+
+    flush_milliseconds: int = 300
+    sweep_seconds: float = 2.0
+    mappings_dir: str = ""
+    log_level: str = "INFO"
+
+    @property
+    def embedded(self) -> bool:
+        """True when Listbridge runs its own Valkey because no URL was given."""
+        return not self.redis_url
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        number = float(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in schemes or not (parts.hostname or parts.path)):
+            raise ValueError
+        _ = parts.port
+        return value.rstrip("/")
+
+    return parse
+
+
+def _fernet_keys(value: str) -> tuple[str, ...]:
+    keys = _list(value)
+    for key in keys:
+        Fernet(key)
+    return keys
+
+
+def _tokens(value: str) -> tuple[str, ...]:
+    tokens = _list(value)
+    if any(len(token) < 16 for token in tokens):
+        raise ValueError
+    return tokens
+
+
+_REDIS = _url("redis", "rediss", "unix")
+_RULES: dict[str, tuple[Callable[[str], Any], str]] = {
+    "DATA_DIR": (_path, "a directory path"),
+    "REDIS_URL": (_REDIS, "redis://, rediss:// or unix:// and a server, or empty for the embedded one"),
+    "BROKER_URL": (
+        _url("redis", "rediss", "sentinel", "amqp", "amqps"),
+        "redis://, rediss://, sentinel:// or amqp:// and a server, or empty for database 1 of the store",
+    ),
+    "REDIS_PORT": (_integer(0, 65535), "a port from 1 to 65535, or 0 for any free one"),
+    "APPENDFSYNC": (_one_of("always", "everysec"), "always or everysec"),
+    "PARTITIONS": (_integer(1, 1024), "a whole number from 1 to 1024"),
+    "HTTP_HOST": (_text, "a host name or address"),
+    "HTTP_PORT": (_integer(1, 65535), "a port from 1 to 65535"),
+    "PUBLIC_URL": (_url("http", "https"), "the http(s):// address at which Campaign Monitor reaches this"),
+    "MAX_BODY_BYTES": (_integer(1024, 1 << 30), "a number of bytes from 1024 to 1073741824"),
+    "API_TOKENS": (_tokens, "tokens of at least 16 characters, separated by commas"),
+    "ENCRYPTION_KEYS": (_fernet_keys, "Fernet keys (32 bytes, URL-safe base64), newest first, by commas"),
+    "API_BASE_URL": (_url("http", "https"), "the http(s):// address of the Campaign Monitor API"),
+    "API_CONNECT_TIMEOUT_SECONDS": (_number(0.1, 60), "seconds from 0.1 to 60"),
+    "API_READ_TIMEOUT_SECONDS": (_number(0.1, 600), "seconds from 0.1 to 600"),
+    "API_CALLS_IN_FLIGHT": (_integer(1, 32), "a whole number from 1 to 32"),
+    "FLUSH_MILLISECONDS": (_integer(0, 60_000), "milliseconds from 0 to 60000"),
+    "SWEEP_SECONDS": (_number(0.2, 300), "seconds from 0.2 to 300"),
+    "MAPPINGS_DIR": (_text, "a directory of .lql files, or empty for the shipped ones"),
+    "LOG_LEVEL": (_one_of("DEBUG", "INFO", "WARNING", "ERROR"), "DEBUG, INFO, WARNING or ERROR"),
+}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises `SettingsError` on the first variable that is wrong or unknown."""
+    values = dict(environ) if environ is not None else {**_env_file(), **os.environ}
+    given: dict[str, Any] = {}
+    for name, text in values.items():
+        if not name.startswith(PREFIX) or name == f"{PREFIX}ENV_FILE":
+            continue
+        key = name.removeprefix(PREFIX)
+        if key not in _RULES:
+            known = ", ".join(sorted(_RULES))
+            raise SettingsError(f"{name} is not a setting of listbridge; known after {PREFIX}: {known}")
+        given[key.lower()] = _parse(key, text.strip())
+    return Settings(**given)
+
+
+def _parse(key: str, text: str) -> Any:
+    rule, expected = _RULES[key]
+    try:
+        return rule(text)
+    except ValueError:
+        shown = "********" if key in SECRETS else repr(text)
+        raise SettingsError(f"{PREFIX}{key} holds {shown}; it should be {expected}") from None
+
+
+def _env_file() -> dict[str, str]:
+    path = Path(os.environ.get(f"{PREFIX}ENV_FILE", "listbridge.env"))
+    return {name: value or "" for name, value in dotenv_values(path).items()} if path.is_file() else {}
+
+
+def as_environ(settings: Settings) -> dict[str, str]:
+    """The variables that make a child process read the same settings."""
+    return {f"{PREFIX}{field.name.upper()}": _shown(getattr(settings, field.name)) for field in fields(settings)}
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """The settings of this process, read on first use."""
+    return load()
