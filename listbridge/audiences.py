@@ -1,0 +1,145 @@
+"""Audience events: who enters and leaves which audience, from the API or from a snapshot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+import msgspec
+
+from listbridge.identity import person_key
+from listbridge.store.store import Store, now_ms
+from listbridge.streams.events import Counts, Event, Unreadable
+from listbridge.streams.log import append, quarantine
+from listbridge.streams.schemas import AUDIENCE
+
+MAX_EVENTS = 1000
+MAX_AHEAD_MS = 5 * 60_000
+_SLUG = re.compile(r"\S(?:.{0,98}\S)?")
+
+
+class AudienceEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Somebody enters or leaves an audience. Times are RFC 3339; `fields` are attributes of the person."""
+
+    email: str
+    audience: str
+    event: Literal["enter", "exit"]
+    timestamp: datetime
+    fields: dict[str, str | int | float | bool | None] = {}
+    opted_in_at: datetime | None = None
+
+
+class AudienceEvents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/audiences/events`."""
+
+    events: list[AudienceEvent]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong in a body, and where (a JSON path)."""
+
+    path: str
+    message: str
+
+
+def faults(body: AudienceEvents, now: int) -> list[Fault]:
+    """What a shape can't say: counts, names, times. Empty when all is well."""
+    found = []
+    if len(body.events) > MAX_EVENTS:
+        found.append(Fault("$.events", f"{len(body.events)} events; at most {MAX_EVENTS} a call"))
+    for index, event in enumerate(body.events):
+        place = f"$.events[{index}]"
+        if not (_SLUG.fullmatch(event.audience) and event.audience.isprintable()):
+            found.append(
+                Fault(f"{place}.audience", "1 to 100 printable characters without spaces around them")
+            )
+        for name in ("timestamp", "opted_in_at"):
+            at: datetime | None = getattr(event, name)
+            if at is None:
+                continue
+            if at.tzinfo is None:
+                found.append(Fault(f"{place}.{name}", "the offset from UTC is missing: write Z or +hh:mm"))
+            elif milliseconds(at) > now + MAX_AHEAD_MS:
+                found.append(Fault(f"{place}.{name}", "more than five minutes in the future"))
+    return found
+
+
+def milliseconds(at: datetime) -> int:
+    """Epoch milliseconds of an aware time, rounded down."""
+    delta = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def receive(store: Store, events: Iterable[AudienceEvent]) -> Counts:
+    """Store events that have no faults; one without a readable address is set aside."""
+    made: list[Event] = []
+    unreadable: list[Unreadable] = []
+    for event in events:
+        item = as_event(event)
+        if isinstance(item, Event):
+            made.append(item)
+        else:
+            unreadable.append(item)
+    counts = append(store, made)
+    counts.add(quarantine(store, unreadable))
+    return counts
+
+
+def as_event(event: AudienceEvent) -> Event | Unreadable:
+    """Its identity is the audience, the person, the time, what happened and the attributes."""
+    key = person_key(event.email)
+    if key is None:
+        return Unreadable(AUDIENCE, msgspec.json.encode(event), "the e-mail address is not readable")
+    at = milliseconds(event.timestamp)
+    attributes = {name: _text(value) for name, value in event.fields.items() if value is not None}
+    opted_in_at = milliseconds(event.opted_in_at) if event.opted_in_at else None
+    return Event(
+        AUDIENCE,
+        key,
+        at,
+        (event.event, event.audience, key, at, sorted(attributes.items()), opted_in_at),
+        {
+            "email": event.email,
+            "audience": event.audience,
+            "event": event.event,
+            "fields": attributes or None,
+            "opted_in_at": opted_in_at,
+        },
+    )
+
+
+def _text(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def members(store: Store, slug: str) -> set[str]:
+    """Who is in an audience now, as far as the streams are folded."""
+    found: set[str] = set()
+    for part in store.parts:
+        found |= {key.decode() for key in cast(set[bytes], store.client.smembers(part.audience(slug)))}
+    return found
+
+
+def sizes(store: Store) -> dict[str, int]:
+    """Every audience that anybody is in, with its size."""
+    counts: dict[str, int] = {}
+    for part in store.parts:
+        prefix = part.audience("").encode()
+        for name in store.client.scan_iter(match=_escaped(prefix) + b"*", count=1000):
+            slug = name[len(prefix) :].decode()
+            counts[slug] = counts.get(slug, 0) + store.client.scard(name)
+    return dict(sorted(counts.items()))
+
+
+def _escaped(prefix: bytes) -> bytes:
+    """A key as a SCAN pattern that matches only itself."""
+    return re.sub(rb"([\[\]*?\\])", rb"\\\1", prefix)
+
+
+def now() -> datetime:
+    """This moment, to the millisecond that events hold."""
+    return datetime.fromtimestamp(now_ms() / 1000, UTC)

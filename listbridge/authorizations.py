@@ -1,0 +1,80 @@
+"""Authorizations: the credentials of the systems that we act on, kept encrypted."""
+
+from __future__ import annotations
+
+import secrets
+from typing import cast
+
+import msgspec
+
+from listbridge.errors import Fatal
+from listbridge.secrets import Secrets
+from listbridge.store import keys
+from listbridge.store.store import Store, now_ms
+
+
+class NoSuchAuthorization(Fatal):
+    """The authorization was deleted, or its id is misspelt: `listbridge authorization list` shows all."""
+
+
+class Authorization(msgspec.Struct, frozen=True, kw_only=True):
+    """One account of one system. `secret` is encrypted; for Campaign Monitor it is the API key."""
+
+    id: str
+    kind: str
+    description: str
+    base_url: str
+    secret: str
+    created_at: int
+
+    def public(self) -> dict[str, object]:
+        """Everything but the secret."""
+        shown = cast(dict[str, object], msgspec.to_builtins(self))
+        shown.pop("secret")
+        return shown
+
+
+_decode = msgspec.json.Decoder(Authorization).decode
+
+
+def create(
+    store: Store,
+    box: Secrets,
+    *,
+    secret: str,
+    description: str,
+    base_url: str,
+    kind: str = "campaign_monitor",
+) -> Authorization:
+    """Store a credential. Raises `NoEncryptionKey` when there is nothing to encrypt it with."""
+    made = Authorization(
+        id=secrets.token_hex(6),
+        kind=kind,
+        description=description,
+        base_url=base_url,
+        secret=box.encrypt(secret),
+        created_at=now_ms(),
+    )
+    store.client.set(keys.authorization(made.id), msgspec.json.encode(made))
+    store.client.sadd(keys.AUTHORIZATIONS, made.id)
+    return made
+
+
+def get(store: Store, authorization_id: str) -> Authorization:
+    held = cast(bytes | None, store.client.get(keys.authorization(authorization_id)))
+    if held is None:
+        raise NoSuchAuthorization(f"no authorization {authorization_id!r}: {NoSuchAuthorization.__doc__}")
+    return _decode(held)
+
+
+def list_all(store: Store) -> list[Authorization]:
+    """Oldest first."""
+    ids = cast(set[bytes], store.client.smembers(keys.AUTHORIZATIONS))
+    held = [cast(bytes | None, store.client.get(keys.authorization(each.decode()))) for each in ids]
+    return sorted((_decode(each) for each in held if each), key=lambda a: (a.created_at, a.id))
+
+
+def delete(store: Store, authorization_id: str) -> None:
+    get(store, authorization_id)
+    store.client.srem(keys.AUTHORIZATIONS, authorization_id)
+    store.client.delete(keys.authorization(authorization_id))

@@ -1,0 +1,238 @@
+"""Deliveries of webhooks: decode, recognise our own writes, append, and doubt what others changed.
+
+Behind a valid token nothing is refused: a delivery that doesn't decode whole is decoded event by
+event, and what can't be read is set aside. Refusing it would only bring it back for a week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from listbridge.campaign_monitor.custom_fields import field_key
+from listbridge.campaign_monitor.events import (
+    DEACTIVATIONS,
+    Account,
+    custom_values,
+    minute_of,
+    opt_out,
+    status,
+)
+from listbridge.campaign_monitor.models import StoredValue
+from listbridge.campaign_monitor.timezones import to_epoch_ms
+from listbridge.exports.delivered import Delivered, content
+from listbridge.exports.ledger import delivered_to, raise_doubt
+from listbridge.exports.setup import Setup, setup_of
+from listbridge.identity import person_key
+from listbridge.store.store import Store, now_ms
+from listbridge.streams.events import Counts, Event, Unreadable
+from listbridge.streams.log import append, quarantine
+from listbridge.streams.schemas import CM_ACTIVITY
+
+ECHO_WINDOW_MS = 120_000
+"""How far a webhook's minute may lie from our write, by the system's clock, to be its echo."""
+
+SELF = "self"
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One event of a delivery."""
+
+    type: str = msgspec.field(name="Type")
+    date: str = msgspec.field(name="Date")
+    address: str = msgspec.field(name="EmailAddress")
+    old_address: str | None = msgspec.field(name="OldEmailAddress", default=None)
+    name: str | None = msgspec.field(name="Name", default=None)
+    state: str | None = msgspec.field(name="State", default=None)
+    signup_ip: str | None = msgspec.field(name="SignupIPAddress", default=None)
+    fields: tuple[StoredValue, ...] = msgspec.field(name="CustomFields", default=())
+
+
+class _Delivery(msgspec.Struct, gc=False):
+    list_id: str = msgspec.field(name="ListID")
+    events: list[Told] = msgspec.field(name="Events")
+
+
+class _LooseDelivery(msgspec.Struct):
+    list_id: str = msgspec.field(name="ListID")
+    events: list[msgspec.Raw] = msgspec.field(name="Events")
+
+
+_decode = msgspec.json.Decoder(_Delivery).decode
+_decode_loose = msgspec.json.Decoder(_LooseDelivery).decode
+_decode_event = msgspec.json.Decoder(Told).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a delivery holds; `told` are the readable events with the person's key."""
+
+    list_id: str
+    told: Sequence[tuple[str, Told]]
+    unreadable: Sequence[Unreadable]
+
+
+def receive(store: Store, account: Account, body: bytes) -> Counts:
+    """Store a delivery. Raises only `redis.RedisError`: then it must come again."""
+    delivery = decode(body)
+    if delivery.told and delivery.list_id not in account.lists:
+        reason = f"list {delivery.list_id} is not one of this import's"
+        delivery = Delivery(delivery.list_id, (), [Unreadable(CM_ACTIVITY, body, reason)])
+    setup = setup_of(store, delivery.list_id)
+    held = delivered_to(store, delivery.list_id, sorted({key for key, _ in delivery.told})) if setup else {}
+    events: list[Event] = []
+    unreadable = list(delivery.unreadable)
+    doubted: list[str] = []
+    for key, told in delivery.told:
+        try:
+            own = is_echo(account, told, setup, held.get(key))
+            events += events_of(account, delivery.list_id, key, told, own=own)
+        except ValueError as error:
+            unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
+            continue
+        if not own and differs(told, setup, held.get(key)):
+            doubted.append(key)
+    counts = append(store, events)
+    counts.add(quarantine(store, unreadable))
+    raise_doubt(store, delivery.list_id, doubted, now_ms())
+    return counts
+
+
+def decode(body: bytes) -> Delivery:
+    """A delivery's events, whole if it can be, else one by one."""
+    try:
+        whole = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_singly(body)
+    return _with_keys(whole.list_id, whole.events, [])
+
+
+def _decode_singly(body: bytes) -> Delivery:
+    try:
+        loose = _decode_loose(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Delivery("", (), [Unreadable(CM_ACTIVITY, body, f"not a delivery: {error}")])
+    told: list[Told] = []
+    unreadable: list[Unreadable] = []
+    for raw in loose.events:
+        try:
+            told.append(_decode_event(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            unreadable.append(Unreadable(CM_ACTIVITY, bytes(raw), f"not an event: {error}"))
+    return _with_keys(loose.list_id, told, unreadable)
+
+
+def _with_keys(list_id: str, events: Iterable[Told], unreadable: list[Unreadable]) -> Delivery:
+    told = []
+    for event in events:
+        key = person_key(event.address)
+        if key is None:
+            reason = "the e-mail address is not readable"
+            unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(event), reason))
+        else:
+            told.append((key, event))
+    return Delivery(list_id, told, unreadable)
+
+
+def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool) -> list[Event]:
+    """The activity that a webhook's event is, and the state that it tells.
+
+    Raises `ValueError` for a type or a time that can't be understood.
+    """
+    origin = SELF if own else None
+    fields = custom_values(told.fields)
+    state = told.state or ("Active" if told.type == "Subscribe" else "")
+    if told.type == "Deactivate":
+        word = DEACTIVATIONS.get(state, state.lower() or "unknown")
+        activity = opt_out(
+            account, list_id, key, address=told.address, word=word, date=told.date, state=state
+        )
+    elif told.type in ("Subscribe", "Update"):
+        activity = _change(account, list_id, key, told, fields, state, origin)
+    else:
+        raise ValueError(f"the type of event {told.type!r} is not Subscribe, Update or Deactivate")
+    if not state:
+        return [activity]
+    known = status(
+        account,
+        list_id,
+        key,
+        address=told.address,
+        state=state,
+        date=told.date,
+        name=told.name,
+        fields=fields,
+        origin=origin,
+    )
+    return [activity, known]
+
+
+def _change(
+    account: Account,
+    list_id: str,
+    key: str,
+    told: Told,
+    fields: dict[str, str],
+    state: str,
+    origin: str | None,
+) -> Event:
+    event = told.type.lower()
+    old = told.old_address or ""
+    return Event(
+        CM_ACTIVITY,
+        key,
+        to_epoch_ms(told.date, account.zone),
+        (
+            event,
+            list_id,
+            key,
+            old.lower(),
+            minute_of(told.date),
+            state,
+            told.name or "",
+            sorted(fields.items()),
+        ),
+        {
+            "event": event,
+            "email": told.address,
+            "old_email": old,
+            "name": told.name,
+            "state": state,
+            "list_id": list_id,
+            "list_name": account.lists.get(list_id),
+            "client_id": account.client_id,
+            "client_name": account.client_name,
+            "ip": told.signup_ip,
+            "custom_fields": fields or None,
+            "origin": origin,
+        },
+    )
+
+
+def is_echo(account: Account, told: Told, setup: Setup | None, held: Delivered | None) -> bool:
+    """Is this our own write coming back: its content, at its time?"""
+    if setup is None or held is None or told.type == "Deactivate":
+        return False
+    shown = content(told.name if held.name is not None else None, our_options(told, setup))
+    at = to_epoch_ms(told.date, account.zone)
+    return any(
+        written == shown and abs(at - (system_at - system_at % 60_000)) <= ECHO_WINDOW_MS
+        for system_at, written in held.writes
+    )
+
+
+def differs(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
+    """Did somebody else leave the row otherwise than we told the list?"""
+    if setup is None or held is None or told.type == "Deactivate":
+        return False
+    return our_options(told, setup) != held.options
+
+
+def our_options(told: Told, setup: Setup) -> tuple[str, ...]:
+    """The values of our field that are options of ours, sorted."""
+    key = field_key(setup.field_key)
+    return tuple(
+        sorted({f.value for f in told.fields if field_key(f.key) == key and f.value in setup.labels})
+    )

@@ -1,0 +1,204 @@
+"""Campaign Monitor as a Source: the people of lists in all states, the activity of campaigns, webhooks.
+
+Positions belong to (list, state) and to (campaign, report, list), so imports that overlap, or one
+that is deleted and made again, read nothing twice, and a list that is chosen later gets its rows
+of old campaigns.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from listbridge.campaign_monitor import CampaignMonitor
+from listbridge.campaign_monitor.calls.subscribers import State
+from listbridge.campaign_monitor.dated import Stretch, read_dated
+from listbridge.campaign_monitor.errors import NotVisible
+from listbridge.campaign_monitor.events import (
+    Account,
+    numbering,
+    report_event,
+    rows_of,
+    sort_out,
+    status_event,
+)
+from listbridge.campaign_monitor.models import Campaign, Page, Subscriber
+from listbridge.campaign_monitor.paging import pages
+from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
+from listbridge.campaign_monitor.timezones import zone
+from listbridge.campaign_monitor.webhooks import Registrar
+from listbridge.imports.protocol import Batch, Resource
+from listbridge.streams.events import Event, Unreadable
+from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
+
+STATES: tuple[State, ...] = get_args(State)
+
+T = TypeVar("T")
+
+
+class CampaignMonitorSource:
+    """One client of an account, with the lists that were chosen (none: all of the client's)."""
+
+    def __init__(
+        self, client: CampaignMonitor, client_id: str, chosen: Sequence[str], registrar: Registrar | None
+    ) -> None:
+        self._client = client
+        self._chosen = tuple(chosen)
+        self._registrar = registrar
+        self._account: Account | None = None
+        self.account = client_id
+
+    def prepare(self) -> list[str]:
+        """Read the client's zone and the lists' names, register the webhooks."""
+        account = self._load()
+        done = [
+            f"client {account.client_name}, time zone {account.zone.key}, lists: {', '.join(account.lists.values())}"
+        ]
+        return done + (self._registrar.register(account) if self._registrar else [])
+
+    def close(self) -> None:
+        """Take the webhooks away."""
+        if self._registrar:
+            self._registrar.remove(self._load().lists)
+
+    def resources(self, positions: Mapping[str, str]) -> list[Resource]:
+        """The lists' states first, then the reports of the campaigns that went to the lists, newest first."""
+        account = self._load()
+        found = [
+            Resource(
+                f"{name}: {state}", (f"list:{list_id}:{state}",), positions.get(f"list:{list_id}:{state}")
+            )
+            for list_id, name in account.lists.items()
+            for state in STATES
+        ]
+        self._campaigns: dict[str, Campaign] = {}
+        for page in pages(lambda number: self._client.campaigns(account.client_id, page=number)):
+            for campaign in page.results:
+                found += self._reports(account, campaign, positions)
+        return found
+
+    def read(self, resource: Resource) -> Iterator[Batch]:
+        kind, rest = resource.cursors[0].split(":", 1)
+        if kind == "list":
+            list_id, state = rest.split(":")
+            return self._read_people(list_id, state, resource.position)
+        campaign_id, report, _ = rest.split(":")
+        lists = frozenset(name.rsplit(":", 1)[1] for name in resource.cursors)
+        campaign = self._campaigns[campaign_id]
+        if report == "recipients":
+            return self._read_recipients(campaign, lists, resource.position)
+        return self._read_report(campaign, report, lists, resource.position)
+
+    def _load(self) -> Account:
+        if self._account is None:
+            details = self._client.client(self.account).basic_details
+            lists = {each.list_id: each.name for each in self._client.lists(self.account)}
+            if missing := [each for each in self._chosen if each not in lists]:
+                known = ", ".join(f"{name} ({list_id})" for list_id, name in lists.items())
+                raise NotVisible(f"the client has no list {', '.join(missing)}; it has {known}")
+            chosen = {list_id: lists[list_id] for list_id in self._chosen or lists}
+            self._account = Account(details.client_id, details.company_name, zone(details.time_zone), chosen)
+        return self._account
+
+    def _reports(
+        self, account: Account, campaign: Campaign, positions: Mapping[str, str]
+    ) -> Iterator[Resource]:
+        """A resource per report and per position, so that lists at the same position are read together."""
+        sent_to = self._client.campaign_lists_and_segments(campaign.campaign_id)
+        went_to = {each.list_id for each in sent_to.lists} | {each.list_id for each in sent_to.segments}
+        lists = went_to & account.lists.keys()
+        self._campaigns[campaign.campaign_id] = campaign
+        for report in REPORTS:
+            groups: dict[str | None, list[str]] = defaultdict(list)
+            for list_id in sorted(lists):
+                cursor = f"campaign:{campaign.campaign_id}:{report}:{list_id}"
+                groups[positions.get(cursor)].append(cursor)
+            for position, cursors in groups.items():
+                if not (report == "recipients" and _is_complete(position, campaign)):
+                    yield Resource(f"{campaign.name}: {report}", tuple(cursors), position)
+
+    def _read_people(self, list_id: str, state: Any, position: str | None) -> Iterator[Batch]:
+        account = self._load()
+
+        def fetch(date: str | None, number: int) -> Page[Subscriber]:
+            return self._client.subscribers(list_id, state, date=date, page=number)
+
+        for stretch in read_dated(fetch, lambda person: person.date, position or None):
+            make = partial(status_event, account, list_id)
+            yield _batch(stretch.until, stretch.rows, make, CM_USER, stretch)
+
+    def _read_report(
+        self, campaign: Campaign, report: Any, lists: frozenset[str], position: str | None
+    ) -> Iterator[Batch]:
+        account = self._load()
+
+        def fetch(date: str | None, number: int) -> Page[ReportRow]:
+            return self._client.report(campaign.campaign_id, report, date=date, page=number)
+
+        for stretch in read_dated(fetch, _date_of, position or None):
+            make = partial(report_event, account, campaign, report, number=numbering())
+            yield _batch(stretch.until, rows_of(stretch.rows, lists), make, CM_ACTIVITY, stretch)
+
+    def _read_recipients(
+        self, campaign: Campaign, lists: frozenset[str], position: str | None
+    ) -> Iterator[Batch]:
+        """Recipients have no date: they are read by page, once all of them are there.
+
+        The position is `page:total`; the total that was read tells whether the sending went on since.
+        """
+        account = self._load()
+        report: ReportName = "recipients"
+        first, total = _page_and_total(position)
+
+        def fetch(number: int) -> Page[ReportRow]:
+            return self._client.report(campaign.campaign_id, report, page=number)
+
+        if total != campaign.total_recipients:
+            first = 1
+        for page in pages(fetch, first=first):
+            make = partial(report_event, account, campaign, report, number=numbering())
+            at = (
+                f"done:{page.total_number_of_records}"
+                if page.is_last
+                else (f"{page.page_number + 1}:{page.total_number_of_records}")
+            )
+            stretch = Stretch(page.results, at, page.unreadable)
+            yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+
+
+def _is_complete(position: str | None, campaign: Campaign) -> bool:
+    return position == f"done:{campaign.total_recipients}"
+
+
+def _page_and_total(position: str | None) -> tuple[int, int]:
+    page, _, total = (position or "").partition(":")
+    return (int(page), int(total)) if page.isdigit() else (1, 0)
+
+
+def _date_of(row: ReportRow) -> str:
+    assert isinstance(row, DatedRow), "recipients are read by page"
+    return row.date
+
+
+def _batch(
+    position: str,
+    rows: Sequence[T],
+    make: Callable[[T], Event | Unreadable],
+    stream: str,
+    stretch: Stretch[T],
+) -> Batch:
+    events, unreadable = sort_out(_made(make, row, stream) for row in rows)
+    unreadable += [Unreadable(stream, bad.raw, bad.reason) for bad in stretch.unreadable]
+    return Batch(position, events, unreadable, len(stretch.rows) + len(stretch.unreadable))
+
+
+def _made(make: Callable[[T], Event | Unreadable], row: T, stream: str) -> Event | Unreadable:
+    """A row whose time or values can't be understood is set aside, not the page."""
+    try:
+        return make(row)
+    except ValueError as error:
+        return Unreadable(stream, msgspec.json.encode(row), str(error))

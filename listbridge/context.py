@@ -1,0 +1,38 @@
+"""What one process works with: the settings, the store, the program of mappings and the secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from listbridge.aggregation import Mapping, Program, compile_program, parse, shipped
+from listbridge.secrets import Secrets
+from listbridge.store.store import Store, connect
+from settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """Built once per process."""
+
+    settings: Settings
+    store: Store
+    program: Program
+    secrets: Secrets
+
+
+def build(settings: Settings, redis_url: str) -> Context:
+    """Connect to the store at `redis_url`, check its layout, compile the mappings."""
+    store = connect(redis_url, settings.partitions)
+    store.prepare()
+    return Context(settings, store, load_program(settings), Secrets(settings.encryption_keys))
+
+
+def load_program(settings: Settings) -> Program:
+    """The shipped mappings; a user's file replaces the shipped one with the same alias or adds to them."""
+    mappings: dict[str, Mapping] = {mapping.alias: mapping for mapping in shipped()}
+    if settings.mappings_dir:
+        for path in sorted(Path(settings.mappings_dir).glob("*.lql")):
+            mapping = parse(path.read_text(encoding="utf-8"), str(path))
+            mappings[mapping.alias] = mapping
+    return compile_program(list(mappings.values()))

@@ -1,0 +1,30 @@
+"""What to do about an error of another system, whichever system it is.
+
+    SystemProblem
+    ├── Fatal       stop the workflow; a person has to act
+    ├── Retriable   wait and repeat; nothing is wrong with what was sent
+    └── Skippable   set this one row or page aside and go on
+
+Each system's own errors derive from these, so that the engines know no vendor's name.
+"""
+
+from __future__ import annotations
+
+
+class SystemProblem(Exception):
+    """Another system did not do what it was asked."""
+
+
+class Fatal(SystemProblem):
+    """Stop the workflow and read the message: it can't go on until a person has acted."""
+
+
+class Retriable(SystemProblem):
+    """Nothing to do: the workflow sleeps and repeats. `retry_after_seconds` is None when nobody said."""
+
+    retry_after_seconds: float | None = None
+    may_have_been_applied: bool = False
+
+
+class Skippable(SystemProblem):
+    """One row or page can't be handled; it is set aside with this message and the rest goes on."""

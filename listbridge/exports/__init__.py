@@ -1,0 +1,1 @@
+"""Exports: from profiles to another system's lists, over any Destination."""

@@ -1,0 +1,265 @@
+"""A list's delivery state in the store: cursors, what was delivered, what was refused, who is in doubt.
+
+A person in the retry set is in doubt: before a call everybody in it is put there with the new row
+written down, and only the recorded outcome takes them out. The set's score says when to look again.
+All writes but `raise_doubt` carry the deliverer's token, so that a deliverer that lost its lease
+can't record anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from listbridge.exports.delivered import Delivered, Refused, unpack_delivered, unpack_refused
+from listbridge.store.keys import PartitionKeys
+from listbridge.store.store import Store
+
+# KEYS: fence, cursor, delivered, retry; ARGV: token, cursor, (key, packed, due)...
+_PLAN = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 3, #ARGV, 3 do
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
+  redis.call('ZADD', KEYS[4], ARGV[i + 2], ARGV[i])
+end
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
+
+# KEYS: fence, cursor, delivered, retry, refused
+# ARGV: token, now, rewind cursor or '', (key, kind, due as planned, packed, again at)...
+#   stored: the row holds; refused: packed is the refusal, the old row (again) comes back or goes
+#   A score that is not the planned one means that somebody raised a doubt meanwhile: look again now.
+_RECORD = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local function settle(key, due)
+  local score = redis.call('ZSCORE', KEYS[4], key)
+  if score and tonumber(score) == tonumber(due) then
+    redis.call('ZREM', KEYS[4], key)
+  elseif score then
+    redis.call('ZADD', KEYS[4], ARGV[2], key)
+  end
+end
+local function restore(key, packed)
+  if packed == '' then redis.call('HDEL', KEYS[3], key) else redis.call('HSET', KEYS[3], key, packed) end
+end
+for i = 4, #ARGV, 5 do
+  local key, kind, due, packed, old = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  if kind == 'stored' then
+    redis.call('HDEL', KEYS[5], key)
+    settle(key, due)
+  elseif kind == 'refused' then
+    redis.call('HSET', KEYS[5], key, packed)
+    restore(key, old)
+    settle(key, due)
+  elseif kind == 'undone' then
+    restore(key, old)
+    settle(key, due)
+  elseif kind == 'absent' then
+    redis.call('HDEL', KEYS[3], key)
+    redis.call('HDEL', KEYS[5], key)
+    settle(key, due)
+  elseif kind == 'later' then
+    redis.call('ZADD', KEYS[4], packed, key)
+  end
+end
+if ARGV[3] ~= '' and tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[3]) then
+  redis.call('SET', KEYS[2], ARGV[3])
+end
+return 1
+"""
+
+# KEYS: delivered, retry; ARGV: now, key... -> how many are in doubt now; a half millisecond marks the score as ours
+_DOUBT = """
+local n = 0
+for i = 2, #ARGV do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+    local due = redis.call('ZSCORE', KEYS[2], ARGV[i])
+    if due then due = math.floor(tonumber(due)) + 0.5 else due = ARGV[1] end
+    redis.call('ZADD', KEYS[2], due, ARGV[i])
+    n = n + 1
+  end
+end
+return n
+"""
+
+
+class LostLease(Exception):
+    """Another deliverer may have the list: what was in flight is in doubt and will be looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Somebody to decide about: with the `sequence` of a change, or with a `doubt` (their score in the retry set)."""
+
+    key: str
+    sequence: int | None
+    doubt: float | None
+    delivered: Delivered | None
+    delivered_packed: bytes
+    refused: Refused | None
+    packed_profile: bytes | None
+
+    @property
+    def before(self) -> bytes:
+        """What the list certainly held before: the delivered record, or nothing when that is in doubt."""
+        return self.delivered_packed if self.doubt is None else b""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The outcome of one person for `_RECORD`."""
+
+    key: str
+    kind: str
+    due: float
+    packed: bytes | int = b""
+    old: bytes = b""
+
+
+class Ledger:
+    """The delivery state of one list, for one deliverer (`token`)."""
+
+    def __init__(self, store: Store, list_id: str, token: str) -> None:
+        self._store = store
+        self._list = list_id
+        self._token = token
+
+    def take_over(self) -> None:
+        """Make this deliverer the only one whose records count."""
+        pipe = self._store.client.pipeline(transaction=False)
+        for part in self._store.parts:
+            pipe.set(part.fence(self._list), self._token)
+        pipe.execute()
+
+    def lagging(self, now: int) -> list[PartitionKeys]:
+        """The partitions with changes beyond the cursor or with retries that are due."""
+        return [
+            part
+            for part, behind in zip(self._store.parts, lags(self._store, self._list, now), strict=True)
+            if behind
+        ]
+
+    def cursor(self, part: PartitionKeys) -> int:
+        return int(cast(Any, self._store.client.get(part.cursor(self._list))) or 0)
+
+    def changed(self, part: PartitionKeys, after: int, limit: int) -> list[tuple[str, int]]:
+        """Who changed after the cursor, oldest change first."""
+        found = cast(
+            Any,
+            self._store.client.zrangebyscore(
+                part.changed, f"({after}", "+inf", start=0, num=limit, withscores=True
+            ),
+        )
+        return [(key.decode(), int(score)) for key, score in found]
+
+    def due(self, part: PartitionKeys, now: int, limit: int) -> list[str]:
+        """Who is in doubt and has rested."""
+        name = part.retry(self._list)
+        found = cast(Any, self._store.client.zrangebyscore(name, "-inf", now, start=0, num=limit))
+        return [key.decode() for key in found]
+
+    def doubted(self, part: PartitionKeys, people: Sequence[str]) -> list[Candidate]:
+        """What is held about people of the retry set."""
+        return [c for c in self._held(part, [(key, None) for key in people]) if c.doubt is not None]
+
+    def calm(self, part: PartitionKeys, people: Sequence[tuple[str, int]]) -> list[Candidate]:
+        """What is held about people who changed, without those in doubt: they are left to the retry set."""
+        return [c for c in self._held(part, people) if c.doubt is None]
+
+    def _held(self, part: PartitionKeys, people: Sequence[tuple[str, int | None]]) -> list[Candidate]:
+        if not people:
+            return []
+        keys = [key for key, _ in people]
+        pipe = self._store.client.pipeline(transaction=False)
+        pipe.hmget(part.profiles, keys)
+        pipe.hmget(part.delivered(self._list), keys)
+        pipe.hmget(part.refused(self._list), keys)
+        pipe.zmscore(part.retry(self._list), keys)
+        return [
+            Candidate(
+                key,
+                sequence,
+                doubt,
+                unpack_delivered(told) if told else None,
+                told or b"",
+                unpack_refused(refusal) if refusal else None,
+                profile,
+            )
+            for (key, sequence), profile, told, refusal, doubt in zip(people, *pipe.execute(), strict=True)
+        ]
+
+    def plan(self, part: PartitionKeys, cursor: int, rows: Iterable[tuple[str, bytes, int]]) -> None:
+        """Put the people of `rows` (key, packed new row, due) in doubt and move the cursor."""
+        names = [
+            part.fence(self._list),
+            part.cursor(self._list),
+            part.delivered(self._list),
+            part.retry(self._list),
+        ]
+        self._fenced(_PLAN, names, [self._token, cursor, *(item for row in rows for item in row)])
+
+    def record(
+        self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
+    ) -> None:
+        """Write outcomes; `rewind` moves the cursor back so that undone changes come again."""
+        names = [
+            part.fence(self._list),
+            part.cursor(self._list),
+            part.delivered(self._list),
+            part.retry(self._list),
+            part.refused(self._list),
+        ]
+        args: list[Any] = [self._token, now, "" if rewind is None else rewind]
+        for r in records:
+            args += (r.key, r.kind, r.due, r.packed, r.old)
+        self._fenced(_RECORD, names, args)
+
+    def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:
+        if not self._store.script(script, names, args):
+            raise LostLease
+
+
+def lags(store: Store, list_id: str, now: int) -> list[bool]:
+    """For each partition: is there something to deliver to the list?"""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.get(part.cursor(list_id))
+        pipe.zrevrange(part.changed, 0, 0, withscores=True)
+        pipe.zcount(part.retry(list_id), "-inf", now)
+    answers = pipe.execute()
+    return [
+        bool(due) or bool(newest and newest[0][1] > int(cursor or 0))
+        for cursor, newest, due in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
+    ]
+
+
+def rewind(store: Store, list_id: str) -> None:
+    """Look at everybody again: what is unchanged costs no call."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.delete(part.cursor(list_id))
+    pipe.execute()
+
+
+def raise_doubt(store: Store, list_id: str, people: Sequence[str], now: int) -> int:
+    """Somebody else wrote to these people's rows: they are sent again. -> how many we had delivered."""
+    by_part: dict[int, list[str]] = {}
+    for key in people:
+        by_part.setdefault(store.part(key).number, []).append(key)
+    calls = [
+        ([store.parts[n].delivered(list_id), store.parts[n].retry(list_id)], [now, *keys])
+        for n, keys in by_part.items()
+    ]
+    return sum(int(n) for n in store.scripts(_DOUBT, calls)) if calls else 0
+
+
+def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str, Delivered]:
+    """What the list was last told of these people."""
+    pipe = store.client.pipeline(transaction=False)
+    for key in people:
+        pipe.hget(store.part(key).delivered(list_id), key)
+    return {
+        key: unpack_delivered(packed) for key, packed in zip(people, pipe.execute(), strict=True) if packed
+    }

@@ -1,0 +1,101 @@
+"""What an export engine asks of a system that holds lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+FieldValue = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a list should hold of one person.
+
+    `options` are the labels of the audiences they are in, sorted; `cleared` the labels of ours
+    that must not be set; `values` the mapped fields, by the system's field key.
+    """
+
+    key: str
+    email: str
+    name: str | None
+    options: tuple[str, ...]
+    cleared: tuple[str, ...] = ()
+    values: tuple[tuple[str, FieldValue], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Flags:
+    """Switches of a whole call; rows travel with those that are due the same."""
+
+    resubscribe: bool = False
+    queue_autoresponders: bool = False
+
+
+class OutcomeKind(StrEnum):
+    STORED = "stored"
+    REFUSED = "refused"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row: `code` and `message` are the system's own words for a refusal."""
+
+    key: str
+    kind: OutcomeKind
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to one call."""
+
+    outcomes: Sequence[Outcome]
+    added: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListSetup:
+    """What a list must offer before rows are sent: one option and one segment per audience label."""
+
+    field_name: str
+    labels: tuple[str, ...]
+    segments: bool
+    mapped_fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `prepare` found or made: the audience field's key, and the mapped fields' keys by given name."""
+
+    field_key: str
+    mapped_keys: Mapping[str, str]
+
+
+class Destination(Protocol):
+    """One list of one system. All methods raise `listbridge.errors`."""
+
+    batch_limit: int
+    call_seconds: float
+    """The longest that one call can take, connect and read together."""
+
+    def prepare(self, setup: ListSetup) -> Prepared:
+        """Make what is missing; called again, it changes nothing."""
+        ...
+
+    def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
+        """Write the rows; an outcome for each. A failure of the whole call raises."""
+        ...
+
+    def state_of(self, email: str) -> tuple[str, int] | None:
+        """The person's status in the list and since when (epoch ms), or None when they aren't in it."""
+        ...
+
+    def clock_offset_ms(self) -> int:
+        """The system's clock minus ours, as last seen."""
+        ...

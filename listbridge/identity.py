@@ -1,0 +1,10 @@
+"""Who is who: the one function that makes a person's key."""
+
+from __future__ import annotations
+
+from listbridge.aggregation.functions import email
+
+
+def person_key(address: object) -> str | None:
+    """The key of the person with this address: the address in lower case, or None when it is unreadable."""
+    return email(address) if isinstance(address, str) else None

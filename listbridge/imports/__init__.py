@@ -1,0 +1,1 @@
+"""Imports: from another system's resources to events, over any Source."""

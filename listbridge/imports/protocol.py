@@ -1,0 +1,56 @@
+"""What an import engine asks of a system that people and activity are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from listbridge.streams.events import Event, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that is read from front to back, and how far it has been read.
+
+    `cursors` are the names under which the position is kept: a resource that is read once for
+    several lists has one for each, all at the same position (None: never read).
+    """
+
+    name: str
+    cursors: tuple[str, ...]
+    position: str | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one step of reading gave, and the position after it."""
+
+    position: str
+    events: Sequence[Event] = ()
+    unreadable: Sequence[Unreadable] = ()
+    rows: int = field(default=0)
+    """Rows that the system gave, those that were not ours to keep included."""
+
+
+class Source(Protocol):
+    """One account of one system. All methods raise `listbridge.errors`."""
+
+    account: str
+    """Whose the cursors are: they outlive the workflow."""
+
+    def prepare(self) -> Sequence[str]:
+        """Make ready (names, time zone, webhooks); -> what was done, in words for the log."""
+        ...
+
+    def resources(self, positions: Mapping[str, str]) -> Iterable[Resource]:
+        """What there is to read, given the positions by cursor name."""
+        ...
+
+    def read(self, resource: Resource) -> Iterator[Batch]:
+        """Read on from the resource's position to its end."""
+        ...
+
+    def close(self) -> None:
+        """Undo what `prepare` made for this workflow alone, such as webhooks."""
+        ...

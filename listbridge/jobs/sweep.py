@@ -1,0 +1,51 @@
+"""The sweep: finds work by looking at the state, whoever rang or did not. Two sweeps at once do no harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from listbridge.aggregation.fold import has_lag
+from listbridge.context import Context
+from listbridge.exports.ledger import lags
+from listbridge.jobs.pull import is_due, lease_of
+from listbridge.store import keys
+from listbridge.store.store import now_ms
+from listbridge.workflows import registry
+from listbridge.workflows.models import State, Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What has to be done: a fold, deliveries by list, imports by workflow."""
+
+    fold: bool
+    lists: tuple[str, ...]
+    imports: tuple[str, ...]
+
+
+def sweep(context: Context) -> Due:
+    """Look at every stream, list and import."""
+    store = context.store
+    workflows = registry.list_all(store)
+    return Due(
+        fold=any(has_lag(store, context.program)),
+        lists=tuple(each for each in deliverable(workflows) if any(lags(store, each, now_ms()))),
+        imports=tuple(
+            w.id
+            for w in workflows
+            if w.kind == "import" and is_due(w) and not store.client.exists(keys.lease(lease_of(w.id)))
+        ),
+    )
+
+
+def deliverable(workflows: list[Workflow]) -> list[str]:
+    """The lists that have an export to deliver now."""
+    now = now_ms()
+    return sorted(
+        {
+            w.export.list_id
+            for w in workflows
+            if w.kind == "export"
+            and (w.state is State.RUNNING or (w.state is State.SLEEPING and w.wake_at <= now))
+        }
+    )

@@ -1,0 +1,1 @@
+"""Profiles: what the folded events say of one person."""

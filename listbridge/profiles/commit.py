@@ -1,0 +1,120 @@
+"""Reading profiles and writing them back behind the partition's fence.
+
+Every writer of a partition's profiles reads the version first and writes with one script that
+compares it: profiles, offsets, audience sets and the log of changes move together or not at all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from listbridge.store.keys import PartitionKeys
+from listbridge.store.store import Store
+
+# KEYS: version, offsets, profiles, changed, sequence, quarantine target or version again, audience sets...
+# ARGV: version read, new version, offsets n, (stream, id)..., profiles n, (key, packed)...,
+#       quarantined n, (body)..., then per audience set: added n, keys..., removed n, keys...
+# -> 1 when written, now or by an earlier try of this very call; 0 when somebody else was first.
+_COMMIT = """
+local held = redis.call('GET', KEYS[1]) or ''
+if held == ARGV[2] then return 1 end
+if held ~= ARGV[1] then return 0 end
+local at = 3
+local function take()
+  local n = tonumber(ARGV[at])
+  at = at + 1
+  return n
+end
+for _ = 1, take() do
+  redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
+local n = take()
+if n > 0 then
+  local top = redis.call('INCRBY', KEYS[5], n) - n
+  for i = 1, n do
+    redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
+    redis.call('ZADD', KEYS[4], top + i, ARGV[at])
+    at = at + 2
+  end
+end
+for _ = 1, take() do
+  redis.call('XADD', KEYS[6], '*', 'n', 1, 'e', ARGV[at])
+  at = at + 1
+end
+for k = 7, #KEYS do
+  for _, command in ipairs({'SADD', 'SREM'}) do
+    for _ = 1, take() do
+      redis.call(command, KEYS[k], ARGV[at])
+      at = at + 1
+    end
+  end
+end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+@dataclass(slots=True)
+class Commit:
+    """What one commit of one partition writes."""
+
+    part: PartitionKeys
+    version: bytes
+    """As it was read before anything else of the partition was."""
+    offsets: dict[str, bytes] = field(default_factory=dict)
+    profiles: dict[str, bytes] = field(default_factory=dict)
+    entered: dict[str, list[str]] = field(default_factory=dict)
+    left: dict[str, list[str]] = field(default_factory=dict)
+    quarantine_stream: str | None = None
+    quarantined: list[bytes] = field(default_factory=list)
+
+
+def write(store: Store, commits: Sequence[Commit]) -> list[bool]:
+    """Write the commits; False for each whose partition has another version by now."""
+    return [bool(done) for done in store.scripts(_COMMIT, [_call(commit) for commit in commits])]
+
+
+def _call(commit: Commit) -> tuple[list[str], list[Any]]:
+    part = commit.part
+    target = part.quarantine(commit.quarantine_stream) if commit.quarantine_stream else part.version
+    audiences = sorted(commit.entered.keys() | commit.left.keys())
+    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence, target]
+    args: list[Any] = [commit.version, secrets.token_hex(8)]
+    args += _pairs(commit.offsets) + _pairs(commit.profiles)
+    args += [len(commit.quarantined), *commit.quarantined]
+    for audience in audiences:
+        names.append(part.audience(audience))
+        for members in (commit.entered.get(audience, []), commit.left.get(audience, [])):
+            args += [len(members), *members]
+    return names, args
+
+
+def _pairs(mapping: Mapping[str, bytes]) -> list[Any]:
+    return [len(mapping), *(part for pair in mapping.items() for part in pair)]
+
+
+def read_packed(store: Store, part: PartitionKeys, people: Sequence[str]) -> dict[str, bytes]:
+    """The packed profiles of those who have one."""
+    if not people:
+        return {}
+    held = cast(list[bytes | None], store.client.hmget(part.profiles, list(people)))
+    return {key: packed for key, packed in zip(people, held, strict=True) if packed is not None}
+
+
+def versions_and_offsets(
+    store: Store, parts: Iterable[PartitionKeys]
+) -> list[tuple[bytes, dict[str, bytes]]]:
+    """Each partition's version (empty before the first commit) and its offset per stream."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in parts:
+        pipe.get(part.version)
+        pipe.hgetall(part.offsets)
+    answers = pipe.execute()
+    return [
+        (version or b"", {stream.decode(): offset for stream, offset in offsets.items()})
+        for version, offsets in zip(answers[::2], answers[1::2], strict=True)
+    ]

@@ -1,0 +1,32 @@
+"""Which audiences a person is in, from the state of the field `audiences`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from listbridge.aggregation import Program
+
+FIELD = "audiences"
+ENTER = "enter"
+EXIT = "exit"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """When a person entered an audience, as the event says and as it was received (epoch ms)."""
+
+    entered_at: int
+    received_at: int
+
+
+def memberships(program: Program, states: Mapping[str, Any]) -> dict[str, Membership]:
+    """The audiences a person is in now: those whose latest event is an enter."""
+    held = states.get(program.fields[FIELD].id, {})
+    return {slug: Membership(at, received) for slug, (at, received, event) in held.items() if event == ENTER}
+
+
+def members_of(program: Program, states: Mapping[str, Any]) -> set[str]:
+    """The slugs of the audiences a person is in now."""
+    return set(memberships(program, states))

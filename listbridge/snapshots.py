@@ -1,0 +1,152 @@
+"""Snapshots: a file of who is in an audience, compared with what is known of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from listbridge import audiences
+from listbridge.audiences import AudienceEvent
+from listbridge.context import Context
+from listbridge.identity import person_key
+from listbridge.profiles.codec import Codec
+from listbridge.profiles.commit import read_packed
+from listbridge.streams.events import Counts, Event
+from listbridge.streams.log import append
+from listbridge.streams.schemas import AUDIENCE
+
+LARGEST_LOSS = 0.2
+"""A snapshot that makes a larger share of the audience leave is asked about first."""
+ATTRIBUTES = "attributes"
+APPEND_AT_ONCE = 5000
+
+
+class SnapshotError(Exception):
+    """The file can't be read as a snapshot; the message says what is wrong and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What makes the audience what the snapshot says; `changed` are members with other attributes."""
+
+    slug: str
+    enters: Mapping[str, Mapping[str, str]]
+    exits: tuple[str, ...]
+    changed: Mapping[str, Mapping[str, str]]
+    members_before: int
+    unreadable: tuple[str, ...] = field(default=())
+    """The rows whose address can't be read, as `line N`."""
+
+    @property
+    def loss(self) -> float:
+        """The share of the present members that would leave."""
+        return len(self.exits) / self.members_before if self.members_before else 0.0
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a CSV or Parquet file with a column `email`. Raises `SnapshotError`."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise SnapshotError(f"{path.name} is neither .csv nor .parquet")
+    rows = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
+    try:
+        yield from rows
+    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
+        raise SnapshotError(f"{path.name} can't be read: {error}") from error
+
+
+def _csv(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        email = _email_column(reader.fieldnames or (), path)
+        for row in reader:
+            yield {("email" if name == email else name): value for name, value in row.items() if name}
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    frame = pl.read_parquet(path)
+    email = _email_column(frame.columns, path)
+    yield from frame.rename({email: "email"}).iter_rows(named=True)
+
+
+def _email_column(names: Iterable[str], path: Path) -> str:
+    names = list(names)
+    for name in names:
+        if name.strip().lower() in ("email", "e-mail", "email address", "emailaddress"):
+            return name
+    raise SnapshotError(f"{path.name} has no column email; it has: {', '.join(names) or 'none'}")
+
+
+def compare(context: Context, slug: str, rows: Iterable[Mapping[str, Any]]) -> Difference:
+    """What the snapshot changes, against the members as far as the streams are folded."""
+    wanted: dict[str, dict[str, str]] = {}
+    addresses: list[str] = []
+    for line, row in enumerate(rows, start=2):
+        key = person_key(row["email"])
+        if key is None:
+            addresses.append(f"line {line}")
+        else:
+            wanted[key] = {n: str(v) for n, v in row.items() if n != "email" and v not in (None, "")}
+    inside = audiences.members(context.store, slug)
+    known = _attributes(context, [key for key in wanted if key in inside and wanted[key]])
+    return Difference(
+        slug=slug,
+        enters={key: row for key, row in wanted.items() if key not in inside},
+        exits=tuple(sorted(inside - wanted.keys())),
+        changed={
+            key: row
+            for key, row in wanted.items()
+            if key in inside and any(known.get(key, {}).get(name) != value for name, value in row.items())
+        },
+        members_before=len(inside),
+        unreadable=tuple(addresses),
+    )
+
+
+def _attributes(context: Context, people: list[str]) -> dict[str, dict[str, str]]:
+    """What is known of these people's attributes."""
+    codec, definition = Codec(context.store), context.program.fields[ATTRIBUTES]
+    by_part: dict[int, list[str]] = {}
+    for key in people:
+        by_part.setdefault(context.store.part(key).number, []).append(key)
+    known = {}
+    for number, keys in by_part.items():
+        for key, packed in read_packed(context.store, context.store.parts[number], keys).items():
+            states = codec.unpack(packed).states.get(definition.id, {})
+            known[key] = {name: state[2] for name, state in states.items()}
+    return known
+
+
+def apply(context: Context, difference: Difference, at: datetime) -> Counts:
+    """Append the events that make the audience what the snapshot says."""
+    counts = Counts()
+    batch: list[Event] = []
+    for event in _events(difference, at):
+        batch.append(event)
+        if len(batch) == APPEND_AT_ONCE:
+            counts.add(append(context.store, batch))
+            batch = []
+    counts.add(append(context.store, batch))
+    return counts
+
+
+def _events(difference: Difference, at: datetime) -> Iterator[Event]:
+    slug = difference.slug
+    moves: list[AudienceEvent] = [
+        AudienceEvent(email=key, audience=slug, event="enter", timestamp=at, fields=dict(row))
+        for key, row in difference.enters.items()
+    ]
+    moves += [AudienceEvent(email=key, audience=slug, event="exit", timestamp=at) for key in difference.exits]
+    for move in moves:
+        event = audiences.as_event(move)
+        assert isinstance(event, Event), "the key is a readable address"
+        yield event
+    when = audiences.milliseconds(at)
+    for key, row in difference.changed.items():
+        values = {"email": key, "event": ATTRIBUTES, "fields": row}
+        yield Event(AUDIENCE, key, when, (ATTRIBUTES, key, when, sorted(row.items())), values)

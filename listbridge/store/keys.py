@@ -1,0 +1,152 @@
+"""Every key name in the store, made here and nowhere else.
+
+Keys that one script touches together share a hash tag, so that the script stays in one slot of a
+cluster. The tag of a partition is its number, with a suffix chosen so that the partitions' slots
+spread evenly.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+
+from redis.crc import key_slot
+
+SLOTS = 16384
+
+META = "lb:meta"
+FIELDS = "lb:fields"
+WORKFLOWS = "lb:workflows"
+AUTHORIZATIONS = "lb:authorizations"
+
+
+@lru_cache(maxsize=4096)
+def tag(partition: int, partitions: int) -> str:
+    """The hash tag of a partition: its slot lies in the partition's own share of all slots."""
+    low = partition * SLOTS // partitions
+    high = (partition + 1) * SLOTS // partitions
+    name = f"{partition:02}"
+    attempt = 0
+    while not low <= key_slot(name.encode()) < high:
+        attempt += 1
+        name = f"{partition:02}-{attempt:x}"
+    return name
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """CRC-32 of the person's key (or of the raw bytes of what has none) modulo the partitions."""
+    return zlib.crc32(key) % partitions
+
+
+class PartitionKeys:
+    """The key names of one partition."""
+
+    __slots__ = ("_prefix", "number")
+
+    def __init__(self, number: int, partitions: int) -> None:
+        self.number = number
+        self._prefix = f"lb:{{{tag(number, partitions)}}}:"
+
+    def stream(self, stream: str) -> str:
+        return f"{self._prefix}stream:{stream}"
+
+    def seen(self, stream: str, day: int) -> str:
+        """`day` is the event's own, counted from 1 January 1970 UTC."""
+        return f"{self._prefix}seen:{stream}:{day}"
+
+    def quarantine(self, stream: str) -> str:
+        return f"{self._prefix}quarantine:{stream}"
+
+    @property
+    def bell(self) -> str:
+        """Set while a fold has been asked for and not begun."""
+        return f"{self._prefix}bell"
+
+    @property
+    def version(self) -> str:
+        return f"{self._prefix}version"
+
+    @property
+    def offsets(self) -> str:
+        return f"{self._prefix}offsets"
+
+    @property
+    def attempts(self) -> str:
+        return f"{self._prefix}attempts"
+
+    @property
+    def fold_lease(self) -> str:
+        return f"{self._prefix}lease"
+
+    @property
+    def profiles(self) -> str:
+        return f"{self._prefix}profiles"
+
+    @property
+    def changed(self) -> str:
+        return f"{self._prefix}changed"
+
+    @property
+    def sequence(self) -> str:
+        return f"{self._prefix}sequence"
+
+    def audience(self, slug: str) -> str:
+        return f"{self._prefix}audience:{slug}"
+
+    def fence(self, list_id: str) -> str:
+        """The token of the deliverer that may write this list's outcomes."""
+        return f"{self._prefix}fence:{list_id}"
+
+    def delivered(self, list_id: str) -> str:
+        return f"{self._prefix}delivered:{list_id}"
+
+    def refused(self, list_id: str) -> str:
+        return f"{self._prefix}refused:{list_id}"
+
+    def cursor(self, list_id: str) -> str:
+        return f"{self._prefix}cursor:{list_id}"
+
+    def retry(self, list_id: str) -> str:
+        return f"{self._prefix}retry:{list_id}"
+
+
+def workflow(workflow_id: str) -> str:
+    return f"lb:workflow:{workflow_id}"
+
+
+def authorization(authorization_id: str) -> str:
+    return f"lb:authorization:{authorization_id}"
+
+
+def cursors(client_id: str) -> str:
+    return f"lb:cursors:{client_id}"
+
+
+def progress(workflow_id: str) -> str:
+    return f"lb:progress:{workflow_id}"
+
+
+def log(workflow_id: str) -> str:
+    return f"lb:log:{workflow_id}"
+
+
+def pace(account: str) -> str:
+    return f"lb:pace:{account}"
+
+
+def lease(what: str) -> str:
+    return f"lb:lease:{what}"
+
+
+def bell(what: str) -> str:
+    return f"lb:bell:{what}"
+
+
+def receiver(workflow_id: str) -> str:
+    """What a webhook receiver has to know of an import."""
+    return f"lb:receiver:{workflow_id}"
+
+
+def list_setup(list_id: str) -> str:
+    """What an export made in a list: the field's key, its options, the segments."""
+    return f"lb:list:{list_id}"

@@ -1,0 +1,93 @@
+"""The connection to the store: one object that every effect of the domain goes through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from listbridge.store import keys
+
+SCHEMA_VERSION = 1
+
+
+class StoreError(Exception):
+    """The store can't be used as it is; the message says what it holds and what it should."""
+
+
+class Store:
+    """A Redis or Valkey server with the partition layout that it was created with."""
+
+    def __init__(self, client: redis.Redis, partitions: int) -> None:
+        self.client = client
+        self.partitions = partitions
+        self._scripts: dict[str, Script] = {}
+
+    @cached_property
+    def parts(self) -> tuple[keys.PartitionKeys, ...]:
+        return tuple(keys.PartitionKeys(number, self.partitions) for number in range(self.partitions))
+
+    def part(self, person: str) -> keys.PartitionKeys:
+        """The partition of a person's key."""
+        return self.parts[keys.partition_of(person.encode(), self.partitions)]
+
+    def script(self, source: str, keys: Sequence[str], args: Iterable[Any]) -> Any:
+        """Run one Lua script; all its keys must be of one partition."""
+        return self._registered(source)(keys=list(keys), args=list(args))
+
+    def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """Run one script for several partitions, in one round trip where the server allows it."""
+        if len(calls) == 1:
+            return [self.script(source, *calls[0])]
+        script = self._registered(source)
+        pipe = self.client.pipeline(transaction=False)
+        for names, args in calls:
+            script(keys=list(names), args=list(args), client=pipe)
+        return pipe.execute()
+
+    def _registered(self, source: str) -> Script:
+        if source not in self._scripts:
+            self._scripts[source] = self.client.register_script(source)
+        return self._scripts[source]
+
+    def prepare(self) -> None:
+        """Write the layout on first use, and refuse a store that was made with another one."""
+        wanted = {"schema": str(SCHEMA_VERSION), "partitions": str(self.partitions)}
+        for name, value in wanted.items():
+            self.client.hsetnx(keys.META, name, value)
+        held = {
+            k.decode(): v.decode()
+            for k, v in cast(dict[bytes, bytes], self.client.hgetall(keys.META)).items()
+        }
+        if held["schema"] != wanted["schema"]:
+            raise StoreError(f"the store has schema {held['schema']}; this program needs {wanted['schema']}")
+        if held["partitions"] != wanted["partitions"]:
+            raise StoreError(
+                f"the store was created with {held['partitions']} partitions and LISTBRIDGE_PARTITIONS is "
+                f"{wanted['partitions']}; set it to {held['partitions']}"
+            )
+
+
+def connect(url: str, partitions: int, *, timeout_seconds: float = 10.0) -> Store:
+    """Connect to a server. Every write that goes through the store is safe to repeat, so lost replies are
+    retried by the client a few times."""
+    client = redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
+    )
+    return Store(client, partitions)
+
+
+def now_ms() -> int:
+    """Epoch milliseconds, UTC."""
+    return time.time_ns() // 1_000_000

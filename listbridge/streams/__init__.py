@@ -1,0 +1,1 @@
+"""The streams: partitioned, deduplicated logs of what came in."""

@@ -1,0 +1,131 @@
+"""The logs: append with dedupe, quarantine, and reading on from an offset."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from listbridge.store.keys import PartitionKeys, partition_of
+from listbridge.store.store import Store, now_ms
+from listbridge.streams.events import DAY_MS, Counts, Event, Unreadable, encode, event_id
+
+MAX_ENTRY_EVENTS = 500
+"""Events in one entry at most, so that a commit (a whole number of entries) stays small."""
+
+# KEYS: stream, bell, one set of seen ids per day; ARGV: per day the count, then id and body of each event.
+# -> [events that were new, 1 when the bell was not set before]. Safe to repeat: the second time nothing is new.
+_APPEND = """
+local fresh, bodies, at = {}, {}, 1
+for d = 3, #KEYS do
+  local n = tonumber(ARGV[at])
+  local ids = {}
+  for i = 1, n do ids[i] = ARGV[at + 2 * i - 1] end
+  local known = redis.call('SMISMEMBER', KEYS[d], unpack(ids))
+  fresh[d] = {}
+  for i = 1, n do
+    if known[i] == 0 then
+      fresh[d][#fresh[d] + 1] = ids[i]
+      bodies[#bodies + 1] = ARGV[at + 2 * i]
+    end
+  end
+  at = at + 2 * n + 1
+end
+if #bodies == 0 then return {0, 0} end
+redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', table.concat(bodies, '\\n'))
+for d = 3, #KEYS do
+  if #fresh[d] > 0 then redis.call('SADD', KEYS[d], unpack(fresh[d])) end
+end
+return {#bodies, redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0}
+"""
+
+_Item = tuple[int, bytes, bytes]  # day, id, body
+_Call = tuple[Sequence[str], Sequence[Any]]  # keys, arguments
+
+
+def append(store: Store, events: Iterable[Event], *, received: int | None = None) -> Counts:
+    """Write the events that are new, each once, and count the others as duplicates.
+
+    One script per partition and stream; a caller that fails half-way repeats the call with the
+    same events. Raises `redis.RedisError` when the store can't be written.
+    """
+    at = now_ms() if received is None else received
+    groups: dict[tuple[int, str], dict[bytes, _Item]] = defaultdict(dict)
+    total = 0
+    for event in events:
+        total += 1
+        partition = partition_of(event.key.encode(), store.partitions)
+        identity = event.id
+        groups[partition, event.stream].setdefault(
+            identity, (event.time // DAY_MS, identity, encode(event, at))
+        )
+    calls: list[_Call] = []
+    for (partition, stream), items in groups.items():
+        part = store.parts[partition]
+        calls += _calls(part, stream, part.stream(stream), list(items.values()))
+    counts = _run(store, calls)
+    counts.duplicates = total - counts.accepted
+    return counts
+
+
+def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int | None = None) -> Counts:
+    """Set aside what can't be an event, once a day for equal content, by the partition of its bytes."""
+    at = now_ms() if received is None else received
+    calls: list[_Call] = []
+    for item in unreadable:
+        part = store.parts[partition_of(item.raw, store.partitions)]
+        name = f"quarantine:{item.stream}"
+        body = b"%d\t%s\t%s" % (at, item.reason.encode(), item.raw)
+        entry = (at // DAY_MS, event_id(name, [item.raw.hex()]), body)
+        calls += _calls(part, name, part.quarantine(item.stream), [entry])
+    counts = _run(store, calls)
+    return Counts(quarantined=counts.accepted, duplicates=len(unreadable) - counts.accepted)
+
+
+def _calls(part: PartitionKeys, seen: str, target: str, items: list[_Item]) -> Iterator[_Call]:
+    """The script calls that write `items`, each of at most `MAX_ENTRY_EVENTS`."""
+    for start in range(0, len(items), MAX_ENTRY_EVENTS):
+        days: dict[int, list[Any]] = defaultdict(list)
+        for day, identity, body in items[start : start + MAX_ENTRY_EVENTS]:
+            days[day] += (identity, body)
+        args: list[Any] = []
+        for pairs in days.values():
+            args += (len(pairs) // 2, *pairs)
+        yield [target, part.bell, *(part.seen(seen, day) for day in days)], args
+
+
+def _run(store: Store, calls: Sequence[_Call]) -> Counts:
+    counts = Counts()
+    if calls:
+        for accepted, rang in store.scripts(_APPEND, calls):
+            counts.accepted += accepted
+            counts.rang = counts.rang or bool(rang)
+    return counts
+
+
+Entry = tuple[bytes, int, bytes]
+"""An entry of a stream: its id, the number of events, the events as lines of JSON."""
+
+
+def entries(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    """The entries of an XRANGE answer, oldest first."""
+    return [(entry_id, int(fields[b"n"]), fields[b"e"]) for entry_id, fields in raw]
+
+
+def tail(store: Store, key_of: str, stream: str, count: int) -> list[tuple[bytes, bytes]]:
+    """The newest `count` lines of a stream (`key_of` "stream") or its quarantine, oldest first."""
+    found: list[tuple[bytes, bytes]] = []
+    for part in store.parts:
+        name = part.stream(stream) if key_of == "stream" else part.quarantine(stream)
+        raw = cast(list[tuple[bytes, dict[bytes, bytes]]], store.client.xrevrange(name, count=count))
+        found += [(entry_id, line) for entry_id, _, body in entries(raw) for line in body.split(b"\n")]
+    found.sort(key=lambda item: tuple(int(number) for number in item[0].split(b"-")))
+    return found[-count:]
+
+
+def lengths(store: Store, stream: str) -> int:
+    """How many events a stream holds."""
+    return sum(
+        sum(n for _, n, _ in entries(cast(Any, store.client.xrange(part.stream(stream)))))
+        for part in store.parts
+    )

@@ -1,0 +1,1 @@
+"""Workflows: what a user has asked to be kept in step, its state, its progress and its log."""

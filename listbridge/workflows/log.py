@@ -1,0 +1,45 @@
+"""A workflow's log and its progress, as a user reads them. No e-mail addresses go in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from listbridge.store import keys
+from listbridge.store.store import Store, now_ms
+
+KEPT_LINES = 2000
+
+Level = Literal["info", "warning", "error"]
+
+
+def write(store: Store, workflow_id: str, message: str, *, level: Level = "info") -> None:
+    """Add a line; the newest `KEPT_LINES` are kept."""
+    line: dict[Any, Any] = {"at": now_ms(), "level": level, "message": message}
+    store.client.xadd(keys.log(workflow_id), line, maxlen=KEPT_LINES, approximate=True)
+
+
+def read(store: Store, workflow_id: str, count: int = 100) -> list[dict[str, object]]:
+    """The newest lines, oldest first: `{"at" (epoch ms), "level", "message"}`."""
+    raw = cast(
+        list[tuple[bytes, dict[bytes, bytes]]], store.client.xrevrange(keys.log(workflow_id), count=count)
+    )
+    return [
+        {"at": int(f[b"at"]), "level": f[b"level"].decode(), "message": f[b"message"].decode()}
+        for _, f in reversed(raw)
+    ]
+
+
+def count(store: Store, workflow_id: str, counters: Mapping[str, int]) -> None:
+    """Add to the progress counters. They inform; nothing is decided by them."""
+    pipe = store.client.pipeline(transaction=False)
+    for name, amount in counters.items():
+        if amount:
+            pipe.hincrby(keys.progress(workflow_id), name, amount)
+    if len(pipe):
+        pipe.execute()
+
+
+def progress(store: Store, workflow_id: str) -> dict[str, int]:
+    held = cast(dict[bytes, bytes], store.client.hgetall(keys.progress(workflow_id)))
+    return {name.decode(): int(value) for name, value in sorted(held.items())}

@@ -1,0 +1,90 @@
+"""A workflow: an export or an import, what it was told to do and how it stands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["export", "import"]
+
+
+class State(StrEnum):
+    """How a workflow stands. A sleeping one wakes by itself; a failed one needs a person."""
+
+    RUNNING = "running"
+    SLEEPING = "sleeping"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+ACTIVE = frozenset({State.RUNNING, State.SLEEPING})
+
+
+class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an export does; `audiences` maps each slug to the label that the list shows."""
+
+    client_id: str
+    list_id: str
+    audiences: dict[str, str]
+    field_name: str = "Lytics Audiences"
+    segments: bool = True
+    existing_users: bool = False
+    resubscribe: Literal["never", "when_opted_in_later"] = "never"
+    queue_autoresponders: bool = False
+    queue_autoresponders_on_backfill: bool = False
+    email_field: str = "email"
+    name_field: str | None = None
+    field_mappings: dict[str, str] = {}
+    consent_to_track: Literal["Yes", "No", "Unchanged"] = "Unchanged"
+
+
+class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an import reads; no `lists` means all of the client's."""
+
+    client_id: str
+    lists: list[str] = []
+    keep_updated: bool = False
+    every_minutes: int = 60
+    webhooks: bool = True
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are epoch milliseconds; `reason` says why it is not running, in words for a person."""
+
+    id: str
+    kind: Kind
+    authorization_id: str
+    description: str
+    config: ExportConfig | ImportConfig
+    state: State
+    reason: str = ""
+    created_at: int = 0
+    started_at: int = 0
+    wake_at: int = 0
+    """When a sleeping workflow goes on, or a kept-updated import runs again."""
+    failures: int = 0
+    """Retriable problems in a row: the back-off doubles with each."""
+
+    @property
+    def export(self) -> ExportConfig:
+        assert isinstance(self.config, ExportConfig), "not an export"
+        return self.config
+
+    @property
+    def imports(self) -> ImportConfig:
+        assert isinstance(self.config, ImportConfig), "not an import"
+        return self.config
+
+
+BACKOFF_FIRST_MS = 2_000
+BACKOFF_MAX_MS = 600_000
+
+
+def backoff_ms(failures: int, retry_after_seconds: float | None) -> int:
+    """How long to sleep after the n-th retriable problem in a row (n from 1)."""
+    if retry_after_seconds is not None:
+        return int(min(max(retry_after_seconds, 0.5), BACKOFF_MAX_MS / 1000) * 1000)
+    return int(min(BACKOFF_FIRST_MS * 2 ** min(failures - 1, 20), BACKOFF_MAX_MS))

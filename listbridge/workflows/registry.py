@@ -1,0 +1,185 @@
+"""Where workflows are kept: create, find, change state, delete.
+
+What it was told (`config`) and how it stands (state, reason, times) are separate fields of one
+hash, so that a state change never overwrites a definition.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, cast
+
+import msgspec
+
+from listbridge.errors import Fatal
+from listbridge.store import keys
+from listbridge.store.store import Store, now_ms
+from listbridge.workflows import log
+from listbridge.workflows.models import ACTIVE, ExportConfig, ImportConfig, Kind, State, Workflow, backoff_ms
+
+_CONFIGS: dict[str, type[ExportConfig] | type[ImportConfig]] = {
+    "export": ExportConfig,
+    "import": ImportConfig,
+}
+
+# A change of state only from the states named. KEYS: workflow; ARGV: those states by commas, (field, value)...
+_TRANSITION = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return '' end
+if not string.find(',' .. ARGV[1] .. ',', ',' .. state .. ',', 1, true) then return state end
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 'ok'
+"""
+
+
+class NoSuchWorkflow(Fatal):
+    """The workflow was deleted, or its id is misspelt: `listbridge workflow list` shows all."""
+
+
+class NotAllowed(Fatal):
+    """The workflow is in a state from which this can't be done."""
+
+
+def create(
+    store: Store,
+    *,
+    kind: Kind,
+    authorization_id: str,
+    config: ExportConfig | ImportConfig,
+    description: str = "",
+) -> Workflow:
+    """Store a workflow and start it. The definition has been validated before."""
+    now = now_ms()
+    made = Workflow(
+        id=secrets.token_hex(6),
+        kind=kind,
+        authorization_id=authorization_id,
+        description=description,
+        config=config,
+        state=State.RUNNING,
+        created_at=now,
+        started_at=now,
+    )
+    fields = msgspec.to_builtins(made) | {"config": msgspec.json.encode(config)}
+    store.client.hset(keys.workflow(made.id), mapping=fields)
+    store.client.sadd(keys.WORKFLOWS, made.id)
+    log.write(store, made.id, "created and started")
+    return made
+
+
+def find(store: Store, workflow_id: str) -> Workflow | None:
+    held = cast(dict[bytes, bytes], store.client.hgetall(keys.workflow(workflow_id)))
+    return _decode(held) if held else None
+
+
+def get(store: Store, workflow_id: str) -> Workflow:
+    found = find(store, workflow_id)
+    if found is None:
+        raise NoSuchWorkflow(f"no workflow {workflow_id!r}: {NoSuchWorkflow.__doc__}")
+    return found
+
+
+def list_all(store: Store, kind: Kind | None = None) -> list[Workflow]:
+    """Oldest first."""
+    ids = sorted(cast(set[bytes], store.client.smembers(keys.WORKFLOWS)))
+    found = [find(store, each.decode()) for each in ids]
+    kept = [each for each in found if each is not None and (kind is None or each.kind == kind)]
+    return sorted(kept, key=lambda w: (w.created_at, w.id))
+
+
+def exports_to(store: Store, list_id: str) -> list[Workflow]:
+    """The exports that feed a list and have not ended."""
+    ended = {State.COMPLETED}
+    return [w for w in list_all(store, "export") if w.export.list_id == list_id and w.state not in ended]
+
+
+def pause(store: Store, workflow_id: str) -> Workflow:
+    return _change(store, workflow_id, "paused by a person", State.PAUSED, from_=ACTIVE)
+
+
+def resume(store: Store, workflow_id: str) -> Workflow:
+    """Go on after a pause, a failure or a sleep."""
+    from_ = frozenset({State.PAUSED, State.FAILED, State.SLEEPING})
+    return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, wake_at=0, failures=0)
+
+
+def stop(store: Store, workflow_id: str) -> Workflow:
+    """End it for good; what was written stays."""
+    from_ = ACTIVE | {State.PAUSED, State.FAILED}
+    return _change(store, workflow_id, "stopped by a person", State.COMPLETED, from_=from_)
+
+
+def fail(store: Store, workflow_id: str, reason: str) -> None:
+    _move(store, workflow_id, reason, State.FAILED, ACTIVE)
+
+
+def sleep(store: Store, workflow: Workflow, reason: str, retry_after_seconds: float | None) -> int:
+    """Wait for another system to recover; -> when it goes on, epoch ms."""
+    failures = workflow.failures + 1
+    wake_at = now_ms() + backoff_ms(failures, retry_after_seconds)
+    _move(store, workflow.id, reason, State.SLEEPING, ACTIVE, wake_at=wake_at, failures=failures)
+    return wake_at
+
+
+def wake(store: Store, workflow_id: str) -> None:
+    """A sleeping workflow goes on."""
+    _move(store, workflow_id, "", State.RUNNING, frozenset({State.SLEEPING}), wake_at=0)
+
+
+def succeeded(store: Store, workflow: Workflow) -> None:
+    """The other system answers again: forget the problems in a row."""
+    if workflow.failures:
+        _move(store, workflow.id, "", State.RUNNING, ACTIVE, failures=0)
+
+
+def run_again_at(store: Store, workflow_id: str, wake_at: int) -> None:
+    """A run is over and the next one is due then."""
+    _move(store, workflow_id, "up to date", State.SLEEPING, ACTIVE, wake_at=wake_at, failures=0)
+
+
+def complete(store: Store, workflow_id: str) -> None:
+    _move(store, workflow_id, "done", State.COMPLETED, ACTIVE)
+
+
+def delete(store: Store, workflow_id: str) -> None:
+    """Forget the workflow; what belongs to the resource (cursors, what was delivered) stays."""
+    get(store, workflow_id)
+    store.client.srem(keys.WORKFLOWS, workflow_id)
+    for name in (keys.workflow(workflow_id), keys.progress(workflow_id), keys.log(workflow_id)):
+        store.client.delete(name)
+
+
+def _change(
+    store: Store, workflow_id: str, reason: str, to: State, *, from_: frozenset[State], **fields: Any
+) -> Workflow:
+    """A person's change of state. Raises `NotAllowed` from another state than those of `from_`."""
+    held = _move(store, workflow_id, reason, to, from_, **fields)
+    if held == "":
+        raise NoSuchWorkflow(f"no workflow {workflow_id!r}: {NoSuchWorkflow.__doc__}")
+    if held != "ok" and held != to:
+        allowed = ", ".join(sorted(from_))
+        raise NotAllowed(f"workflow {workflow_id} is {held}; this needs one that is {allowed}")
+    return get(store, workflow_id)
+
+
+def _move(
+    store: Store, workflow_id: str, reason: str, to: State, from_: frozenset[State], **fields: Any
+) -> str:
+    pairs: list[Any] = ["state", to, "reason", reason]
+    for name, value in fields.items():
+        pairs += (name, value)
+    held = cast(
+        bytes, store.script(_TRANSITION, [keys.workflow(workflow_id)], [",".join(sorted(from_)), *pairs])
+    )
+    if held == b"ok" and reason:
+        log.write(store, workflow_id, f"{to}: {reason}", level="error" if to is State.FAILED else "info")
+    return held.decode()
+
+
+def _decode(held: dict[bytes, bytes]) -> Workflow:
+    fields: dict[str, Any] = {name.decode(): value.decode() for name, value in held.items()}
+    fields["config"] = msgspec.json.decode(fields["config"], type=_CONFIGS[fields["kind"]])
+    for name in ("created_at", "started_at", "wake_at", "failures"):
+        fields[name] = int(fields[name])
+    fields["state"] = State(fields["state"])
+    return Workflow(**fields)

@@ -1,0 +1,128 @@
+"""What people write, validated by marshmallow: the HTTP API's documents come from the same schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from listbridge.workflows.models import ExportConfig, ImportConfig
+
+ID = validate.Regexp(r"^[0-9A-Za-z_-]{1,64}\Z", error="an id has 1 to 64 letters, digits, _ or -")
+SLUG_MAX = 100
+FIELD_NAME_MAX = 100
+OPTION_MAX = 250
+
+
+def slug(value: str) -> None:
+    """An audience's name: text without leading or trailing space or control characters."""
+    if not value or len(value) > SLUG_MAX or value != value.strip() or not value.isprintable():
+        raise ValidationError(
+            f"an audience is named by 1 to {SLUG_MAX} printable characters without spaces around them"
+        )
+
+
+def _label(value: str) -> None:
+    if not value.strip() or len(value) > OPTION_MAX or not value.isprintable():
+        raise ValidationError(f"a label has 1 to {OPTION_MAX} printable characters")
+
+
+class ExportConfigSchema(Schema):
+    """The settings of an export."""
+
+    client_id = fields.String(required=True, validate=ID)
+    list_id = fields.String(required=True, validate=ID)
+    audiences = fields.List(
+        fields.String(validate=slug),
+        required=True,
+        validate=validate.Length(min=1, max=500),
+        metadata={"description": "Slugs of the audiences; the list's field gets an option for each."},
+    )
+    labels = fields.Dict(
+        keys=fields.String(validate=slug),
+        values=fields.String(validate=_label),
+        load_default=dict,
+        metadata={"description": "Slug -> the option's text in the list; the slug itself where not given."},
+    )
+    field_name = fields.String(
+        load_default="Lytics Audiences",
+        validate=validate.Length(
+            min=1, max=FIELD_NAME_MAX, error=f"a field name has 1 to {FIELD_NAME_MAX} characters"
+        ),
+    )
+    segments = fields.Boolean(load_default=True)
+    existing_users = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Also deliver those who were in the audience before the start."},
+    )
+    resubscribe = fields.String(
+        load_default="never",
+        validate=validate.OneOf(["never", "when_opted_in_later"]),
+        metadata={"description": "Whether someone who opted out is added again after a later `opted_in_at`."},
+    )
+    queue_autoresponders = fields.Boolean(load_default=False)
+    queue_autoresponders_on_backfill = fields.Boolean(load_default=False)
+    email_field = fields.String(load_default="email", validate=validate.Length(min=1, max=200))
+    name_field = fields.String(load_default=None, allow_none=True, validate=validate.Length(min=1, max=200))
+    field_mappings = fields.Dict(
+        keys=fields.String(validate=validate.Length(min=1, max=200)),
+        values=fields.String(validate=validate.Length(min=1, max=FIELD_NAME_MAX)),
+        load_default=dict,
+        metadata={"description": "Profile field -> an existing custom field of the list."},
+    )
+    consent_to_track = fields.String(
+        load_default="Unchanged",
+        validate=validate.OneOf(["Yes", "No", "Unchanged"]),
+        metadata={"description": "Sent with every row. `Unchanged` means consent for a new address."},
+    )
+
+    @validates_schema
+    def _whole(self, data: dict[str, Any], **_: Any) -> None:
+        strangers = sorted(set(data["labels"]) - set(data["audiences"]))
+        if strangers:
+            raise ValidationError({"labels": [f"{', '.join(strangers)}: not among the audiences"]})
+        shown = [data["labels"].get(each, each) for each in data["audiences"]]
+        if len(set(shown)) != len(shown):
+            raise ValidationError({"audiences": ["each audience needs a label of its own, once"]})
+
+
+class ImportConfigSchema(Schema):
+    """The settings of an import."""
+
+    client_id = fields.String(required=True, validate=ID)
+    lists = fields.List(
+        fields.String(validate=ID),
+        load_default=list,
+        metadata={"description": "Ids of the lists; none means all of the client's."},
+    )
+    keep_updated = fields.Boolean(load_default=False)
+    every_minutes = fields.Integer(load_default=60, validate=validate.Range(min=1, max=10_080), strict=True)
+    webhooks = fields.Boolean(load_default=True)
+
+
+class AuthorizationSchema(Schema):
+    """A credential of an account."""
+
+    description = fields.String(required=True, validate=validate.Length(min=1, max=200))
+    api_key = fields.String(required=True, validate=validate.Length(min=1, max=500), load_only=True)
+    base_url = fields.Url(
+        schemes={"http", "https"},
+        require_tld=False,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Only for another API address than LISTBRIDGE_API_BASE_URL."},
+    )
+
+
+def load_export(data: Mapping[str, Any]) -> ExportConfig:
+    """Raises `marshmallow.ValidationError` with what is wrong, by field."""
+    values = ExportConfigSchema().load(data)
+    labels = values.pop("labels")
+    values["audiences"] = {each: labels.get(each, each) for each in values["audiences"]}
+    return ExportConfig(**values)
+
+
+def load_import(data: Mapping[str, Any]) -> ImportConfig:
+    """Raises `marshmallow.ValidationError` with what is wrong, by field."""
+    return ImportConfig(**ImportConfigSchema().load(data))

@@ -1,0 +1,125 @@
+"""What people do with workflows: the HTTP API and the command line call the same functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from marshmallow import ValidationError
+
+from listbridge import authorizations
+from listbridge.context import Context
+from listbridge.errors import Fatal, SystemProblem
+from listbridge.exports import ledger
+from listbridge.profiles.views import timestamp
+from listbridge.systems import system_of
+from listbridge.workflows import log, registry
+from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.schemas import load_export, load_import
+
+
+class FieldNameTaken(Fatal):
+    """All exports into one list share one audience field: give this one the same field_name."""
+
+
+def create_export(
+    context: Context, authorization_id: str, config: Mapping[str, Any], description: str = ""
+) -> Workflow:
+    """Start an export. Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`."""
+    authorizations.get(context.store, authorization_id)
+    export = load_export(config)
+    for other in registry.exports_to(context.store, export.list_id):
+        if other.export.field_name != export.field_name:
+            taken = f"export {other.id} feeds this list's field {other.export.field_name!r}"
+            raise FieldNameTaken(f"{taken}; {FieldNameTaken.__doc__}")
+        if clash := _clash(other.export.audiences, export.audiences):
+            raise ValidationError({"labels": [f"export {other.id} labels {clash}"]})
+    made = registry.create(
+        context.store,
+        kind="export",
+        authorization_id=authorization_id,
+        config=export,
+        description=description,
+    )
+    ledger.rewind(context.store, export.list_id)
+    return made
+
+
+def create_import(
+    context: Context, authorization_id: str, config: Mapping[str, Any], description: str = ""
+) -> Workflow:
+    """Start an import. Raises `ValidationError`, `NoSuchAuthorization`."""
+    authorizations.get(context.store, authorization_id)
+    return registry.create(
+        context.store,
+        kind="import",
+        authorization_id=authorization_id,
+        config=load_import(config),
+        description=description,
+    )
+
+
+def pause(context: Context, workflow_id: str) -> Workflow:
+    return registry.pause(context.store, workflow_id)
+
+
+def resume(context: Context, workflow_id: str) -> Workflow:
+    """Go on; an export catches up with what changed meanwhile."""
+    return _rewound(context, registry.resume(context.store, workflow_id))
+
+
+def stop(context: Context, workflow_id: str) -> Workflow:
+    return _rewound(context, registry.stop(context.store, workflow_id))
+
+
+def delete(context: Context, workflow_id: str) -> None:
+    """Stop and forget a workflow, and take away what was made for it alone (an import's webhooks)."""
+    workflow = registry.get(context.store, workflow_id)
+    if workflow.state in ACTIVE:
+        registry.stop(context.store, workflow_id)
+    if workflow.kind == "import":
+        authorization = authorizations.get(context.store, workflow.authorization_id)
+        try:
+            system_of(authorization).source(context, authorization, workflow).close()
+        except SystemProblem as problem:
+            raise type(problem)(f"the webhooks could not be taken away: {problem}") from problem
+    registry.delete(context.store, workflow_id)
+    _rewound(context, workflow)
+
+
+def _rewound(context: Context, workflow: Workflow) -> Workflow:
+    """Other exports into the same list look at everybody again: whose field it is has changed."""
+    if workflow.kind == "export":
+        others = [
+            w for w in registry.exports_to(context.store, workflow.export.list_id) if w.id != workflow.id
+        ]
+        if others:
+            ledger.rewind(context.store, workflow.export.list_id)
+    return workflow
+
+
+def _clash(held: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """An audience that two exports into one list would label differently, or a label of two audiences."""
+    for slug, label in wanted.items():
+        if slug in held and held[slug] != label:
+            return f"{slug} {held[slug]!r}"
+        if slug not in held and label in held.values():
+            return f"another audience {label!r}"
+    return ""
+
+
+def shown(context: Context, workflow: Workflow) -> dict[str, Any]:
+    """A workflow as users see it: its definition, state, progress."""
+    return {
+        "id": workflow.id,
+        "kind": workflow.kind,
+        "description": workflow.description,
+        "authorization_id": workflow.authorization_id,
+        "state": workflow.state,
+        "reason": workflow.reason,
+        "created_at": timestamp(workflow.created_at),
+        "wake_at": timestamp(workflow.wake_at) if workflow.state is State.SLEEPING else None,
+        "config": msgspec.to_builtins(workflow.config),
+        "progress": log.progress(context.store, workflow.id),
+    }

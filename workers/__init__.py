@@ -1,0 +1,1 @@
+"""The Celery side: an app and tasks that call the domain, nothing more."""

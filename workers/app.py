@@ -1,0 +1,100 @@
+"""The Celery app. Messages are doorbells: what there is to do stands in the store.
+
+Every setting's reason is in `docs/celery.md`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+
+import settings as settings_module
+from listbridge.store.embedded import discover
+from settings import Settings, SettingsError
+
+LONGEST_TASK_SECONDS = 600
+
+
+def store_url(settings: Settings) -> str:
+    """The store's URL: the one that is set, or the embedded server's that runs on the data directory."""
+    url = settings.redis_url or discover(settings.data_dir)
+    if url is None:
+        raise SettingsError(
+            f"LISTBRIDGE_REDIS_URL is empty and no embedded server runs on {settings.data_dir}; "
+            "start it with `listbridge up`, or set the variable to a server"
+        )
+    return url
+
+
+def broker_url(settings: Settings) -> str:
+    """The broker's URL: the one that is set, or database 1 of the store."""
+    if settings.broker_url:
+        return settings.broker_url
+    base, _, database = store_url(settings).rpartition("/")
+    return f"{base}/1" if database.isdigit() else f"{base}/{database}/1"
+
+
+def make_app(settings: Settings) -> Celery:
+    app = Celery("listbridge", broker=broker_url(settings), include=["workers.tasks"])
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=5,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": LONGEST_TASK_SECONDS + 300,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+            "global_keyprefix": "lb-celery:",
+        },
+        task_routes={
+            "fold": {"queue": "fold"},
+            "deliver": {"queue": "deliver"},
+            "pull": {"queue": "pull"},
+            "sweep": {"queue": "schedule"},
+        },
+        beat_scheduler="celery.beat:Scheduler",
+        beat_schedule={
+            "sweep": {
+                "task": "sweep",
+                "schedule": settings.sweep_seconds,
+                # A tick that waited longer than the next one is of no use.
+                "options": {"expires": max(settings.sweep_seconds * 3, 10)},
+            }
+        },
+    )
+    return app
+
+
+@setup_logging.connect
+def _log_plainly(**_: object) -> None:
+    """One line a record, without colours: the supervisor adds the process's name."""
+    level = settings_module.current().log_level
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    for noisy in (
+        "kombu",
+        "amqp",
+        "celery.worker.strategy",
+        "celery.app.trace",
+        "celery.beat",
+        "celery.redirected",
+    ):
+        logging.getLogger(noisy).setLevel("WARNING" if level != "DEBUG" else "DEBUG")
+
+
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+app = make_app(settings_module.current())

@@ -1,0 +1,78 @@
+"""The tasks. Each looks for its work in the store, so a task that is lost or doubled changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+import settings as settings_module
+from listbridge import bells
+from listbridge.aggregation.fold import Folder
+from listbridge.context import Context, build
+from listbridge.jobs import deliver as deliver_job
+from listbridge.jobs import pull as pull_job
+from listbridge.jobs.sweep import deliverable
+from listbridge.jobs.sweep import sweep as look
+from listbridge.workflows import registry
+from workers.app import store_url
+
+_stopping = threading.Event()
+
+
+@worker_shutting_down.connect
+def _stop(**_: object) -> None:
+    """Long tasks end at their next step; what is left is found again."""
+    _stopping.set()
+
+
+@lru_cache(maxsize=1)
+def context() -> Context:
+    settings = settings_module.current()
+    return build(settings, store_url(settings))
+
+
+@lru_cache(maxsize=1)
+def folder() -> Folder:
+    return Folder(context().store, context().program)
+
+
+def ring_deliver(list_id: str) -> None:
+    """Ask for a delivery to the list, unless that has been asked and not begun."""
+    if bells.ring(context().store, deliver_job.bell_of(list_id)):
+        deliver.delay(list_id)
+
+
+@shared_task(name="fold")
+def fold() -> None:
+    """Fold all streams until nothing is left, then ask for the deliveries that follow."""
+    result = folder().run()
+    if result.changed:
+        for list_id in deliverable(registry.list_all(context().store, "export")):
+            ring_deliver(list_id)
+
+
+@shared_task(name="deliver")
+def deliver(list_id: str) -> None:
+    """Deliver to one list until nothing is left."""
+    deliver_job.deliver(context(), list_id, stopping=_stopping.is_set)
+
+
+@shared_task(name="pull")
+def pull(workflow_id: str) -> None:
+    """Run one import."""
+    pull_job.pull(context(), workflow_id, ring_fold=fold.delay, stopping=_stopping.is_set)
+
+
+@shared_task(name="sweep")
+def sweep() -> None:
+    """Ask again for everything that is behind: the bells and messages in between may have been lost."""
+    due = look(context())
+    if due.fold:
+        fold.delay()
+    for list_id in due.lists:
+        deliver.delay(list_id)
+    for workflow_id in due.imports:
+        pull.delay(workflow_id)
