@@ -1,0 +1,105 @@
+"""`authorization`, `clients`, `lists`: the accounts that we may act on and what they hold."""
+
+from __future__ import annotations
+
+import click
+
+from cli import choosing
+from cli.output import console, json_option, show_fields, show_rows
+from cli.runtime import context, settings
+from listbridge import authorizations
+from listbridge.campaign_monitor import ApiKey, CampaignMonitor
+from listbridge.profiles.views import timestamp
+
+authorization_option = click.option(
+    "--authorization", "authorization", metavar="NAME", help="Its id or description; not needed when there is one."
+)
+client_option = click.option("--client", "client", metavar="NAME", help="The client's id or name.")
+
+
+@click.group()
+def authorization() -> None:
+    """The credentials of the accounts that Listbridge acts on."""
+
+
+@authorization.command("add")
+@click.option("--description", required=True, help="What you will call it.")
+@click.option("--api-key", prompt="Campaign Monitor API key", hide_input=True, help="Asked for without echo.")
+@json_option
+def add(description: str, api_key: str, as_json: bool) -> None:
+    """Store an API key, after checking that it works."""
+    held = settings()
+    api = CampaignMonitor(ApiKey(api_key.strip()), base_url=held.api_base_url)
+    names = [each.name for each in api.clients()]
+    with context() as ctx:
+        made = authorizations.create(
+            ctx.store, ctx.secrets, secret=api_key.strip(), description=description, base_url=held.api_base_url
+        )
+    show_fields({"id": made.id, "description": made.description, "clients": names}, as_json=as_json)
+
+
+@authorization.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Show the authorizations, without their secrets."""
+    with context() as ctx:
+        rows = [a.public() | {"created_at": timestamp(a.created_at)} for a in authorizations.list_all(ctx.store)]
+    columns = {"id": "ID", "description": "DESCRIPTION", "kind": "SYSTEM", "created_at": "CREATED"}
+    show_rows(rows, columns, as_json=as_json, empty="No authorization yet: `listbridge authorization add`.")
+
+
+@authorization.command("check")
+@click.argument("name", required=False)
+@json_option
+def check(name: str | None, as_json: bool) -> None:
+    """See whether an authorization works, and what it shows."""
+    with context() as ctx:
+        held, api = choosing.api_of(ctx, name)
+        found = {"id": held.id, "description": held.description, "account_time": api.system_date()}
+        show_fields(found | {"clients": [each.name for each in api.clients()]}, as_json=as_json)
+
+
+@authorization.command("remove")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget an authorization."""
+    with context() as ctx:
+        held = choosing.authorization(ctx, name)
+        authorizations.delete(ctx.store, held.id)
+    console.print(f"removed {held.description!r}")
+
+
+@click.command()
+@authorization_option
+@json_option
+def clients(authorization: str | None, as_json: bool) -> None:
+    """The clients of an account."""
+    with context() as ctx:
+        _, api = choosing.api_of(ctx, authorization)
+        rows = [{"id": each.client_id, "name": each.name} for each in api.clients()]
+    show_rows(rows, {"id": "ID", "name": "NAME"}, as_json=as_json, empty="The account has no client.")
+
+
+@click.command()
+@client_option
+@authorization_option
+@json_option
+def lists(client: str | None, authorization: str | None, as_json: bool) -> None:
+    """The lists of a client, with how many people are active and have left."""
+    with context() as ctx:
+        _, api = choosing.api_of(ctx, authorization)
+        rows = []
+        for each in api.lists(choosing.client_id(api, client)):
+            stats = api.list_stats(each.list_id)
+            rows.append(
+                {
+                    "id": each.list_id,
+                    "name": each.name,
+                    "active": stats.total_active_subscribers,
+                    "unsubscribed": stats.total_unsubscribes,
+                    "bounced": stats.total_bounces,
+                    "deleted": stats.total_deleted,
+                }
+            )
+    columns = {n: n.upper() for n in ("id", "name", "active", "unsubscribed", "bounced", "deleted")}
+    show_rows(rows, columns, as_json=as_json, empty="The client has no list.")

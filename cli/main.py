@@ -1,0 +1,38 @@
+"""The command's entry: all groups and commands."""
+
+from __future__ import annotations
+
+import click
+
+from cli.accounts import authorization, clients, lists
+from cli.demo.command import demo
+from cli.init import init
+from cli.people import audience, profile, stream
+from cli.runtime import Group
+from cli.up import simulate, up
+from cli.workflows import export, import_, workflow
+from listbridge import __version__
+
+
+@click.group(cls=Group)
+@click.version_option(__version__, prog_name="listbridge")
+def main() -> None:
+    """Keep audiences and a Campaign Monitor account in step, both ways."""
+
+
+for command in (
+    init,
+    up,
+    demo,
+    simulate,
+    authorization,
+    clients,
+    lists,
+    audience,
+    export,
+    import_,
+    workflow,
+    profile,
+    stream,
+):
+    main.add_command(command)

@@ -1,0 +1,148 @@
+"""`audience`, `profile`, `stream`: who is where and what is known of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from cli.output import console, json_option, show_fields, show_json, show_rows
+from cli.runtime import context, fail
+from listbridge import audiences, snapshots
+from listbridge.aggregation.fold import Folder
+from listbridge.context import Context
+from listbridge.profiles.views import read_profile, timestamp
+from listbridge.snapshots import LARGEST_LOSS, Difference
+from listbridge.streams.log import tail
+from listbridge.streams.schemas import SCHEMAS
+from listbridge.workflows.schemas import slug as check_slug
+
+
+@click.group()
+def audience() -> None:
+    """Audiences: who is in."""
+
+
+@audience.command("load")
+@click.argument("slug")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask, however many leave.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@json_option
+def load(slug: str, file: Path, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Make an audience what FILE says: a CSV or Parquet with a column `email` and any others."""
+    check_slug(slug)
+    with context() as ctx:
+        Folder(ctx.store, ctx.program).run()  # compare with everything that has come in
+        difference = snapshots.compare(ctx, slug, snapshots.read_rows(file))
+        _show_difference(difference, as_json)
+        if dry_run:
+            return
+        if difference.loss > LARGEST_LOSS and not yes:
+            share = f"{difference.loss:.0%} of the audience would leave"
+            if as_json or not click.confirm(f"{share}; go on?", default=False):
+                fail(f"{share}: nothing was changed; --yes does it without asking")
+        snapshots.apply(ctx, difference, audiences.now())
+        Folder(ctx.store, ctx.program).run()
+
+
+def _show_difference(difference: Difference, as_json: bool) -> None:
+    found = {
+        "audience": difference.slug,
+        "members_before": difference.members_before,
+        "enter": len(difference.enters),
+        "exit": len(difference.exits),
+        "attributes_changed": len(difference.changed),
+        "unreadable_addresses": list(difference.unreadable[:20]),
+        "unreadable": len(difference.unreadable),
+    }
+    show_fields(found, as_json=as_json)
+
+
+@audience.command("list")
+@json_option
+def list_audiences(as_json: bool) -> None:
+    """Every audience with its size."""
+    with context() as ctx:
+        rows = [{"audience": slug, "members": size} for slug, size in audiences.sizes(ctx.store).items()]
+    show_rows(rows, {"audience": "AUDIENCE", "members": "MEMBERS"}, as_json=as_json, empty="Nobody is in any audience.")
+
+
+@audience.command("show")
+@click.argument("slug")
+@click.option("--members", is_flag=True, help="List the members' keys.")
+@json_option
+def show_audience(slug: str, members: bool, as_json: bool) -> None:
+    """An audience's size, and who is in it if asked."""
+    with context() as ctx:
+        inside = sorted(audiences.members(ctx.store, slug))
+    found: dict[str, object] = {"audience": slug, "members": len(inside)}
+    if members:
+        found["keys"] = inside
+    show_fields(found, as_json=as_json)
+
+
+@click.group()
+def profile() -> None:
+    """Profiles: what the events say of a person."""
+
+
+@profile.command("show")
+@click.argument("email")
+@json_option
+def show_profile(email: str, as_json: bool) -> None:
+    """Everything that is known of a person."""
+    with context() as ctx:
+        found = read_profile(ctx.store, ctx.program, email)
+    if found is None:
+        fail("nothing is known of this address")
+        return
+    if as_json:
+        show_json(found)
+        return
+    head = {name: found[name] for name in ("key", "audiences", "updated_at")}
+    show_fields(head | dict(sorted(found["fields"].items())), as_json=False)
+
+
+@click.group()
+def stream() -> None:
+    """Streams: what came in."""
+
+
+@stream.command("tail")
+@click.argument("name", metavar="STREAM", type=click.Choice(sorted(SCHEMAS)))
+@click.option("--count", default=20, show_default=True, help="How many of the newest.")
+@click.option("--quarantine", is_flag=True, help="What was set aside, with the reason.")
+@json_option
+def tail_stream(name: str, count: int, quarantine: bool, as_json: bool) -> None:
+    """The newest events of a stream, newest last."""
+    with context() as ctx:
+        rows = _set_aside(ctx, name, count) if quarantine else _events(ctx, name, count)
+    if as_json:
+        for row in rows:
+            click.echo(msgspec.json.encode(row))
+        return
+    for row in rows:
+        console.print(" ".join(f"[dim]{k}[/]={v}" for k, v in row.items()), markup=True, soft_wrap=True)
+    if not rows:
+        console.print("Nothing there.")
+
+
+def _events(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
+    rows = []
+    for _, line in tail(ctx.store, "stream", name, count):
+        body = msgspec.json.decode(line)
+        head = {"time": timestamp(body.pop("_time")), "received": timestamp(body.pop("_received"))}
+        rows.append(head | {"id": body.pop("_id")} | body)
+    return rows
+
+
+def _set_aside(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
+    rows = []
+    for _, line in tail(ctx.store, "quarantine", name, count):
+        at, reason, raw = line.split(b"\t", 2)
+        rows.append(
+            {"received": timestamp(int(at)), "reason": reason.decode("utf-8", "replace"), "raw": raw.decode("utf-8", "replace")}
+        )
+    return rows

@@ -1,0 +1,79 @@
+"""The processes of one machine: the embedded store, the receiver, two workers and the beat."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from cli.processes import Child
+from listbridge.store.embedded import EmbeddedStore
+from settings import Settings, as_environ
+from workers.app import broker_url
+
+CELERY = (sys.executable, "-m", "celery", "-A", "workers.app")
+WORKER = ("--without-gossip", "--without-mingle", "-l", "WARNING")
+IO_THREADS = 8
+
+
+@contextmanager
+def store_of(settings: Settings) -> Iterator[Settings]:
+    """The settings with the store's and the broker's URLs filled in; an embedded store is kept running."""
+    if not settings.embedded:
+        yield replace(settings, broker_url=broker_url(settings))
+        return
+    store = EmbeddedStore(settings.data_dir, port=settings.redis_port, appendfsync=settings.appendfsync)
+    until = threading.Event()
+    with store:
+        keeper = threading.Thread(target=store.keep_running, args=(until,), name="store-keeper", daemon=True)
+        keeper.start()
+        try:
+            filled = replace(settings, redis_url=store.url)
+            yield replace(filled, broker_url=broker_url(filled))
+        finally:
+            until.set()
+            keeper.join()
+
+
+def services(settings: Settings) -> list[Child]:
+    """The children of `up`, in the order in which they start."""
+    env = as_environ(settings) | {"PYTHONUNBUFFERED": "1", "POLARS_MAX_THREADS": "1"}
+    return [
+        Child("fold", (*CELERY, "worker", "-P", "solo", "-Q", "fold", "-n", "fold@%h", *WORKER), env),
+        Child("beat", (*CELERY, "beat", "-l", "WARNING"), env, stop_seconds=5),
+        Child(
+            "worker",
+            (*CELERY, "worker", "-P", "threads", "-c", str(IO_THREADS), "-Q", "deliver,pull,schedule")
+            + ("-n", "worker@%h", *WORKER),
+            env,
+            stop_seconds=settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds + 10,
+        ),
+        Child(
+            "web",
+            (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
+            + ("--host", settings.http_host, "--port", str(settings.http_port), "--blocking-threads", "8")
+            + ("webhooks.app:app",),
+            env,
+            ready=lambda: answers(f"{local_url(settings)}/healthz"),
+            ready_seconds=60,
+        ),
+    ]
+
+
+def local_url(settings: Settings) -> str:
+    """The HTTP side as this machine reaches it."""
+    host = "127.0.0.1" if settings.http_host in ("", "0.0.0.0", "::") else settings.http_host  # noqa: S104
+    return f"http://{host}:{settings.http_port}"
+
+
+def answers(url: str) -> bool:
+    """Does a GET succeed just now?"""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

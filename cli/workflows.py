@@ -1,0 +1,191 @@
+"""`export`, `import`, `workflow`: what is kept in step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cli import choosing
+from cli.accounts import authorization_option, client_option
+from cli.output import console, json_option, show_fields, show_rows, text
+from cli.runtime import context
+from listbridge.context import Context
+from listbridge.profiles.views import timestamp
+from listbridge.workflows import log, registry, service
+from listbridge.workflows.models import Workflow
+
+COLUMNS = {
+    "id": "ID",
+    "kind": "KIND",
+    "state": "STATE",
+    "description": "DESCRIPTION",
+    "reason": "REASON",
+    "progress": "PROGRESS",
+}
+
+
+def _show(ctx: Context, workflow: Workflow, as_json: bool) -> None:
+    show_fields(service.shown(ctx, workflow), as_json=as_json)
+
+
+@click.group()
+def export() -> None:
+    """Exports: audience membership into a list."""
+
+
+@export.command("create")
+@click.option("--list", "list_", required=True, metavar="NAME", help="The list's id or name.")
+@click.option("--audience", "audiences", multiple=True, required=True, help="An audience; may be given often.")
+@click.option("--label", "labels", multiple=True, metavar="AUDIENCE=LABEL", help="What the list calls it.")
+@client_option
+@authorization_option
+@click.option("--description", default="")
+@click.option("--field-name", default="Lytics Audiences", show_default=True)
+@click.option("--segments/--no-segments", default=True, help="A segment for each audience.", show_default=True)
+@click.option("--existing-users", is_flag=True, help="Also those who are in the audience already.")
+@click.option(
+    "--resubscribe", type=click.Choice(["never", "when_opted_in_later"]), default="never", show_default=True
+)
+@click.option("--queue-autoresponders", is_flag=True, help="For people who are added; not on a backfill.")
+@click.option("--email-field", default="email", show_default=True)
+@click.option("--name-field", help="The profile field that holds the name.")
+@click.option("--map", "maps", multiple=True, metavar="FIELD=CUSTOM FIELD", help="Profile field to custom field.")
+@click.option(
+    "--consent-to-track", type=click.Choice(["Yes", "No", "Unchanged"]), default="Unchanged", show_default=True
+)
+@json_option
+def create_export(
+    list_: str,
+    audiences: tuple[str, ...],
+    labels: tuple[str, ...],
+    client: str | None,
+    authorization: str | None,
+    description: str,
+    maps: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Create an export and start it."""
+    with context() as ctx:
+        held, api = choosing.api_of(ctx, authorization)
+        chosen = choosing.client_id(api, client)
+        config = options | {
+            "client_id": chosen,
+            "list_id": choosing.list_id(api, chosen, list_),
+            "audiences": list(audiences),
+            "labels": _pairs(labels, "--label"),
+            "field_mappings": _pairs(maps, "--map"),
+        }
+        made = service.create_export(ctx, held.id, config, description)
+        _show(ctx, made, as_json)
+
+
+def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    """`a=b` options as a map."""
+    pairs = dict(value.partition("=")[::2] for value in values)
+    if wrong := [value for value in values if "=" not in value]:
+        raise click.BadParameter(f"{wrong[0]!r} has no '='", param_hint=option)
+    return pairs
+
+
+@click.group("import")
+def import_() -> None:
+    """Imports: lists, activity and webhooks into the streams."""
+
+
+@import_.command("create")
+@click.option("--list", "lists", multiple=True, metavar="NAME", help="A list's id or name; none means all.")
+@client_option
+@authorization_option
+@click.option("--description", default="")
+@click.option("--keep-updated", is_flag=True, help="Run again and again.")
+@click.option("--every-minutes", type=int, default=60, show_default=True)
+@click.option("--webhooks/--no-webhooks", default=True, show_default=True)
+@json_option
+def create_import(
+    lists: tuple[str, ...],
+    client: str | None,
+    authorization: str | None,
+    description: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Create an import and start it."""
+    with context() as ctx:
+        held, api = choosing.api_of(ctx, authorization)
+        chosen = choosing.client_id(api, client)
+        config = options | {
+            "client_id": chosen,
+            "lists": [choosing.list_id(api, chosen, each) for each in lists],
+        }
+        made = service.create_import(ctx, held.id, config, description)
+        _show(ctx, made, as_json)
+
+
+@click.group()
+def workflow() -> None:
+    """Exports and imports together."""
+
+
+@workflow.command("list")
+@json_option
+def list_workflows(as_json: bool) -> None:
+    """All workflows with their state and progress."""
+    with context() as ctx:
+        rows = [service.shown(ctx, each) for each in registry.list_all(ctx.store)]
+    show_rows(rows, COLUMNS, as_json=as_json, empty="No workflow yet: `listbridge export create`.")
+
+
+def _showing(kind: str) -> Callable[[str, bool], None]:
+    def show(workflow_id: str, as_json: bool) -> None:
+        with context() as ctx:
+            _show(ctx, registry.get(ctx.store, workflow_id), as_json)
+
+    show.__doc__ = f"How {kind} stands."
+    return show
+
+
+for group, kind in ((export, "an export"), (import_, "an import"), (workflow, "a workflow")):
+    group.command("show")(click.argument("workflow_id", metavar="ID")(json_option(_showing(kind))))
+
+
+@workflow.command("log")
+@click.argument("workflow_id", metavar="ID")
+@click.option("--lines", default=50, show_default=True, help="How many of the newest.")
+@json_option
+def show_log(workflow_id: str, lines: int, as_json: bool) -> None:
+    """What a workflow did, newest last."""
+    with context() as ctx:
+        registry.get(ctx.store, workflow_id)
+        rows = [row | {"at": timestamp(int(str(row["at"])))} for row in log.read(ctx.store, workflow_id, lines)]
+    columns = {"at": "AT", "level": "LEVEL", "message": "MESSAGE"}
+    show_rows(rows, columns, as_json=as_json, empty="Nothing yet.")
+
+
+def _acting(action: Callable[[Context, str], Workflow], doc: str) -> Callable[[str], None]:
+    def act(workflow_id: str) -> None:
+        with context() as ctx:
+            changed = action(ctx, workflow_id)
+        console.print(f"{changed.id} is {text(changed.state.value)}")
+
+    act.__doc__ = doc
+    return act
+
+
+for name, action, doc in (
+    ("pause", service.pause, "Stop for now; what changes meanwhile is caught up with later."),
+    ("resume", service.resume, "Go on after a pause or a failure, or run an import now."),
+    ("stop", service.stop, "End it for good; what was written stays."),
+):
+    workflow.command(name)(click.argument("workflow_id", metavar="ID")(_acting(action, doc)))
+
+
+@workflow.command("delete")
+@click.argument("workflow_id", metavar="ID")
+def delete(workflow_id: str) -> None:
+    """Stop and forget a workflow; an import's webhooks are taken away."""
+    with context() as ctx:
+        service.delete(ctx, workflow_id)
+    console.print(f"{workflow_id} is deleted")

@@ -1,0 +1,1 @@
+"""The shipped mappings, one file a stream; a package so that they are installed with the code."""

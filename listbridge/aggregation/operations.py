@@ -1,0 +1,72 @@
+"""How two states of one field become one. Each operation is commutative and associative.
+
+A state is plain data that MessagePack can hold:
+
+========================  ==========================================================
+sum, max, min             a number; times are epoch milliseconds
+latest, oldest            [event time, time received, value], times in epoch ms
+union                     a sorted list of distinct text
+any of the first, mapped  an object of text to such states, joined key by key
+========================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Join = Callable[[Any, Any], Any]
+Fold = Literal["sum", "max", "min", "latest", "oldest", "union"]
+
+JOINS: Final[dict[Fold, Join]] = {
+    "sum": operator.add,
+    "max": max,
+    "min": min,
+    "latest": max,
+    "oldest": min,
+    "union": lambda a, b: a if a == b else sorted({*a, *b}),
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What becomes of a field's values over all events: folded to one, or to one for each key of a map."""
+
+    fold: Fold
+    mapped: bool = False
+
+    @property
+    def timed(self) -> bool:
+        """Whether the state holds the event's times beside the value."""
+        return self.fold in ("latest", "oldest")
+
+    @property
+    def name(self) -> str:
+        """As it is shown: the fold, and `per key` if it is one for each key of a map."""
+        return f"{self.fold} per key" if self.mapped else self.fold
+
+    def __str__(self) -> str:
+        return self.name
+
+    def join(self) -> Join:
+        """The function that joins two states. It changes neither, and may return one of them."""
+        join = JOINS[self.fold]
+        return _per_key(join) if self.mapped else join
+
+
+def _per_key(join: Join) -> Join:
+    def join_maps(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+        joined = {**a, **b}
+        for key in a.keys() & b.keys():
+            joined[key] = join(a[key], b[key])
+        return joined
+
+    return join_maps
+
+
+def keep_greatest(a: Any, b: Any) -> Any:
+    """Join two states of an unknown operation: the greater in a fixed order of their text."""
+    return max(a, b, key=lambda state: json.dumps(state, sort_keys=True))

@@ -1,0 +1,148 @@
+"""From mappings to the program that folds events into profiles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final
+
+from listbridge.aggregation.columns import Contribution, compile_column
+from listbridge.aggregation.errors import nearest
+from listbridge.aggregation.expressions import error
+from listbridge.aggregation.kinds import Kind
+from listbridge.aggregation.operations import Join, Operation
+from listbridge.aggregation.syntax import Mapping
+from listbridge.streams.schemas import SCHEMAS
+
+TABLE: Final = "user"
+"""The one table that a mapping can go INTO."""
+
+
+@dataclass(frozen=True)
+class FieldDefinition:
+    """What a profile field is, over all streams that feed it.
+
+    `id` names the state in a partial: the field's name and a fingerprint of everything that decides what
+    the state means, so that a changed definition starts anew.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    operation: Operation
+    shortdesc: str
+    longdesc: str
+    streams: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Checked mappings, ready to `reduce`, `merge` and `view`.
+
+    `fields` holds the definitions by field name; `contributions` by stream what each of its columns
+    adds, with the id of the field's definition.
+    """
+
+    fields: MappingProxyType[str, FieldDefinition]
+    contributions: MappingProxyType[str, tuple[tuple[str, Contribution], ...]]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams that the program reads, sorted."""
+        return tuple(self.contributions)
+
+    @cached_property
+    def joins(self) -> dict[str, Join]:
+        """How two states are joined, by definition id."""
+        return {definition.id: definition.operation.join() for definition in self.fields.values()}
+
+
+def compile_program(mappings: Sequence[Mapping]) -> Program:
+    """Check mappings and put them together; columns of one name are one field across all of them.
+
+    A column that stands in two mappings of a stream word for word counts once; otherwise each adds.
+    Raises MappingError for an unknown stream, table, field, function or kind, for a BY that names no
+    column, for an ALIAS used twice, and for a field whose columns disagree in kind or operation.
+    """
+    _check_aliases(mappings)
+    columns: dict[str, dict[str, list[Contribution]]] = {}
+    for mapping in mappings:
+        for contribution in _contributions(mapping):
+            by_stream = columns.setdefault(contribution.column.name.text, {})
+            others = by_stream.setdefault(mapping.stream.text, [])
+            if contribution.text not in {other.text for other in others}:
+                others.append(contribution)
+    fields = {name: _definition(name, by_stream) for name, by_stream in columns.items()}
+    streams = sorted({mapping.stream.text for mapping in mappings})
+    contributions = {stream: tuple(_of_stream(stream, columns, fields)) for stream in streams}
+    return Program(MappingProxyType(fields), MappingProxyType(contributions))
+
+
+def _check_aliases(mappings: Iterable[Mapping]) -> None:
+    first: dict[str, Mapping] = {}
+    for mapping in mappings:
+        other = first.setdefault(mapping.alias, mapping)
+        if other is not mapping:
+            found = f"ALIAS {mapping.alias}, which {other.source} has already"
+            raise error(mapping.name.place, found, "an ALIAS of its own")
+
+
+def _contributions(mapping: Mapping) -> list[Contribution]:
+    if mapping.stream.text not in SCHEMAS:
+        found = f"an unknown stream `{mapping.stream.text}`"
+        raise error(mapping.stream.place, found, nearest(mapping.stream.text, SCHEMAS))
+    if mapping.table.text.lower() != TABLE:
+        raise error(mapping.table.place, f"an unknown table `{mapping.table.text}`", f"`{TABLE}`")
+    names = {column.name.text: column for column in mapping.columns}
+    for identity in mapping.by:
+        if identity.text not in names:
+            found = f"BY {identity.text}, which no column is named"
+            raise error(identity.place, found, nearest(identity.text, names))
+        if (operation := names[identity.text].merge_operation) is not None:
+            raise error(operation.place, f"MERGEOP on {identity.text}, which BY names", "no MERGEOP")
+    schema = SCHEMAS[mapping.stream.text]
+    return [compile_column(column, mapping.where, schema) for column in mapping.columns]
+
+
+def _definition(name: str, by_stream: dict[str, list[Contribution]]) -> FieldDefinition:
+    everyone = [contribution for contributions in by_stream.values() for contribution in contributions]
+    first, *others = everyone
+    for other in others:
+        _check_agreement(name, first, other)
+    texts = [f"{stream}: {each.text}" for stream, several in by_stream.items() for each in several]
+    what = "\n".join([first.operation.name, first.kind.name, *sorted(texts)])
+    return FieldDefinition(
+        id=f"{name}:{hashlib.sha256(what.encode()).hexdigest()[:8]}",
+        name=name,
+        kind=first.kind,
+        operation=first.operation,
+        shortdesc=next((each.column.shortdesc for each in everyone if each.column.shortdesc), ""),
+        longdesc=next((each.column.longdesc for each in everyone if each.column.longdesc), ""),
+        streams=tuple(sorted(by_stream)),
+    )
+
+
+def _check_agreement(name: str, first: Contribution, other: Contribution) -> None:
+    place = first.column.name.place
+    there = f"as in {place.source}, line {place.line}"
+    for what, ours, theirs in (
+        ("KIND", other.kind.name, first.kind.name),
+        ("operation", other.operation.name, first.operation.name),
+        ("values of type", other.type, first.type),
+    ):
+        if ours != theirs:
+            found = f"`{name}` with {what} {ours}"
+            raise error(other.column.name.place, found, f"{what} {theirs} {there}")
+
+
+def _of_stream(
+    stream: str,
+    columns: dict[str, dict[str, list[Contribution]]],
+    fields: dict[str, FieldDefinition],
+) -> Iterable[tuple[str, Contribution]]:
+    for name, by_stream in columns.items():
+        for contribution in by_stream.get(stream, ()):
+            yield fields[name].id, contribution

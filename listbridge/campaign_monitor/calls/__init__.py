@@ -1,0 +1,1 @@
+"""The API's calls, one module per kind of resource; `client.CampaignMonitor` has them all."""

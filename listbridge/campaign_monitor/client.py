@@ -1,0 +1,66 @@
+"""The Campaign Monitor API, version 3.3."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from .calls.campaigns import CampaignCalls
+from .calls.clients import ClientCalls
+from .calls.lists import ListCalls
+from .calls.segments import SegmentCalls
+from .calls.subscribers import SubscriberCalls
+from .calls.webhooks import WebhookCalls
+from .http import AfterCall, Auth, BeforeCall, Transport
+
+BASE_URL = "https://api.createsend.com/api/v3.3"
+
+
+class CampaignMonitor(ClientCalls, ListCalls, SegmentCalls, SubscriberCalls, WebhookCalls, CampaignCalls):
+    """A client of the API; one object serves all threads, each over its own connection.
+
+    Every method is one HTTP call: nothing is retried inside. It raises an `ApiError`: `FatalError`,
+    `RetriableError` or `SkippableError`, see `errors`. `before_call` gets the endpoint's template
+    and may wait or raise, which is where pacing goes; `after_call` gets a `CallRecord` of each call.
+    Timeouts are in seconds; a whole answer may take the read timeout after its first byte.
+    """
+
+    def __init__(
+        self,
+        auth: Auth,
+        *,
+        base_url: str = BASE_URL,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 120.0,
+        before_call: BeforeCall | None = None,
+        after_call: AfterCall | None = None,
+    ) -> None:
+        transport = Transport(
+            auth,
+            base_url,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            before_call=before_call,
+            after_call=after_call,
+        )
+        super().__init__(transport)
+
+    @property
+    def clock_offset_ms(self) -> int | None:
+        """The service's clock minus ours by the last answer, in milliseconds; None before the first.
+
+        The service tells whole seconds, so this is too low by up to one second plus the way.
+        """
+        return self._transport.clock_offset_ms
+
+    def close(self) -> None:
+        """Close the calling thread's connections; other threads' close when their thread ends."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The one store: a Redis or Valkey server, ours or the user's."""
