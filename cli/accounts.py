@@ -12,7 +12,10 @@ from listbridge.campaign_monitor import ApiKey, CampaignMonitor
 from listbridge.profiles.views import timestamp
 
 authorization_option = click.option(
-    "--authorization", "authorization", metavar="NAME", help="Its id or description; not needed when there is one."
+    "--authorization",
+    "authorization",
+    metavar="NAME",
+    help="Its id or description; not needed when there is one.",
 )
 client_option = click.option("--client", "client", metavar="NAME", help="The client's id or name.")
 
@@ -33,7 +36,11 @@ def add(description: str, api_key: str, as_json: bool) -> None:
     names = [each.name for each in api.clients()]
     with context() as ctx:
         made = authorizations.create(
-            ctx.store, ctx.secrets, secret=api_key.strip(), description=description, base_url=held.api_base_url
+            ctx.store,
+            ctx.secrets,
+            secret=api_key.strip(),
+            description=description,
+            base_url=held.api_base_url,
         )
     show_fields({"id": made.id, "description": made.description, "clients": names}, as_json=as_json)
 
@@ -43,7 +50,9 @@ def add(description: str, api_key: str, as_json: bool) -> None:
 def list_(as_json: bool) -> None:
     """Show the authorizations, without their secrets."""
     with context() as ctx:
-        rows = [a.public() | {"created_at": timestamp(a.created_at)} for a in authorizations.list_all(ctx.store)]
+        rows = [
+            a.public() | {"created_at": timestamp(a.created_at)} for a in authorizations.list_all(ctx.store)
+        ]
     columns = {"id": "ID", "description": "DESCRIPTION", "kind": "SYSTEM", "created_at": "CREATED"}
     show_rows(rows, columns, as_json=as_json, empty="No authorization yet: `listbridge authorization add`.")
 

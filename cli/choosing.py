@@ -28,7 +28,9 @@ def choose(wanted: str, known: Mapping[str, str], what: str) -> str:
         raise NotFound(f"{len(found)} {what}s are called {wanted!r}; give the id: {', '.join(found)}")
     near = difflib.get_close_matches(wanted, known.values(), n=1, cutoff=0.4)
     names = ", ".join(f"{name!r}" for name in known.values()) or "none"
-    raise NotFound(f"no {what} is called {wanted!r}{f'; did you mean {near[0]!r}?' if near else ''} There are: {names}")
+    raise NotFound(
+        f"no {what} is called {wanted!r}{f'; did you mean {near[0]!r}?' if near else ''} There are: {names}"
+    )
 
 
 def authorization(context: Context, wanted: str | None) -> Authorization:
@@ -38,7 +40,9 @@ def authorization(context: Context, wanted: str | None) -> Authorization:
         if len(held) == 1:
             return held[0]
         if not held:
-            raise NotFound("there is no authorization yet: `listbridge authorization add`, or `listbridge init`")
+            raise NotFound(
+                "there is no authorization yet: `listbridge authorization add`, or `listbridge init`"
+            )
         raise NotFound(f"say which with --authorization: {', '.join(f'{a.description!r}' for a in held)}")
     chosen = choose(wanted, {a.id: a.description for a in held}, "authorization")
     return next(a for a in held if a.id == chosen)

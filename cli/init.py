@@ -21,11 +21,15 @@ from settings import PREFIX, Settings
 
 @click.command()
 @click.option("--env-file", type=click.Path(dir_okay=False, path_type=Path), help="Default: listbridge.env.")
-@click.option("--description", default="Campaign Monitor", show_default=True, help="What the credential is called.")
+@click.option(
+    "--description", default="Campaign Monitor", show_default=True, help="What the credential is called."
+)
 @click.option("--api-key", help="Better left out: it is asked for without echo.")
 @click.option("--client", help="The client's name; asked for when there are several.")
 @click.option("--list", "list_", help="The list's name; asked for.")
-@click.option("--public-url", default=None, help="Where Campaign Monitor reaches this machine; empty for none.")
+@click.option(
+    "--public-url", default=None, help="Where Campaign Monitor reaches this machine; empty for none."
+)
 def init(
     env_file: Path | None,
     description: str,
@@ -49,11 +53,15 @@ def init(
         authorizations.create(
             context.store, context.secrets, secret=key, description=description, base_url=made.api_base_url
         )
-    console.print(f"The key works: client {client_name!r} ({details.time_zone}), list {list_name!r} ({list_id}).")
+    console.print(
+        f"The key works: client {client_name!r} ({details.time_zone}), list {list_name!r} ({list_id})."
+    )
     console.print(f"Tokens and keys are in {path}; keep it private. Next:")
     console.print("  listbridge up")
     console.print(f'  listbridge import create --client "{client_name}" --list "{list_name}" --keep-updated')
-    console.print(f'  listbridge export create --client "{client_name}" --list "{list_name}" --audience AUDIENCE')
+    console.print(
+        f'  listbridge export create --client "{client_name}" --list "{list_name}" --audience AUDIENCE'
+    )
 
 
 def _secrets(held: Settings, public_url: str | None) -> Settings:

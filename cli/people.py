@@ -66,7 +66,12 @@ def list_audiences(as_json: bool) -> None:
     """Every audience with its size."""
     with context() as ctx:
         rows = [{"audience": slug, "members": size} for slug, size in audiences.sizes(ctx.store).items()]
-    show_rows(rows, {"audience": "AUDIENCE", "members": "MEMBERS"}, as_json=as_json, empty="Nobody is in any audience.")
+    show_rows(
+        rows,
+        {"audience": "AUDIENCE", "members": "MEMBERS"},
+        as_json=as_json,
+        empty="Nobody is in any audience.",
+    )
 
 
 @audience.command("show")
@@ -143,6 +148,10 @@ def _set_aside(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
     for _, line in tail(ctx.store, "quarantine", name, count):
         at, reason, raw = line.split(b"\t", 2)
         rows.append(
-            {"received": timestamp(int(at)), "reason": reason.decode("utf-8", "replace"), "raw": raw.decode("utf-8", "replace")}
+            {
+                "received": timestamp(int(at)),
+                "reason": reason.decode("utf-8", "replace"),
+                "raw": raw.decode("utf-8", "replace"),
+            }
         )
     return rows

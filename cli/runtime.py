@@ -50,7 +50,13 @@ def flat(messages: Mapping[Any, Any], path: str = "") -> list[str]:
     """Marshmallow's nested messages, a line each with the path of what is wrong."""
     lines: list[str] = []
     for name, value in messages.items():
-        here = f"{path}.{name}" if path and not isinstance(name, int) else f"{path}[{name}]" if path else str(name)
+        here = (
+            f"{path}.{name}"
+            if path and not isinstance(name, int)
+            else f"{path}[{name}]"
+            if path
+            else str(name)
+        )
         if isinstance(value, Mapping):
             lines += flat(value, here)
         else:

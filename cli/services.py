@@ -6,17 +6,18 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from cli.processes import Child
 from listbridge.store.embedded import EmbeddedStore
+from listbridge.store.location import broker_url
 from settings import Settings, as_environ
-from workers.app import broker_url
 
 CELERY = (sys.executable, "-m", "celery", "-A", "workers.app")
-WORKER = ("--without-gossip", "--without-mingle", "-l", "WARNING")
+GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
+GRANIAN += ("--blocking-threads", "8")
 IO_THREADS = 8
 
 
@@ -42,38 +43,42 @@ def store_of(settings: Settings) -> Iterator[Settings]:
 def services(settings: Settings) -> list[Child]:
     """The children of `up`, in the order in which they start."""
     env = as_environ(settings) | {"PYTHONUNBUFFERED": "1", "POLARS_MAX_THREADS": "1"}
+    call_seconds = settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds
+    address = ("--host", settings.http_host, "--port", str(settings.http_port))
     return [
-        Child("fold", (*CELERY, "worker", "-P", "solo", "-Q", "fold", "-n", "fold@%h", *WORKER), env),
+        Child("fold", _worker("fold", "-P", "solo", "-Q", "fold"), env),
         Child("beat", (*CELERY, "beat", "-l", "WARNING"), env, stop_seconds=5),
         Child(
             "worker",
-            (*CELERY, "worker", "-P", "threads", "-c", str(IO_THREADS), "-Q", "deliver,pull,schedule")
-            + ("-n", "worker@%h", *WORKER),
+            _worker("worker", "-P", "threads", "-c", str(IO_THREADS), "-Q", "deliver,pull,schedule"),
             env,
-            stop_seconds=settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds + 10,
+            stop_seconds=call_seconds + 10,
         ),
         Child(
-            "web",
-            (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
-            + ("--host", settings.http_host, "--port", str(settings.http_port), "--blocking-threads", "8")
-            + ("webhooks.app:app",),
-            env,
-            ready=lambda: answers(f"{local_url(settings)}/healthz"),
-            ready_seconds=60,
+            "web", (*GRANIAN, *address, "webhooks.app:app"), env, ready=_healthy(settings), ready_seconds=60
         ),
     ]
 
 
+def _worker(name: str, *options: str) -> tuple[str, ...]:
+    quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
+    return (*CELERY, "worker", "-n", f"{name}@%h", *options, *quiet)
+
+
+def _healthy(settings: Settings) -> Callable[[], bool]:
+    return lambda: answers(f"{local_url(settings)}/healthz")
+
+
 def local_url(settings: Settings) -> str:
     """The HTTP side as this machine reaches it."""
-    host = "127.0.0.1" if settings.http_host in ("", "0.0.0.0", "::") else settings.http_host  # noqa: S104
+    host = "127.0.0.1" if settings.http_host in ("", "0.0.0.0", "::") else settings.http_host
     return f"http://{host}:{settings.http_port}"
 
 
 def answers(url: str) -> bool:
     """Does a GET succeed just now?"""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -37,13 +37,17 @@ def export() -> None:
 
 @export.command("create")
 @click.option("--list", "list_", required=True, metavar="NAME", help="The list's id or name.")
-@click.option("--audience", "audiences", multiple=True, required=True, help="An audience; may be given often.")
+@click.option(
+    "--audience", "audiences", multiple=True, required=True, help="An audience; may be given often."
+)
 @click.option("--label", "labels", multiple=True, metavar="AUDIENCE=LABEL", help="What the list calls it.")
 @client_option
 @authorization_option
 @click.option("--description", default="")
 @click.option("--field-name", default="Lytics Audiences", show_default=True)
-@click.option("--segments/--no-segments", default=True, help="A segment for each audience.", show_default=True)
+@click.option(
+    "--segments/--no-segments", default=True, help="A segment for each audience.", show_default=True
+)
 @click.option("--existing-users", is_flag=True, help="Also those who are in the audience already.")
 @click.option(
     "--resubscribe", type=click.Choice(["never", "when_opted_in_later"]), default="never", show_default=True
@@ -51,9 +55,14 @@ def export() -> None:
 @click.option("--queue-autoresponders", is_flag=True, help="For people who are added; not on a backfill.")
 @click.option("--email-field", default="email", show_default=True)
 @click.option("--name-field", help="The profile field that holds the name.")
-@click.option("--map", "maps", multiple=True, metavar="FIELD=CUSTOM FIELD", help="Profile field to custom field.")
 @click.option(
-    "--consent-to-track", type=click.Choice(["Yes", "No", "Unchanged"]), default="Unchanged", show_default=True
+    "--map", "maps", multiple=True, metavar="FIELD=CUSTOM FIELD", help="Profile field to custom field."
+)
+@click.option(
+    "--consent-to-track",
+    type=click.Choice(["Yes", "No", "Unchanged"]),
+    default="Unchanged",
+    show_default=True,
 )
 @json_option
 def create_export(
@@ -159,7 +168,9 @@ def show_log(workflow_id: str, lines: int, as_json: bool) -> None:
     """What a workflow did, newest last."""
     with context() as ctx:
         registry.get(ctx.store, workflow_id)
-        rows = [row | {"at": timestamp(int(str(row["at"])))} for row in log.read(ctx.store, workflow_id, lines)]
+        rows = [
+            row | {"at": timestamp(int(str(row["at"])))} for row in log.read(ctx.store, workflow_id, lines)
+        ]
     columns = {"at": "AT", "level": "LEVEL", "message": "MESSAGE"}
     show_rows(rows, columns, as_json=as_json, empty="Nothing yet.")
 

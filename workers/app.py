@@ -12,29 +12,10 @@ from celery import Celery
 from celery.signals import setup_logging
 
 import settings as settings_module
-from listbridge.store.embedded import discover
-from settings import Settings, SettingsError
+from listbridge.store.location import broker_url
+from settings import Settings
 
 LONGEST_TASK_SECONDS = 600
-
-
-def store_url(settings: Settings) -> str:
-    """The store's URL: the one that is set, or the embedded server's that runs on the data directory."""
-    url = settings.redis_url or discover(settings.data_dir)
-    if url is None:
-        raise SettingsError(
-            f"LISTBRIDGE_REDIS_URL is empty and no embedded server runs on {settings.data_dir}; "
-            "start it with `listbridge up`, or set the variable to a server"
-        )
-    return url
-
-
-def broker_url(settings: Settings) -> str:
-    """The broker's URL: the one that is set, or database 1 of the store."""
-    if settings.broker_url:
-        return settings.broker_url
-    base, _, database = store_url(settings).rpartition("/")
-    return f"{base}/1" if database.isdigit() else f"{base}/{database}/1"
 
 
 def make_app(settings: Settings) -> Celery:

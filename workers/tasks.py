@@ -16,8 +16,8 @@ from listbridge.jobs import deliver as deliver_job
 from listbridge.jobs import pull as pull_job
 from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
+from listbridge.store.location import store_url
 from listbridge.workflows import registry
-from workers.app import store_url
 
 _stopping = threading.Event()
 

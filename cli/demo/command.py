@@ -30,7 +30,9 @@ from listbridge.streams.schemas import SCHEMAS
 @click.command()
 @click.option("--once", is_flag=True, help="Stop after the table instead of staying up until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, last on standard output.")
-@click.option("--scale", type=click.IntRange(1, 1000), default=1, show_default=True, help="Multiplies the account.")
+@click.option(
+    "--scale", type=click.IntRange(1, 1000), default=1, show_default=True, help="Multiplies the account."
+)
 def demo(once: bool, as_json: bool, scale: int) -> None:
     """Show everything working against a simulated Campaign Monitor."""
     directory = Path(tempfile.mkdtemp(prefix="listbridge-demo-"))
@@ -89,7 +91,9 @@ def _judge(set_up: Stage, story: Story, seconds: float) -> tuple[dict[str, Any],
 
 
 def _problems(lists: Differences, profiles: Differences, summary: dict[str, Any], story: Story) -> list[str]:
-    found = [f"lists: {line}" for line in lists.examples] + [f"profiles: {line}" for line in profiles.examples]
+    found = [f"lists: {line}" for line in lists.examples] + [
+        f"profiles: {line}" for line in profiles.examples
+    ]
     if summary["added_after_opt_out"]:
         found.append("somebody who had opted out was added again")
     if not story.worker_killed:

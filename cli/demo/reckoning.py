@@ -80,12 +80,16 @@ def _activity(records: dict[str, Any]) -> Iterator[Event]:
         for report, rows in records["reports"][campaign["campaign_id"]].items():
             for row in rows:
                 date = row.get("Date") or campaign["sent_date"]
-                event = base | _report_row(report, row) | {
-                    "key": row["EmailAddress"].lower(),
-                    "time": _ms(date, client["time_zone"]),
-                    "list_id": row["ListID"],
-                    "list_name": names[row["ListID"]],
-                }
+                event = (
+                    base
+                    | _report_row(report, row)
+                    | {
+                        "key": row["EmailAddress"].lower(),
+                        "time": _ms(date, client["time_zone"]),
+                        "list_id": row["ListID"],
+                        "list_name": names[row["ListID"]],
+                    }
+                )
                 if event["event"] == "deactivate":
                     same = (event["list_id"], event["key"], event["status"], date[:16])
                     if same in opt_outs:

@@ -58,7 +58,11 @@ class Story:
         self.say("exports: two into one list, one into another; somebody opts out in the middle")
         self._trouble()
         base = {"client_id": client_id, "field_name": FIELD, "existing_users": True}
-        for list_id, audiences in ((lists[0], AUDIENCES[:2]), (lists[0], AUDIENCES[2:3]), (lists[1], AUDIENCES[1:])):
+        for list_id, audiences in (
+            (lists[0], AUDIENCES[:2]),
+            (lists[0], AUDIENCES[2:3]),
+            (lists[1], AUDIENCES[1:]),
+        ):
             self._create("export", authorization, base | {"list_id": list_id, "audiences": list(audiences)})
             self.feeds.append(Feed(list_id, tuple(audiences)))
         self.say("people enter and leave audiences; the worker is killed in the middle of a delivery")
@@ -66,7 +70,9 @@ class Story:
         self._enter(people[len(people) // 3 :])
         self._leave(0.25)
         self.say("people open, click, sign up, leave and edit their rows; webhooks come in")
-        self.stage.control("POST", "/faults", {"match": "webhooks/campaign-monitor", "kind": "webhook-double", "times": 5})
+        self.stage.control(
+            "POST", "/faults", {"match": "webhooks/campaign-monitor", "kind": "webhook-double", "times": 5}
+        )
         self.stage.control("POST", "/activity", {"rows": 2000, "seed": 3})
         self._humans(records, lists)
         self.say("waiting until all is quiet, and reading once more what is new")
@@ -110,7 +116,9 @@ class Story:
         order = {"match": "import", "after": 1, "times": 1, "action": "unsubscribe", "people": 5}
         self.stage.control("POST", "/interject", order)
         self.opted_out_in_the_middle = 5
-        self.stage.control("POST", "/faults", {"match": "import", "after": 3, "kind": "slow", "times": 2, "seconds": 1.5})
+        self.stage.control(
+            "POST", "/faults", {"match": "import", "after": 3, "kind": "slow", "times": 2, "seconds": 1.5}
+        )
 
     def _kill_worker_in_a_call(self) -> None:
         """SIGKILL the worker while an import call is slow."""
@@ -133,9 +141,14 @@ class Story:
         acts += [("unsubscribe", {"email": each}) for each in active[:20]]
         acts += [("spam", {"email": each}) for each in active[20:23]]
         acts += [("subscribe", {"email": each}) for each in gone[:5]]
-        acts += [("subscribe", {"email": f"walk.in.{n}@example.com", "name": f"Walk In {n}"}) for n in range(10)]
+        acts += [
+            ("subscribe", {"email": f"walk.in.{n}@example.com", "name": f"Walk In {n}"}) for n in range(10)
+        ]
         acts += [("update", {"email": each, "name": "Renamed Reader"}) for each in active[30:40]]
-        acts += [("update", {"email": each, "values": {f"[{FIELD.replace(' ', '')}]": []}}) for each in active[40:50]]
+        acts += [
+            ("update", {"email": each, "values": {f"[{FIELD.replace(' ', '')}]": []}})
+            for each in active[40:50]
+        ]
         for action, body in acts:
             self.stage.control("POST", f"/people/{action}", {"list_id": lists[0], **body})
 
@@ -144,7 +157,9 @@ class Story:
 
         def registered() -> bool:
             calls = self.stage.control("GET", "/calls")["by_endpoint"]
-            return sum(n for name, n in calls.items() if name.startswith("POST") and "webhooks" in name) >= len(lists)
+            return sum(
+                n for name, n in calls.items() if name.startswith("POST") and "webhooks" in name
+            ) >= len(lists)
 
         self._wait(registered, 60, "the webhooks to be registered")
 
@@ -164,7 +179,9 @@ class Story:
         workflows = registry.list_all(store)
         if failed := [w for w in workflows if w.state is State.FAILED]:
             raise RuntimeError(f"{failed[0].kind} {failed[0].id} failed: {failed[0].reason}")
-        resting = all(w.state is State.SLEEPING and w.reason == "up to date" for w in workflows if w.kind == "import")
+        resting = all(
+            w.state is State.SLEEPING and w.reason == "up to date" for w in workflows if w.kind == "import"
+        )
         running = all(w.state is State.RUNNING for w in workflows if w.kind == "export")
         due = sweep(self.stage.context)
         doubts = sum(

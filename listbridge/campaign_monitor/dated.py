@@ -1,17 +1,22 @@
-"""Reading what has a date and only grows: reports and list states, in minutes that are complete.
+"""Reading what has a date: reports, whose rows stay, and the states of lists, which people also leave.
 
-The API gives no snapshot and no row ids, so a row that appears while pages are read shifts the
-others. Pages are asked for in ascending order of date; as long as the stated total stays the same
-between two pages nothing shifted, and every minute before the newest one read is complete. When the
-total changed, reading starts again at the last complete minute. `date` is asked one minute early,
-because sources differ on whether it is included, and what is too early is dropped.
+The API gives no snapshot, no cursor and no row ids, so a row that comes or goes while pages are read
+shifts the others. Pages are asked for in ascending order of date, since one minute early, because
+sources differ on whether `date` is included; what is too early is dropped.
+
+Reports are read forwards, in minutes that are complete: equal rows are told apart by counting them
+within their minute. List states are read from the last page to the first: new rows come at the end,
+and a row that leaves moves the rows after it only to pages that are still to be read.
+
+A row whose date can't be read is given with the others and never moves the position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from listbridge.campaign_monitor.errors import PagesInconsistent
@@ -20,17 +25,19 @@ from listbridge.campaign_monitor.models import Page, UnreadableRow
 from listbridge.campaign_monitor.paging import pages
 
 OVERLAP_MINUTES = 60
-"""How far before its position a run starts, for rows that the service enters late."""
+"""How far before its position a run starts: for rows that are entered late, and for clocks that go back."""
 MAX_RESTARTS = 20
 
 T = TypeVar("T")
 Fetch = Callable[[str | None, int], Page[T]]
 """(date or None, page number) -> page, ordered by date, ascending."""
+Minute = Callable[[T], str]
+"""A row's minute, or an empty text when its date can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch(Generic[T]):
-    """All rows of some whole minutes, in order; `until` is the first minute not known to be complete."""
+    """Rows that were read, and the position from which the next run goes on."""
 
     rows: Sequence[T]
     until: str
@@ -45,64 +52,181 @@ class _Unordered(Exception):
     """The pages are not in ascending order of date."""
 
 
-def read_dated(fetch: Fetch[T], date_of: Callable[[T], str], position: str | None) -> Iterator[Stretch[T]]:
-    """Read on from `position` (a minute, or None for all) to the end.
+def read_dated(
+    fetch: Fetch[T],
+    date_of: Callable[[T], str],
+    position: str | None,
+    *,
+    latest: str,
+    overlap_minutes: int = OVERLAP_MINUTES,
+) -> Iterator[Stretch[T]]:
+    """Read rows that stay, from `position` (a minute; None or empty for all) to the end, in whole minutes.
 
-    Rows of the last minute are given too and come again in the next run: equal rows must have
-    equal identities. Raises `PagesInconsistent` when the resource never stood still long enough.
+    Rows of the last minute are given too and come again in the next run, which starts
+    `overlap_minutes` earlier. `latest` is the minute of now, which no position goes beyond. Raises
+    `PagesInconsistent` when the resource changed too often.
     """
-    start = shifted(position, -OVERLAP_MINUTES) if position else None
-    newest = position or ""
-    whole = False
-    for _ in range(MAX_RESTARTS):
+    minute = _minutes(date_of)
+    newest = min(position or "", latest)
+    start = shifted(newest, -overlap_minutes)
+    try:
+        for stretch in _forwards(fetch, minute, start):
+            newest = max(newest, min(stretch.until, latest))
+            yield replace(stretch, until=newest)
+    except _Unordered:
+        stretch = _whole(fetch, minute, start)
+        yield replace(stretch, until=max(newest, min(stretch.until, latest)))
+
+
+def _forwards(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch[T]]:
+    restarts = 0
+    while restarts < MAX_RESTARTS:
         try:
-            for stretch in _attempt(fetch, date_of, start, whole=whole):
-                start = stretch.until or start
-                newest = max(newest, stretch.until)
-                yield Stretch(stretch.rows, newest, stretch.unreadable)
+            for stretch in _attempt(fetch, minute, start):
+                start, restarts = stretch.until, 0
+                yield stretch
             return
         except _Shifted:
-            continue
-        except _Unordered:
-            whole = True
+            restarts += 1
     raise PagesInconsistent(f"the rows changed during each of {MAX_RESTARTS} readings")
 
 
-def _attempt(
-    fetch: Fetch[T], date_of: Callable[[T], str], start: str | None, *, whole: bool
-) -> Iterator[Stretch[T]]:
-    """Pages from `start` on; `whole` keeps everything until the end, for a service that does not order."""
-    since = shifted(start, -1) if start else None
-    total: int | None = None
+def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch[T]]:
+    """Pages from `start` on, a stretch for every page that completes a minute and one for the end."""
+    since = shifted(start, -1) or None
+    before: Page[T] | None = None
     held: list[T] = []
+    undated: list[T] = []
     bad: list[UnreadableRow] = []
-    given = start or ""
     for page in pages(lambda number: fetch(since, number)):
-        if total is not None and page.total_number_of_records != total:
-            raise _Shifted
-        total = page.total_number_of_records
-        fresh = [row for row in page.results if not start or minute_of(date_of(row)) >= start]
-        if not whole and any(minute_of(date_of(row)) < given for row in fresh):
-            raise _Unordered
-        held += fresh
+        if before and before.total_number_of_records != page.total_number_of_records:
+            _check_unmoved(before, fetch(since, before.page_number))
+        _check_order([*held[-1:], *page.results], minute)
+        held += [row for row in page.results if minute(row) and minute(row) >= start]
+        undated += [row for row in page.results if not minute(row)]
         bad += page.unreadable
-        if page.is_last or whole or not held:
+        before = page
+        if page.is_last or not held or minute(held[0]) == minute(held[-1]):
             continue
-        boundary = max(minute_of(date_of(row)) for row in held)
-        complete = [row for row in held if minute_of(date_of(row)) < boundary]
-        if complete:
-            yield Stretch(_sorted(complete, date_of), boundary, bad)
-            held, bad, given = [row for row in held if minute_of(date_of(row)) >= boundary], [], boundary
-    if held or bad:
-        until = max((minute_of(date_of(row)) for row in held), default=given)
-        yield Stretch(_sorted(held, date_of), until, bad)
+        boundary = minute(held[-1])
+        yield Stretch([*undated, *(row for row in held if minute(row) < boundary)], boundary, bad)
+        held, undated, bad = [row for row in held if minute(row) == boundary], [], []
+    if held or undated or bad:
+        yield Stretch([*undated, *held], minute(held[-1]) if held else start, bad)
 
 
-def _sorted(rows: list[T], date_of: Callable[[T], str]) -> list[T]:
-    return sorted(rows, key=date_of)
+def _check_unmoved(before: Page[T], again: Page[T]) -> None:
+    """Rows that were added after a page don't matter; when it reads otherwise now, rows before did."""
+    if (before.results, before.unreadable) != (again.results, again.unreadable):
+        raise _Shifted
+
+
+def _check_order(rows: Sequence[T], minute: Minute[T]) -> None:
+    minutes = [minute(row) for row in rows if minute(row)]
+    if minutes != sorted(minutes):
+        raise _Unordered
+
+
+def _whole(fetch: Fetch[T], minute: Minute[T], start: str) -> Stretch[T]:
+    """Everything from `start` on as one stretch, for a service that does not order."""
+    since = shifted(start, -1) or None
+    for _ in range(MAX_RESTARTS):
+        read = list(pages(lambda number: fetch(since, number)))
+        if len({page.total_number_of_records for page in read}) <= 1:
+            rows = [row for page in read for row in page.results if not minute(row) or minute(row) >= start]
+            bad = [row for page in read for row in page.unreadable]
+            return Stretch(sorted(rows, key=minute), _newest(rows, minute) or start, bad)
+    raise PagesInconsistent(f"the rows changed during each of {MAX_RESTARTS} readings")
+
+
+def read_backwards(
+    fetch: Fetch[T],
+    date_of: Callable[[T], str],
+    position: str | None,
+    *,
+    latest: str,
+    overlap_minutes: int = OVERLAP_MINUTES,
+) -> Iterator[Stretch[T]]:
+    """Read rows that may leave, from `position` on, a stretch for each page, the last page first.
+
+    Some rows come twice, and all come again that lie in the `overlap_minutes` before the position.
+    A position is a minute, or `SINCE/PAGE/MINUTE` in the middle: what is asked for, the next page,
+    and the minute that is reached after page 1. Raises `PagesInconsistent`.
+    """
+    minute = _minutes(date_of)
+    since, number, newest = _unfinished(position or "")
+    if not number:
+        newest = min(position or "", latest)
+        since = shifted(newest, -overlap_minutes - 1)
+    try:
+        for page in _pages_backwards(fetch, since or None, number):
+            _check_order(page.results, minute)
+            newest = max(newest, min(_newest(page.results, minute), latest)) if not number else newest
+            number = _number_before(page)
+            if not page.is_empty:
+                until = f"{since}/{number}/{newest}" if number else newest
+                yield Stretch(page.results, until, page.unreadable)
+    except _Unordered:
+        stretch = _whole(fetch, minute, since)
+        yield replace(stretch, until=max(newest, min(stretch.until, latest)))
+
+
+def _unfinished(position: str) -> tuple[str, int, str]:
+    since, _, rest = position.partition("/")
+    number, _, newest = rest.partition("/")
+    return since, int(number or 0), newest
+
+
+def started_at(position: str) -> str:
+    """The minute from which a position's reading started, or the position if that is a minute."""
+    return position.partition("/")[0]
+
+
+def _pages_backwards(fetch: Fetch[T], since: str | None, number: int) -> Iterator[Page[T]]:
+    """The pages from `number` (0: the last) to the first."""
+    page = fetch(since, number or 1)
+    if not number and page.number_of_pages > 1:
+        number = page.number_of_pages
+        page = fetch(since, number)
+    while True:
+        if page.page_number > max(number, 1):
+            raise PagesInconsistent(f"asked for page {number} and got page {page.page_number}")
+        yield page
+        number = _number_before(page)
+        if not number:
+            return
+        page = fetch(since, number)
+
+
+def _number_before(page: Page[T]) -> int:
+    """The page to read after this one, which may lie beyond the end because rows have left."""
+    return min(page.page_number - 1, page.number_of_pages)
+
+
+def _newest(rows: Iterable[T], minute: Minute[T]) -> str:
+    return max(map(minute, rows), default="")
+
+
+def _minutes(date_of: Callable[[T], str]) -> Minute[T]:
+    return lambda row: _readable(minute_of(date_of(row)))
+
+
+@lru_cache(maxsize=65_536)
+def _readable(minute: str) -> str:
+    try:
+        return minute if datetime.strptime(minute, _FORMAT).strftime(_FORMAT) == minute else ""
+    except ValueError:
+        return ""
+
+
+_FORMAT = "%Y-%m-%d %H:%M"
 
 
 def shifted(minute: str, by: int) -> str:
-    """A minute (`YYYY-MM-DD HH:MM`) some minutes later, by the naive clock."""
-    at = datetime.strptime(minute, "%Y-%m-%d %H:%M") + timedelta(minutes=by)
-    return at.strftime("%Y-%m-%d %H:%M")
+    """A minute (`YYYY-MM-DD HH:MM`) some minutes later, by the naive clock; an empty one stays empty."""
+    if not minute:
+        return ""
+    try:
+        return (datetime.strptime(minute, _FORMAT) + timedelta(minutes=by)).strftime(_FORMAT)
+    except OverflowError:
+        return minute

@@ -18,6 +18,7 @@ META = "lb:meta"
 FIELDS = "lb:fields"
 WORKFLOWS = "lb:workflows"
 AUTHORIZATIONS = "lb:authorizations"
+DUPLICATES = "lb:duplicates"
 
 
 @lru_cache(maxsize=4096)
@@ -145,6 +146,11 @@ def bell(what: str) -> str:
 def receiver(workflow_id: str) -> str:
     """What a webhook receiver has to know of an import."""
     return f"lb:receiver:{workflow_id}"
+
+
+def suppressed(client_id: str, what: str) -> str:
+    """A client's suppression list; one hash tag, because a new list takes the old one's place."""
+    return f"lb:{{suppressed:{client_id}}}:{what}"
 
 
 def list_setup(list_id: str) -> str:

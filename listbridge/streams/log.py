@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys, partition_of
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import DAY_MS, Counts, Event, Unreadable, encode, event_id
@@ -65,6 +66,8 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         calls += _calls(part, stream, part.stream(stream), list(items.values()))
     counts = _run(store, calls)
     counts.duplicates = total - counts.accepted
+    if counts.duplicates:
+        store.client.incrby(keys.DUPLICATES, counts.duplicates)
     return counts
 
 
@@ -123,9 +126,14 @@ def tail(store: Store, key_of: str, stream: str, count: int) -> list[tuple[bytes
     return found[-count:]
 
 
-def lengths(store: Store, stream: str) -> int:
+def events_in(store: Store, stream: str) -> int:
     """How many events a stream holds."""
     return sum(
         sum(n for _, n, _ in entries(cast(Any, store.client.xrange(part.stream(stream)))))
         for part in store.parts
     )
+
+
+def duplicates_dropped(store: Store) -> int:
+    """How many events came again and were dropped: a number that informs, nothing is decided by it."""
+    return int(cast(bytes | None, store.client.get(keys.DUPLICATES)) or 0)
