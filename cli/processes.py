@@ -21,7 +21,7 @@ from typing import TextIO
 
 import click
 
-from listbridge.store.embedded import Spawner, kill_group, restart_delay
+from listbridge.store.children import Spawner, kill_group, restart_delay
 
 POLL_SECONDS = 0.1
 HEALTHY_SECONDS = 60.0

