@@ -8,7 +8,6 @@ from cli.processes import Supervisor, stop_requested
 from cli.runtime import errors, settings
 from cli.services import local_url, services, store_of
 from listbridge.context import build
-from simulator import __main__ as simulator_main
 
 
 @click.command()
@@ -28,4 +27,6 @@ def up() -> None:
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def simulate(options: tuple[str, ...]) -> None:
     """Run a simulated Campaign Monitor; `simulate --help` shows its options."""
-    raise SystemExit(simulator_main.main(list(options)))
+    from simulator.__main__ import main  # here, because no other command needs a second Flask program
+
+    raise SystemExit(main(list(options)))

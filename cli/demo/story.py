@@ -20,7 +20,7 @@ from listbridge.workflows.models import State
 FIELD = "Lytics Audiences"
 AUDIENCES = ("beach-lovers", "city-breakers", "frequent-flyers", "win-back")
 PEOPLE_A_POST = 500
-QUIET_SECONDS = 180
+QUIET_SECONDS = 120
 
 Event = dict[str, Any]
 

@@ -26,7 +26,12 @@ NAMES = {
 def test_the_demo_ends_without_a_difference(tmp_path):
     env = {name: value for name, value in os.environ.items() if not name.startswith("LISTBRIDGE_")}
     done = subprocess.run(
-        [*LISTBRIDGE, "demo", "--once", "--json"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240
+        [*LISTBRIDGE, "demo", "--once", "--json"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
