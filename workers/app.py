@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
 
 import settings as settings_module
@@ -16,6 +18,7 @@ from listbridge.store.location import broker_url
 from settings import Settings
 
 LONGEST_TASK_SECONDS = 600
+NOISY = ("kombu", "amqp", "celery.worker", "celery.app.trace", "celery.beat", "celery.redirected")
 
 
 def make_app(settings: Settings) -> Celery:
@@ -66,16 +69,13 @@ def _log_plainly(**_: object) -> None:
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
-    for noisy in (
-        "kombu",
-        "amqp",
-        "celery.worker.strategy",
-        "celery.app.trace",
-        "celery.beat",
-        "celery.redirected",
-    ):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel("WARNING" if level != "DEBUG" else "DEBUG")
 
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
+# Said to root in ten lines per process; it is about pickled messages, and ours are JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 app = make_app(settings_module.current())
+# The current app is one per thread: other threads of a web process would ring at localhost's RabbitMQ.
+app.set_default()

@@ -1,0 +1,84 @@
+"""The Flask application: `granian --interface wsgi webhooks.app:app`.
+
+`app` is built when it is first asked for, from the settings of the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+
+from flask import Flask
+
+import settings as settings_module
+from listbridge.context import Context, build
+from listbridge.store.location import store_url
+from webhooks import audiences, authorizations, document, errors, health, profiles, receivers, workflows
+from webhooks.auth import bearer_lock
+from webhooks.bodies import werkzeug_limit
+from webhooks.converters import Rest
+from webhooks.openapi import make_api
+from webhooks.receiving import Receivers
+from webhooks.ringing import celery_bells
+from webhooks.wiring import Bells, Web
+
+BLUEPRINTS = (
+    health.blueprint,
+    receivers.blueprint,
+    audiences.blueprint,
+    profiles.blueprint,
+    authorizations.blueprint,
+    workflows.blueprint,
+    document.blueprint,
+)
+
+
+def create_app(
+    context: Context | None = None,
+    ring: Callable[[], object] | None = None,
+    *,
+    ring_deliver: Callable[[str], object] | None = None,
+    ring_pull: Callable[[str], object] | None = None,
+) -> Flask:
+    """The application on a context, by default that of the process's settings.
+
+    `ring` asks for a fold, `ring_deliver` for a delivery to a list, `ring_pull` for a run of an
+    import; by default each sends the Celery task. Raises `SettingsError`, `StoreError` and
+    `redis.RedisError` when there is no context to build.
+    """
+    context = context or _context()
+    celery = celery_bells()
+    bells = Bells(ring or celery.fold, ring_deliver or celery.deliver, ring_pull or celery.pull)
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = werkzeug_limit(context.settings.max_body_bytes)
+    app.url_map.merge_slashes = False
+    app.url_map.converters["rest"] = Rest
+    Web(context, bells, Receivers(context.store)).install(app)
+    app.before_request(bearer_lock(context.settings.api_tokens))
+    api = make_api(app)
+    errors.register(app)
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    return app
+
+
+def _context() -> Context:
+    settings = settings_module.current()
+    return build(settings, store_url(settings))
+
+
+@lru_cache(maxsize=1)
+def _app() -> Flask:
+    logging.basicConfig(
+        level=settings_module.current().log_level,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    return create_app()
+
+
+def __getattr__(name: str) -> Flask:
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

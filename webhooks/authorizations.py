@@ -1,0 +1,96 @@
+"""Authorizations: the credentials of accounts. A secret goes in and never comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from listbridge import authorizations
+from listbridge.audiences import Fault
+from listbridge.authorizations import Authorization
+from listbridge.profiles.views import timestamp
+from listbridge.workflows import registry
+from listbridge.workflows.schemas import AuthorizationSchema
+from webhooks.arguments import Blueprint
+from webhooks.errors import Refusal
+from webhooks.wiring import web
+
+blueprint = Blueprint(
+    "authorizations", __name__, url_prefix="/v1/authorizations", description="Credentials of accounts"
+)
+
+
+class StoredAuthorizationSchema(Schema):
+    """An authorization without its secret."""
+
+    id = fields.String(required=True)
+    kind = fields.String(required=True)
+    description = fields.String(required=True)
+    base_url = fields.String(required=True)
+    created_at = fields.String(required=True, metadata={"format": "date-time"})
+
+
+class AuthorizationsSchema(Schema):
+    authorizations = fields.List(fields.Nested(StoredAuthorizationSchema), required=True)
+
+
+@blueprint.route("", methods=["POST"])
+@blueprint.arguments(AuthorizationSchema)
+@blueprint.response(201, StoredAuthorizationSchema)
+def create(values: dict[str, Any]) -> dict[str, Any]:
+    """Store a credential, encrypted."""
+    context = web().context
+    made = authorizations.create(
+        context.store,
+        context.secrets,
+        secret=values["api_key"],
+        description=values["description"],
+        base_url=checked_url(values["base_url"], context.settings.api_base_url),
+    )
+    return shown(made)
+
+
+@blueprint.route("")
+@blueprint.response(200, AuthorizationsSchema)
+def list_all() -> dict[str, Any]:
+    """List the authorizations, oldest first."""
+    return {"authorizations": [shown(each) for each in authorizations.list_all(web().context.store)]}
+
+
+@blueprint.route("/<authorization_id>")
+@blueprint.response(200, StoredAuthorizationSchema)
+@blueprint.alt_response(404, "NOT_FOUND")
+def get(authorization_id: str) -> dict[str, Any]:
+    """Show one authorization."""
+    return shown(authorizations.get(web().context.store, authorization_id))
+
+
+@blueprint.route("/<authorization_id>", methods=["DELETE"])
+@blueprint.response(204)
+@blueprint.alt_response(404, "NOT_FOUND")
+@blueprint.alt_response(409, "CONFLICT")
+def delete(authorization_id: str) -> None:
+    """Delete a credential that no workflow uses."""
+    store = web().context.store
+    users = [each.id for each in registry.list_all(store) if each.authorization_id == authorization_id]
+    if users:
+        raise Refusal(409, f"used by workflow {', '.join(users)}: delete that first")
+    authorizations.delete(store, authorization_id)
+
+
+def shown(authorization: Authorization) -> dict[str, Any]:
+    """Everything but the secret, the time as text."""
+    return authorization.public() | {"created_at": timestamp(authorization.created_at)}
+
+
+def checked_url(wanted: str | None, configured: str) -> str:
+    """The API address that the key will be sent to: the configured one, or any that is encrypted.
+
+    Raises `Refusal` (422).
+    """
+    url = (wanted or configured).rstrip("/")
+    if url != configured.rstrip("/") and not url.lower().startswith("https://"):
+        fault = Fault("$.base_url", f"https:// or {configured}: a key is not sent over an open line")
+        raise Refusal(422, "the body is not as it should be", [fault])
+    return url

@@ -1,0 +1,57 @@
+"""Profiles: what is known of one person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, fields
+
+from listbridge.aggregation.fold import Folder
+from listbridge.context import Context
+from listbridge.identity import person_key
+from listbridge.profiles.codec import CorruptProfile
+from listbridge.profiles.views import profile_view, read_profile
+from webhooks.answers import answer
+from webhooks.arguments import Blueprint
+from webhooks.errors import Refusal
+from webhooks.wiring import web
+
+blueprint = Blueprint("profiles", __name__, url_prefix="/v1/profiles", description="Profiles of people")
+
+
+class ProfileSchema(Schema):
+    """A person, as far as the events are folded. A field that was never set is absent."""
+
+    key = fields.String(required=True, metadata={"description": "The address in lower case."})
+    fields_ = fields.Dict(
+        keys=fields.String(),
+        required=True,
+        data_key="fields",
+        metadata={"description": "By the mappings' names; times are RFC 3339, UTC, with milliseconds."},
+    )
+    audiences = fields.List(fields.String(), required=True, metadata={"description": "Slugs, sorted."})
+    updated_at = fields.DateTime(
+        required=True, format="iso", metadata={"description": "The newest event's time."}
+    )
+
+
+@blueprint.route("/<rest:email>")
+@blueprint.alt_response(200, schema=ProfileSchema, success=True)
+@blueprint.alt_response(404, "NOT_FOUND")
+def get_profile(email: str) -> Response:
+    """Show what is known of the person with an e-mail address."""
+    found = profile_of(web().context, email)
+    if found is None:
+        raise Refusal(404, "nothing is known of this address")
+    return answer(found)
+
+
+def profile_of(context: Context, address: str) -> dict[str, Any] | None:
+    """The profile; one whose stored form is damaged is made anew from the streams."""
+    try:
+        return read_profile(context.store, context.program, address)
+    except CorruptProfile:
+        key = str(person_key(address))
+        folder = Folder(context.store, context.program)
+        return profile_view(context.program, key, folder.recompute(context.store.part(key), key))

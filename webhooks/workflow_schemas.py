@@ -1,0 +1,82 @@
+"""What the workflow views take and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from listbridge.workflows.log import KEPT_LINES
+from listbridge.workflows.models import State
+from listbridge.workflows.schemas import ID, ExportConfigSchema, ImportConfigSchema
+
+_CONFIGS: dict[str, type[Schema]] = {"export": ExportConfigSchema, "import": ImportConfigSchema}
+_KIND = validate.OneOf(list(_CONFIGS))
+_ONE_OF_CONFIGS = {
+    "oneOf": [{"$ref": "#/components/schemas/ExportConfig"}, {"$ref": "#/components/schemas/ImportConfig"}]
+}
+
+
+class NewWorkflowSchema(Schema):
+    """What to keep in step, and how."""
+
+    kind = fields.String(required=True, validate=_KIND)
+    authorization_id = fields.String(required=True, validate=ID)
+    description = fields.String(load_default="", validate=validate.Length(max=200))
+    config = fields.Dict(required=True, keys=fields.String(), metadata=_ONE_OF_CONFIGS)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _config(self, data: dict[str, Any], **_: Any) -> None:
+        """So that the faults of the config are told together with the others."""
+        if "config" in data and data.get("kind") in _CONFIGS:
+            messages = _CONFIGS[data["kind"]]().validate(data["config"])
+            if messages:
+                raise ValidationError({"config": messages})
+
+
+class WorkflowSchema(Schema):
+    """A workflow: its definition, its state, its progress."""
+
+    id = fields.String(required=True)
+    kind = fields.String(required=True, validate=_KIND)
+    description = fields.String(required=True)
+    authorization_id = fields.String(required=True)
+    state = fields.Enum(State, by_value=True, required=True)
+    reason = fields.String(required=True, metadata={"description": "Why it isn't running, for a person."})
+    created_at = fields.String(required=True, metadata={"format": "date-time"})
+    wake_at = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"format": "date-time", "description": "When a sleeping one goes on."},
+    )
+    config = fields.Raw(
+        required=True,
+        metadata={
+            "type": "object",
+            "description": "As it was given, defaults filled in; an export's audiences as slug -> label.",
+        },
+    )
+    progress = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+
+
+class WorkflowsSchema(Schema):
+    workflows = fields.List(fields.Nested(WorkflowSchema), required=True)
+
+
+class WorkflowQuerySchema(Schema):
+    kind = fields.String(validate=_KIND)
+    state = fields.String(validate=validate.OneOf([str(each) for each in State]))
+
+
+class LogQuerySchema(Schema):
+    count = fields.Integer(load_default=100, validate=validate.Range(min=1, max=KEPT_LINES))
+
+
+class LogLineSchema(Schema):
+    at = fields.String(required=True, metadata={"format": "date-time"})
+    level = fields.String(required=True, validate=validate.OneOf(["info", "warning", "error"]))
+    message = fields.String(required=True)
+
+
+class LogSchema(Schema):
+    log = fields.List(fields.Nested(LogLineSchema), required=True)
