@@ -155,13 +155,16 @@ def read_backwards(
     """
     minute = _minutes(date_of)
     since, number, newest = _unfinished(position or "")
-    if not number:
+    reached = number > 0
+    if not reached:
         newest = min(position or "", latest)
         since = shifted(newest, -overlap_minutes - 1)
     try:
         for page in _pages_backwards(fetch, since or None, number):
             _check_order(page.results, minute)
-            newest = max(newest, min(_newest(page.results, minute), latest)) if not number else newest
+            if not reached:
+                newest = max(newest, min(_newest(page.results, minute), latest))
+                reached = not page.is_empty
             number = _number_before(page)
             if not page.is_empty:
                 until = f"{since}/{number}/{newest}" if number else newest
@@ -214,12 +217,9 @@ def _minutes(date_of: Callable[[T], str]) -> Minute[T]:
 @lru_cache(maxsize=65_536)
 def _readable(minute: str) -> str:
     try:
-        return minute if datetime.strptime(minute, _FORMAT).strftime(_FORMAT) == minute else ""
+        return minute if datetime.fromisoformat(minute).isoformat(" ", "minutes") == minute else ""
     except ValueError:
         return ""
-
-
-_FORMAT = "%Y-%m-%d %H:%M"
 
 
 def shifted(minute: str, by: int) -> str:
@@ -227,6 +227,6 @@ def shifted(minute: str, by: int) -> str:
     if not minute:
         return ""
     try:
-        return (datetime.strptime(minute, _FORMAT) + timedelta(minutes=by)).strftime(_FORMAT)
+        return (datetime.fromisoformat(minute) + timedelta(minutes=by)).isoformat(" ", "minutes")
     except OverflowError:
         return minute

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date as date_type
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,7 @@ DEACTIVATIONS: Mapping[str, str] = {
 """The State of a Deactivate webhook -> status in cm_activity; any other word in lower case."""
 
 MINUTE = len("2010-12-14 11:32")
+_EPOCH_DAY = date_type(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ def status_of(state: str) -> str:
 def minute_of(text: str) -> str:
     """A time of the API without its seconds, which are always 00 where they are given at all."""
     return text[:MINUTE]
+
+
+def day_of(text: str) -> int:
+    """The day of a time of the API by the client's own clock, counted from 1 January 1970."""
+    return date_type.fromisoformat(text[: len("2010-12-14")]).toordinal() - _EPOCH_DAY
 
 
 def custom_values(values: Iterable[StoredValue]) -> dict[str, str]:
@@ -120,6 +127,7 @@ def status(
             "joined_at": joined_at,
             "origin": origin,
         },
+        day_of(date),
     )
 
 
@@ -133,6 +141,7 @@ def opt_out(
         to_epoch_ms(date, account.zone),
         ("deactivate", list_id, key, word, minute_of(date)),
         _who(account, list_id, address) | {"event": "deactivate", "status": word} | values,
+        day_of(date),
     )
 
 
@@ -180,6 +189,7 @@ def report_event(
         to_epoch_ms(date, account.zone),
         (event, campaign.campaign_id, row.list_id, key, *identity),
         _who(account, row.list_id, row.email_address) | values | {"event": event} | more,
+        day_of(date),
     )
 
 

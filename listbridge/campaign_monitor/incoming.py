@@ -6,8 +6,10 @@ event, and what can't be read is set aside. Refusing it would only bring it back
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +18,7 @@ from listbridge.campaign_monitor.events import (
     DEACTIVATIONS,
     Account,
     custom_values,
+    day_of,
     minute_of,
     opt_out,
     status,
@@ -36,6 +39,8 @@ ECHO_WINDOW_MS = 120_000
 
 SELF = "self"
 
+T = TypeVar("T")
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event of a delivery."""
@@ -47,7 +52,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     name: str | None = msgspec.field(name="Name", default=None)
     state: str | None = msgspec.field(name="State", default=None)
     signup_ip: str | None = msgspec.field(name="SignupIPAddress", default=None)
-    fields: tuple[StoredValue, ...] = msgspec.field(name="CustomFields", default=())
+    fields: tuple[StoredValue, ...] | None = msgspec.field(name="CustomFields", default=())
 
 
 class _Delivery(msgspec.Struct, gc=False):
@@ -63,6 +68,7 @@ class _LooseDelivery(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Delivery).decode
 _decode_loose = msgspec.json.Decoder(_LooseDelivery).decode
 _decode_event = msgspec.json.Decoder(Told).decode
+_UNREADABLE = (ValueError, RecursionError)  # msgspec's and json's errors are ValueErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +110,37 @@ def decode(body: bytes) -> Delivery:
     """A delivery's events, whole if it can be, else one by one."""
     try:
         whole = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return _decode_singly(body)
     return _with_keys(whole.list_id, whole.events, [])
 
 
 def _decode_singly(body: bytes) -> Delivery:
     try:
-        loose = _decode_loose(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        loose = _decode_anyhow(_decode_loose, body)
+    except _UNREADABLE as error:
         return Delivery("", (), [Unreadable(CM_ACTIVITY, body, f"not a delivery: {error}")])
     told: list[Told] = []
     unreadable: list[Unreadable] = []
     for raw in loose.events:
         try:
-            told.append(_decode_event(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            told.append(_decode_anyhow(_decode_event, bytes(raw)))
+        except _UNREADABLE as error:
             unreadable.append(Unreadable(CM_ACTIVITY, bytes(raw), f"not an event: {error}"))
     return _with_keys(loose.list_id, told, unreadable)
+
+
+def _decode_anyhow(decode: Callable[[bytes], T], body: bytes) -> T:
+    """Decode as it is, or else with what has no UTF-8 form replaced by U+FFFD.
+
+    A name that a system cut in the middle of an emoji is half a surrogate pair; that is no reason
+    to miss an opt-out.
+    """
+    try:
+        return decode(body)
+    except _UNREADABLE:
+        text = json.dumps(json.loads(body.decode("utf-8", "replace")), ensure_ascii=False)
+        return decode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
 
 
 def _with_keys(list_id: str, events: Iterable[Told], unreadable: list[Unreadable]) -> Delivery:
@@ -142,7 +161,7 @@ def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool
     Raises `ValueError` for a type or a time that can't be understood.
     """
     origin = SELF if own else None
-    fields = custom_values(told.fields)
+    fields = custom_values(told.fields or ())
     state = told.state or ("Active" if told.type == "Subscribe" else "")
     if told.type == "Deactivate":
         word = DEACTIVATIONS.get(state, state.lower() or "unknown")
@@ -208,6 +227,7 @@ def _change(
             "custom_fields": fields or None,
             "origin": origin,
         },
+        day_of(told.date),
     )
 
 
@@ -234,5 +254,5 @@ def our_options(told: Told, setup: Setup) -> tuple[str, ...]:
     """The values of our field that are options of ours, sorted."""
     key = field_key(setup.field_key)
     return tuple(
-        sorted({f.value for f in told.fields if field_key(f.key) == key and f.value in setup.labels})
+        sorted({f.value for f in told.fields or () if field_key(f.key) == key and f.value in setup.labels})
     )

@@ -16,7 +16,13 @@ import msgspec
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.subscribers import State
-from listbridge.campaign_monitor.dated import Stretch, read_dated
+from listbridge.campaign_monitor.dated import (
+    OVERLAP_MINUTES,
+    Stretch,
+    read_backwards,
+    read_dated,
+    started_at,
+)
 from listbridge.campaign_monitor.errors import NotVisible
 from listbridge.campaign_monitor.events import (
     Account,
@@ -29,13 +35,16 @@ from listbridge.campaign_monitor.events import (
 from listbridge.campaign_monitor.models import Campaign, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
-from listbridge.campaign_monitor.timezones import zone
+from listbridge.campaign_monitor.timezones import to_text, zone
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.imports.protocol import Batch, Resource
+from listbridge.store.store import now_ms
 from listbridge.streams.events import Event, Unreadable
 from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
 
 STATES: tuple[State, ...] = get_args(State)
+ZONE_CHANGE_MINUTES = 27 * 60
+"""How far before its position a run starts after the client's zone has changed: zones lie 26 hours apart."""
 
 T = TypeVar("T")
 
@@ -50,36 +59,31 @@ class CampaignMonitorSource:
         self._chosen = tuple(chosen)
         self._registrar = registrar
         self._account: Account | None = None
+        self._campaigns: dict[str, Campaign] = {}
         self.account = client_id
 
     def prepare(self) -> list[str]:
         """Read the client's zone and the lists' names, register the webhooks."""
         account = self._load()
-        done = [
-            f"client {account.client_name}, time zone {account.zone.key}, lists: {', '.join(account.lists.values())}"
-        ]
+        lists = ", ".join(account.lists.values())
+        done = [f"client {account.client_name}, time zone {account.zone.key}, lists: {lists}"]
         return done + (self._registrar.register(account) if self._registrar else [])
 
     def close(self) -> None:
         """Take the webhooks away."""
         if self._registrar:
-            self._registrar.remove(self._load().lists)
+            self._registrar.remove()
 
-    def resources(self, positions: Mapping[str, str]) -> list[Resource]:
-        """The lists' states first, then the reports of the campaigns that went to the lists, newest first."""
+    def resources(self, positions: Mapping[str, str]) -> Iterator[Resource]:
+        """The lists' states first, then the reports of the campaigns that went to the lists, oldest first."""
         account = self._load()
-        found = [
-            Resource(
-                f"{name}: {state}", (f"list:{list_id}:{state}",), positions.get(f"list:{list_id}:{state}")
-            )
-            for list_id, name in account.lists.items()
-            for state in STATES
-        ]
-        self._campaigns: dict[str, Campaign] = {}
+        for list_id, name in account.lists.items():
+            for state in STATES:
+                cursor = f"list:{list_id}:{state}"
+                yield Resource(f"{name}: {state}", (cursor,), positions.get(cursor))
         for page in pages(lambda number: self._client.campaigns(account.client_id, page=number)):
             for campaign in page.results:
-                found += self._reports(account, campaign, positions)
-        return found
+                yield from self._reports(account, campaign, positions)
 
     def read(self, resource: Resource) -> Iterator[Batch]:
         kind, rest = resource.cursors[0].split(":", 1)
@@ -109,8 +113,7 @@ class CampaignMonitorSource:
     ) -> Iterator[Resource]:
         """A resource per report and per position, so that lists at the same position are read together."""
         sent_to = self._client.campaign_lists_and_segments(campaign.campaign_id)
-        went_to = {each.list_id for each in sent_to.lists} | {each.list_id for each in sent_to.segments}
-        lists = went_to & account.lists.keys()
+        lists = sent_to.list_ids & account.lists.keys()
         self._campaigns[campaign.campaign_id] = campaign
         for report in REPORTS:
             groups: dict[str | None, list[str]] = defaultdict(list)
@@ -127,9 +130,10 @@ class CampaignMonitorSource:
         def fetch(date: str | None, number: int) -> Page[Subscriber]:
             return self._client.subscribers(list_id, state, date=date, page=number)
 
-        for stretch in read_dated(fetch, lambda person: person.date, position or None):
-            make = partial(status_event, account, list_id)
-            yield _batch(stretch.until, stretch.rows, make, CM_USER, stretch)
+        make = partial(status_event, account, list_id)
+        reading = self._reading(account, position)
+        for stretch in read_backwards(fetch, lambda person: person.date, **reading):
+            yield _batch(_in_zone(stretch.until, account), stretch.rows, make, CM_USER, stretch)
 
     def _read_report(
         self, campaign: Campaign, report: Any, lists: frozenset[str], position: str | None
@@ -139,16 +143,29 @@ class CampaignMonitorSource:
         def fetch(date: str | None, number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, date=date, page=number)
 
-        for stretch in read_dated(fetch, _date_of, position or None):
+        for stretch in read_dated(fetch, _date_of, **self._reading(account, position)):
             make = partial(report_event, account, campaign, report, number=numbering())
-            yield _batch(stretch.until, rows_of(stretch.rows, lists), make, CM_ACTIVITY, stretch)
+            until = _in_zone(stretch.until, account)
+            yield _batch(until, rows_of(stretch.rows, lists), make, CM_ACTIVITY, stretch)
+
+    def _reading(self, account: Account, position: str | None) -> dict[str, Any]:
+        """From where a dated resource is read, how far before that, and the minute of now there."""
+        text, _, zone_name = (position or "").partition("@")
+        same = zone_name == account.zone.key
+        now = now_ms() + (self._client.clock_offset_ms or 0)
+        return {
+            "position": text if same else started_at(text),
+            "latest": to_text(now, account.zone),
+            "overlap_minutes": OVERLAP_MINUTES if same else ZONE_CHANGE_MINUTES,
+        }
 
     def _read_recipients(
         self, campaign: Campaign, lists: frozenset[str], position: str | None
     ) -> Iterator[Batch]:
-        """Recipients have no date: they are read by page, once all of them are there.
+        """Recipients have no date: they are read by page, until all of them are there.
 
-        The position is `page:total`; the total that was read tells whether the sending went on since.
+        The position is `page:total` or `done:total`. When the total changed on the way, the sending
+        goes on and rows moved between the pages: -1 stands for it, and all are read again.
         """
         account = self._load()
         report: ReportName = "recipients"
@@ -157,15 +174,10 @@ class CampaignMonitorSource:
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        if total != campaign.total_recipients:
-            first = 1
+        make = partial(report_event, account, campaign, report, number=numbering())
         for page in pages(fetch, first=first):
-            make = partial(report_event, account, campaign, report, number=numbering())
-            at = (
-                f"done:{page.total_number_of_records}"
-                if page.is_last
-                else (f"{page.page_number + 1}:{page.total_number_of_records}")
-            )
+            total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
+            at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
             stretch = Stretch(page.results, at, page.unreadable)
             yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
 
@@ -174,9 +186,15 @@ def _is_complete(position: str | None, campaign: Campaign) -> bool:
     return position == f"done:{campaign.total_recipients}"
 
 
-def _page_and_total(position: str | None) -> tuple[int, int]:
+def _page_and_total(position: str | None) -> tuple[int, int | None]:
+    """The page to read next and the total that belongs to it, None when the reading starts."""
     page, _, total = (position or "").partition(":")
-    return (int(page), int(total)) if page.isdigit() else (1, 0)
+    return (int(page), int(total)) if page.isdigit() else (1, None)
+
+
+def _in_zone(position: str, account: Account) -> str:
+    """A position of a dated resource: its times mean something else when the client's zone changes."""
+    return f"{position}@{account.zone.key}"
 
 
 def _date_of(row: ReportRow) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -15,6 +14,7 @@ from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.webhooks import WebhookEvent
 from listbridge.campaign_monitor.errors import NotVisible
 from listbridge.campaign_monitor.events import Account
+from listbridge.campaign_monitor.models import Webhook
 from listbridge.secrets import Secrets
 from listbridge.store import keys
 from listbridge.store.store import Store
@@ -38,7 +38,7 @@ class Receiver(msgspec.Struct, kw_only=True):
     def admits(self, token: str) -> bool:
         """Is this one of the valid tokens? In constant time."""
         offered = digest(token)
-        return any([hmac.compare_digest(offered, valid) for valid in self.tokens])
+        return any([hmac.compare_digest(offered, valid) for valid in self.tokens])  # noqa: C419 - a list: all are compared
 
     @property
     def account(self) -> Account:
@@ -77,23 +77,27 @@ class Registrar:
             return [
                 "no webhooks: LISTBRIDGE_PUBLIC_URL is not set, so changes are seen only when lists are read"
             ]
-        url = f"{self._prefix}{token}"
+        url = f"{self._public_url}{self._path}{token}"
         return [self._register(list_id, name, url) for list_id, name in account.lists.items()]
 
-    def remove(self, lists: Iterable[str]) -> None:
+    def remove(self) -> None:
         """Delete this import's webhooks, and forget its tokens."""
-        for list_id in lists:
+        held = receiver(self._store, self._workflow_id)
+        for list_id in held.lists if held else ():
             try:
-                for hook in self._client.webhooks(list_id):
-                    if hook.url.startswith(self._prefix):
-                        self._client.delete_webhook(list_id, hook.webhook_id)
+                for hook in self._own(list_id):
+                    self._client.delete_webhook(list_id, hook.webhook_id)
             except NotVisible:
                 continue  # the list is gone, and its webhooks with it
         self._store.client.delete(keys.receiver(self._workflow_id))
 
     @property
-    def _prefix(self) -> str:
-        return f"{self._public_url}/webhooks/campaign-monitor/{self._workflow_id}/"
+    def _path(self) -> str:
+        return f"/webhooks/campaign-monitor/{self._workflow_id}/"
+
+    def _own(self, list_id: str) -> list[Webhook]:
+        """The webhooks of a list that are this import's, also those with an older address or token."""
+        return [hook for hook in self._client.webhooks(list_id) if self._path in hook.url]
 
     def _token(self, account: Account) -> str:
         """The current token; what the receiver knows is brought up to date."""
@@ -111,16 +115,16 @@ class Registrar:
         return token
 
     def _register(self, list_id: str, name: str, url: str) -> str:
-        found: Mapping[str, str] = {}
-        for hook in self._client.webhooks(list_id):
-            if hook.url == url:
-                found = {hook.webhook_id: hook.status}
-            elif hook.url.startswith(self._prefix):
+        found: Webhook | None = None
+        for hook in self._own(list_id):
+            if hook.url == url and found is None:
+                found = hook
+            else:
                 self._client.delete_webhook(list_id, hook.webhook_id)
-        for webhook_id, status in found.items():
-            if status == "Active":
-                return f"webhook of {name} is there"
-            self._client.activate_webhook(list_id, webhook_id)
-            return f"webhook of {name} had been switched off and is active again"
-        self._client.create_webhook(list_id, url, EVENTS)
-        return f"webhook of {name} made"
+        if found is None:
+            self._client.create_webhook(list_id, url, EVENTS)
+            return f"webhook of {name} made"
+        if found.status == "Active":
+            return f"webhook of {name} is there"
+        self._client.activate_webhook(list_id, found.webhook_id)
+        return f"webhook of {name} had been switched off and is active again"

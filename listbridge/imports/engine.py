@@ -1,21 +1,22 @@
 """Pull: from resource to page to events, over any Source.
 
 Events are appended before the position moves, and appending again what was appended changes
-nothing; so a run that is stopped anywhere goes on from its last step.
+nothing; so a run that is stopped anywhere goes on from its last step. A resource that was read to
+its end is marked with the time, so that a run that goes on doesn't begin with it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 from typing import cast
 
 from listbridge.errors import Skippable
 from listbridge.imports.protocol import Batch, Resource, Source
 from listbridge.store import keys
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Counts
 from listbridge.streams.log import append, quarantine
 
@@ -32,8 +33,19 @@ class PullResult:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a resource has been read, and when its end was reached last (epoch ms; 0: never)."""
+
+    position: str
+    finished_at: int = 0
+
+
 class Puller:
-    """Reads all of a source. `on_batch` gets each step's counts: for progress, and to ring for a fold."""
+    """Reads all of a source but what was read to its end since `started_at`, when this run began (epoch ms).
+
+    `on_batch` gets each step's counts: for progress, and to ring for a fold.
+    """
 
     def __init__(
         self,
@@ -42,46 +54,73 @@ class Puller:
         *,
         stop: Callable[[], bool],
         on_batch: Callable[[Resource, Batch, Counts], None],
+        started_at: int,
         in_flight: int = 1,
     ) -> None:
         self._store = store
         self._source = source
         self._stop = stop
         self._on_batch = on_batch
+        self._started_at = started_at
         self._in_flight = in_flight
         self._lock = Lock()
+        self._failed = Event()
 
     def run(self) -> PullResult:
-        """Read everything on to its end, or until `stop`. Raises `Fatal` and `Retriable` of the source."""
+        """Read everything on to its end, or until `stop`. Raises `Fatal` and `Retriable` of the source.
+
+        A resource that fails ends the others at their next step.
+        """
         result = PullResult()
-        resources = self._source.resources(positions(self._store, self._source.account))
+        held = cursors(self._store, self._source.account)
+        resources = self._source.resources({name: c.position for name, c in held.items() if c.position})
+        futures: list[Future[None]] = []
         with ThreadPoolExecutor(self._in_flight, thread_name_prefix="pull") as pool:
-            futures = [pool.submit(self._read, resource, result) for resource in resources]
             try:
-                for future in futures:
-                    future.result()
+                for resource in resources:
+                    if self._ends():
+                        break
+                    if not self._is_finished(resource, held):
+                        futures.append(pool.submit(self._attempt, resource, result))
             except BaseException:
-                for future in futures:
-                    future.cancel()
+                self._failed.set()
                 raise
+        for future in futures:
+            future.result()
         return result
 
+    def _is_finished(self, resource: Resource, held: Mapping[str, Cursor]) -> bool:
+        return all(name in held and held[name].finished_at >= self._started_at for name in resource.cursors)
+
+    def _ends(self) -> bool:
+        return self._failed.is_set() or self._stop()
+
+    def _attempt(self, resource: Resource, result: PullResult) -> None:
+        try:
+            self._read(resource, result)
+        except BaseException:
+            self._failed.set()
+            raise
+
     def _read(self, resource: Resource, result: PullResult) -> None:
-        if self._stop():
+        if self._ends():
             return
+        account, position = self._source.account, resource.position or ""
         try:
             for batch in self._source.read(resource):
+                position = batch.position
                 counts = append(self._store, batch.events)
                 counts.add(quarantine(self._store, batch.unreadable))
-                save_position(self._store, self._source.account, resource, batch.position)
+                save(self._store, account, resource, Cursor(position))
                 with self._lock:
                     result.rows += batch.rows
                     result.accepted += counts.accepted
                     result.duplicates += counts.duplicates
                     result.quarantined += counts.quarantined
                     self._on_batch(resource, batch, counts)
-                if self._stop():
+                if self._ends():
                     return
+            save(self._store, account, resource, Cursor(position, now_ms()))
         except Skippable as error:
             with self._lock:
                 result.skipped += (f"{resource.name}: {error}",)
@@ -89,11 +128,18 @@ class Puller:
             result.resources += 1
 
 
-def positions(store: Store, account: str) -> dict[str, str]:
+def cursors(store: Store, account: str) -> dict[str, Cursor]:
     """How far each resource of the account has been read, by cursor name."""
     held = cast(dict[bytes, bytes], store.client.hgetall(keys.cursors(account)))
-    return {name.decode(): position.decode() for name, position in held.items()}
+    return {name.decode(): _decode(value.decode()) for name, value in held.items()}
 
 
-def save_position(store: Store, account: str, resource: Resource, position: str) -> None:
-    store.client.hset(keys.cursors(account), mapping=dict.fromkeys(resource.cursors, position))
+def save(store: Store, account: str, resource: Resource, cursor: Cursor) -> None:
+    """Keep the cursor under all the resource's names."""
+    value = f"{cursor.position}\t{cursor.finished_at}"
+    store.client.hset(keys.cursors(account), mapping=dict.fromkeys(resource.cursors, value))
+
+
+def _decode(value: str) -> Cursor:
+    position, _, finished_at = value.partition("\t")
+    return Cursor(position, int(finished_at))

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import cast
 
 import msgspec
+import redis
 
 from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.imports.engine import Puller, PullResult
 from listbridge.imports.protocol import Batch, Resource
+from listbridge.store import keys
 from listbridge.store.lease import Lease
-from listbridge.store.store import now_ms
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Counts
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import State, Workflow
 
+logger = logging.getLogger(__name__)
+
 MINUTE_MS = 60_000
+LEASE_MS = 30_000
+"""How soon another worker may take an import over after its worker was killed."""
 
 
 def lease_of(workflow_id: str) -> str:
@@ -35,24 +45,52 @@ def pull(
     """Run an import to its end; None when it is not ours to do now or could not be finished.
 
     Problems of the other system put the workflow to sleep or fail it; nothing is raised for them.
+    Anything else puts it to sleep and is raised.
     """
     workflow = _due(context, workflow_id)
     if workflow is None:
         return None
-    settings = context.settings
-    call_seconds = settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds
-    lease = Lease(context.store, lease_of(workflow_id), int(call_seconds * 1000) + 10_000)
+    lease = Lease(context.store, lease_of(workflow_id), LEASE_MS)
     if not lease.acquire():
         return None
+    run = _Run(context, workflow, ring_fold)
     try:
-        return _run(context, workflow, lease, ring_fold, stopping)
+        with kept(lease) as lost:
+            return run.run(lambda: stopping() or lost.is_set())
     except Retriable as problem:
-        registry.sleep(context.store, workflow, str(problem), problem.retry_after_seconds)
+        registry.sleep(context.store, run.workflow, str(problem), problem.retry_after_seconds)
     except Fatal as problem:
         registry.fail(context.store, workflow_id, str(problem))
+    except Exception as problem:
+        # Otherwise the sweep would try again at once, for ever.
+        reason = f"unexpected {type(problem).__name__}: the worker's log has it"
+        registry.sleep(context.store, run.workflow, reason, None)
+        raise
     finally:
         lease.release()
     return None
+
+
+@contextmanager
+def kept(lease: Lease) -> Iterator[Event]:
+    """Extend the lease for as long as this lasts; the event is set when it was lost all the same."""
+    lost, over = Event(), Event()
+
+    def beat() -> None:
+        while not over.wait(LEASE_MS / 3000):
+            try:
+                if not lease.extend():
+                    lost.set()
+            except redis.RedisError as error:
+                logger.warning("the lease of an import could not be extended: %s", error)
+
+    thread = Thread(target=beat, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        over.set()
+        thread.join()
 
 
 def is_due(workflow: Workflow) -> bool:
@@ -72,52 +110,85 @@ def _due(context: Context, workflow_id: str) -> Workflow | None:
     return workflow
 
 
-def _run(
-    context: Context,
-    workflow: Workflow,
-    lease: Lease,
-    ring_fold: Callable[[], None],
-    stopping: Callable[[], bool],
-) -> PullResult | None:
-    store = context.store
-    authorization = authorizations.get(store, workflow.authorization_id)
-    source = system_of(authorization).source(context, authorization, workflow)
+class _Run:
+    """One run of an import. `workflow` forgets earlier problems as soon as something new was read."""
 
-    def stop() -> bool:
-        held = registry.find(store, workflow.id)
-        return stopping() or held is None or held.state is not State.RUNNING or not lease.extend()
+    def __init__(self, context: Context, workflow: Workflow, ring_fold: Callable[[], None]) -> None:
+        self.workflow = workflow
+        self._context = context
+        self._store = context.store
+        self._ring_fold = ring_fold
 
-    def on_batch(_resource: Resource, batch: Batch, counts: Counts) -> None:
+    def run(self, stopping: Callable[[], bool]) -> PullResult | None:
+        """Read everything; None when it was stopped. Raises `Fatal` and `Retriable`."""
+        store, workflow = self._store, self.workflow
+        authorization = authorizations.get(store, workflow.authorization_id)
+        source = system_of(authorization).source(self._context, authorization, workflow)
+
+        def stop() -> bool:
+            held = registry.find(store, workflow.id)
+            return stopping() or held is None or held.state is not State.RUNNING
+
+        started_at = begin(store, workflow.id)
+        log.write(store, workflow.id, "run started")
+        for line in source.prepare():
+            log.write(store, workflow.id, line)
+        result = Puller(
+            store,
+            source,
+            stop=stop,
+            on_batch=self._on_batch,
+            started_at=started_at,
+            in_flight=self._context.settings.api_calls_in_flight,
+        ).run()
+        for line in result.skipped:
+            log.write(store, workflow.id, f"skipped {line}", level="warning")
+        if stop():
+            return None
+        self._finish(result)
+        return result
+
+    def _on_batch(self, resource: Resource, batch: Batch, counts: Counts) -> None:
         counters = {
             "rows": batch.rows,
             "events": counts.accepted,
             "duplicates": counts.duplicates,
             "quarantined": counts.quarantined,
         }
-        log.count(store, workflow.id, counters)
+        log.count(self._store, self.workflow.id, counters)
         if counts.rang:
-            ring_fold()
+            self._ring_fold()
+        if self.workflow.failures and (counts.accepted or batch.position != resource.position):
+            registry.succeeded(self._store, self.workflow)
+            self.workflow = msgspec.structs.replace(self.workflow, failures=0)
 
-    log.write(store, workflow.id, "run started")
-    for line in source.prepare():
-        log.write(store, workflow.id, line)
-    puller = Puller(
-        store, source, stop=stop, on_batch=on_batch, in_flight=context.settings.api_calls_in_flight
-    )
-    result = puller.run()
-    for line in result.skipped:
-        log.write(store, workflow.id, f"skipped {line}", level="warning")
-    if stop():
-        return None
-    log.write(
-        store,
-        workflow.id,
-        f"run finished: {result.resources} resources, {result.rows} rows, {result.accepted} new events, "
-        f"{result.duplicates} known, {result.quarantined} set aside",
-    )
-    log.count(store, workflow.id, {"runs": 1})
-    if workflow.imports.keep_updated:
-        registry.run_again_at(store, workflow.id, now_ms() + workflow.imports.every_minutes * MINUTE_MS)
-    else:
-        registry.complete(store, workflow.id)
-    return result
+    def _finish(self, result: PullResult) -> None:
+        """Say what was done; complete the import or let it sleep until the next run."""
+        workflow = self.workflow
+        line = (
+            f"run finished: {result.resources} resources, {result.rows} rows, {result.accepted} new events, "
+            f"{result.duplicates} known, {result.quarantined} set aside"
+        )
+        log.write(self._store, workflow.id, line)
+        log.count(self._store, workflow.id, {"runs": 1})
+        end(self._store, workflow.id)
+        if workflow.imports.keep_updated:
+            again_at = now_ms() + workflow.imports.every_minutes * MINUTE_MS
+            registry.run_again_at(self._store, workflow.id, again_at)
+        else:
+            registry.complete(self._store, workflow.id)
+
+
+_STARTED_AT = "run_started_at"
+
+
+def begin(store: Store, workflow_id: str) -> int:
+    """When the run began that is to be done now (epoch ms): one that was broken off goes on."""
+    name = keys.progress(workflow_id)
+    store.client.hsetnx(name, _STARTED_AT, now_ms())
+    return int(cast(bytes, store.client.hget(name, _STARTED_AT)))
+
+
+def end(store: Store, workflow_id: str) -> None:
+    """The run is over: the next one reads everything again."""
+    store.client.hdel(keys.progress(workflow_id), _STARTED_AT)

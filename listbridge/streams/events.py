@@ -28,7 +28,9 @@ class Event:
     """One event of a stream about one person.
 
     `time` is epoch milliseconds; `identity` is what makes the event itself, in a fixed order;
-    `values` are the fields of the stream's schema.
+    `values` are the fields of the stream's schema. `day` (days since 1 January 1970) is the event's
+    day by the clock in which the identity has its time; None when that is UTC. It decides among which
+    ids the event is looked for, so it may not follow the zone in which `time` was reckoned.
     """
 
     stream: str
@@ -36,6 +38,12 @@ class Event:
     time: int
     identity: tuple[object, ...]
     values: Mapping[str, Any]
+    day: int | None = None
+
+    @property
+    def seen_day(self) -> int:
+        """The day under which the event's id is kept."""
+        return self.time // DAY_MS if self.day is None else self.day
 
     @property
     def id(self) -> bytes:
@@ -105,7 +113,7 @@ def _fits(value: object, kind: FieldType) -> bool:
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool) and -_INT_LIMIT <= value < _INT_LIMIT
     if kind == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return _fits(value, "int") or (isinstance(value, float) and math.isfinite(value))
     return isinstance(value, Mapping) and all(
         _fits(k, "string") and _fits(v, "string") for k, v in value.items()
     )

@@ -14,10 +14,11 @@ from listbridge.streams.events import DAY_MS, Counts, Event, Unreadable, encode,
 MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
-# KEYS: stream, bell, one set of seen ids per day; ARGV: per day the count, then id and body of each event.
-# -> [events that were new, 1 when the bell was not set before]. Safe to repeat: the second time nothing is new.
+# KEYS: stream, bell, one set of seen ids per day
+# ARGV: 1 to ring, then per day the number of events, and id and body of each
+# -> [events that were new, 1 when the bell was not set before]. Safe to repeat: then nothing is new.
 _APPEND = """
-local fresh, bodies, at = {}, {}, 1
+local fresh, bodies, at = {}, {}, 2
 for d = 3, #KEYS do
   local n = tonumber(ARGV[at])
   local ids = {}
@@ -37,7 +38,7 @@ redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', table.concat(bodies, '\\n'))
 for d = 3, #KEYS do
   if #fresh[d] > 0 then redis.call('SADD', KEYS[d], unpack(fresh[d])) end
 end
-return {#bodies, redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0}
+return {#bodies, ARGV[1] == '1' and redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0}
 """
 
 _Item = tuple[int, bytes, bytes]  # day, id, body
@@ -57,13 +58,11 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         total += 1
         partition = partition_of(event.key.encode(), store.partitions)
         identity = event.id
-        groups[partition, event.stream].setdefault(
-            identity, (event.time // DAY_MS, identity, encode(event, at))
-        )
+        groups[partition, event.stream].setdefault(identity, (event.seen_day, identity, encode(event, at)))
     calls: list[_Call] = []
     for (partition, stream), items in groups.items():
         part = store.parts[partition]
-        calls += _calls(part, stream, part.stream(stream), list(items.values()))
+        calls += _calls(part, stream, part.stream(stream), list(items.values()), ring=True)
     counts = _run(store, calls)
     counts.duplicates = total - counts.accepted
     if counts.duplicates:
@@ -78,20 +77,25 @@ def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int 
     for item in unreadable:
         part = store.parts[partition_of(item.raw, store.partitions)]
         name = f"quarantine:{item.stream}"
-        body = b"%d\t%s\t%s" % (at, item.reason.encode(), item.raw)
-        entry = (at // DAY_MS, event_id(name, [item.raw.hex()]), body)
-        calls += _calls(part, name, part.quarantine(item.stream), [entry])
+        entry = (at // DAY_MS, event_id(name, [item.raw.hex()]), set_aside(at, item.reason, item.raw))
+        # Nobody folds a quarantine: a bell that it rang would only keep the next event from ringing.
+        calls += _calls(part, name, part.quarantine(item.stream), [entry], ring=False)
     counts = _run(store, calls)
     return Counts(quarantined=counts.accepted, duplicates=len(unreadable) - counts.accepted)
 
 
-def _calls(part: PartitionKeys, seen: str, target: str, items: list[_Item]) -> Iterator[_Call]:
+def set_aside(at: int, reason: str, raw: bytes) -> bytes:
+    """How a quarantine holds something: when (epoch ms), a tab, why, a tab, and it as it came."""
+    return b"%d\t%s\t%s" % (at, " ".join(reason.split()).encode(errors="replace"), raw)
+
+
+def _calls(part: PartitionKeys, seen: str, target: str, items: list[_Item], *, ring: bool) -> Iterator[_Call]:
     """The script calls that write `items`, each of at most `MAX_ENTRY_EVENTS`."""
     for start in range(0, len(items), MAX_ENTRY_EVENTS):
         days: dict[int, list[Any]] = defaultdict(list)
         for day, identity, body in items[start : start + MAX_ENTRY_EVENTS]:
             days[day] += (identity, body)
-        args: list[Any] = []
+        args: list[Any] = [int(ring)]
         for pairs in days.values():
             args += (len(pairs) // 2, *pairs)
         yield [target, part.bell, *(part.seen(seen, day) for day in days)], args
@@ -121,7 +125,9 @@ def tail(store: Store, key_of: str, stream: str, count: int) -> list[tuple[bytes
     for part in store.parts:
         name = part.stream(stream) if key_of == "stream" else part.quarantine(stream)
         raw = cast(list[tuple[bytes, dict[bytes, bytes]]], store.client.xrevrange(name, count=count))
-        found += [(entry_id, line) for entry_id, _, body in entries(raw) for line in body.split(b"\n")]
+        for entry_id, n, body in entries(raw):
+            # What is set aside stands alone in its entry and may hold line ends.
+            found += [(entry_id, line) for line in (body.split(b"\n") if n > 1 else [body])]
     found.sort(key=lambda item: tuple(int(number) for number in item[0].split(b"-")))
     return found[-count:]
 

@@ -1,0 +1,103 @@
+"""Claims: which partitions have something to fold, who folds each, and how the tries before ended.
+
+A try that ends its worker leaves its number behind. From `ALONE_FROM` tries on, a partition is folded
+by itself and in smaller steps, so that the others go on; from `SET_ASIDE_FROM` on, the next entry is
+set aside. Leases save double work; what makes a fold safe is the version that its commit compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from listbridge.store.keys import PartitionKeys
+from listbridge.store.store import Store
+
+LEASE_MS = 10_000
+ENTRIES_A_STEP = 32
+ALONE_FROM = 3
+SET_ASIDE_FROM = 8
+
+# KEYS: bell, offsets, attempts, streams...; ARGV: 1 to clear the bell first, stream names...
+# -> -1 when nothing lies beyond the offsets, else the tries that ended badly
+_LOOK = """
+if ARGV[1] == '1' then redis.call('DEL', KEYS[1]) end
+for i = 2, #ARGV do
+  local after = redis.call('HGET', KEYS[2], ARGV[i]) or '0-0'
+  if #redis.call('XRANGE', KEYS[i + 2], '(' .. after, '+', 'COUNT', 1) > 0 then
+    return tonumber(redis.call('GET', KEYS[3]) or '0')
+  end
+end
+if ARGV[1] == '1' then redis.call('DEL', KEYS[3]) end
+return -1
+"""
+
+# KEYS: lease, attempts; ARGV: token, milliseconds, number of this try -> 1 when it is ours
+_CLAIM = """
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[2], ARGV[3])
+return 1
+"""
+
+# KEYS: lease, attempts; ARGV: token, tries to remember (empty: as it stands)
+_RELEASE = """
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[2])
+elseif ARGV[2] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[2])
+end
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+
+def look(store: Store, streams: Sequence[str], *, clear_bells: bool) -> list[int | None]:
+    """For each partition the tries that ended badly; None where nothing lies beyond the offsets.
+
+    A bell is cleared before the look, in one step with it, so what is appended later rings again. The
+    tries of a partition that has nothing left are forgotten then, too.
+    """
+    calls = [
+        (
+            [part.bell, part.offsets, part.attempts, *(part.stream(name) for name in streams)],
+            [int(clear_bells), *streams],
+        )
+        for part in store.parts
+    ]
+    return [None if tries < 0 else int(tries) for tries in store.scripts(_LOOK, calls)]
+
+
+def claim(
+    store: Store, token: str, attempts: Sequence[tuple[PartitionKeys, int]]
+) -> list[tuple[PartitionKeys, int]]:
+    """Take the partitions (each with the number of this try) that nobody else holds, for `LEASE_MS`."""
+    calls = [([part.fold_lease, part.attempts], [token, LEASE_MS, number]) for part, number in attempts]
+    return [each for each, taken in zip(attempts, store.scripts(_CLAIM, calls), strict=True) if taken]
+
+
+def release(
+    store: Store, token: str, attempts: Sequence[tuple[PartitionKeys, int]], *, ended_well: bool
+) -> None:
+    """Let go of claimed partitions; a try that ended well lowers the count."""
+    store.scripts(
+        _RELEASE,
+        [
+            ([part.fold_lease, part.attempts], [token, tries_left(number) if ended_well else ""])
+            for part, number in attempts
+        ],
+    )
+
+
+def entries_at(attempt: int) -> int:
+    """How many entries the given try (from 1) takes; 0: set the next one aside."""
+    if attempt < ALONE_FROM:
+        return ENTRIES_A_STEP
+    if attempt >= SET_ASIDE_FROM:
+        return 0
+    return max(1, ENTRIES_A_STEP >> (2 * (attempt - ALONE_FROM + 1)))
+
+
+def tries_left(attempt: int) -> int:
+    """What is remembered after a try that ended well: alone stays alone until nothing is left to fold."""
+    return 0 if attempt < ALONE_FROM else max(attempt - 2, ALONE_FROM - 1)

@@ -1,0 +1,104 @@
+"""Reading the logs: the next entries of a partition beyond its offsets, and all of one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from listbridge.store.keys import PartitionKeys
+from listbridge.store.store import Store
+from listbridge.streams.log import Entry, entries
+
+EVENTS_A_STEP = 500
+"""Events (and so people) of one partition in one commit, unless a single entry holds more."""
+ENTRIES_A_PAGE = 50
+
+# The streams' entries in the order in which they came, so that none waits behind another stream.
+# KEYS: version, offsets, streams...; ARGV: entries at most, events at most, stream names...
+# -> [version, [[stream's number, entry id, events, lines], ...]]
+_NEXT = """
+local heads, taken, events = {}, {}, 0
+local function advance(i, after)
+  heads[i] = redis.call('XRANGE', KEYS[i + 2], '(' .. after, '+', 'COUNT', 1)[1]
+end
+local function order(id)
+  local ms, seq = id:match('(%d+)-(%d+)')
+  return tonumber(ms), tonumber(seq)
+end
+local function earlier(a, b)
+  local ams, aseq = order(a)
+  local bms, bseq = order(b)
+  return ams < bms or (ams == bms and aseq < bseq)
+end
+for i = 1, #KEYS - 2 do advance(i, redis.call('HGET', KEYS[2], ARGV[i + 2]) or '0-0') end
+while #taken < tonumber(ARGV[1]) do
+  local first
+  for i = 1, #KEYS - 2 do
+    if heads[i] and (not first or earlier(heads[i][1], heads[first][1])) then first = i end
+  end
+  if not first then break end
+  local id, n, lines = heads[first][1], tonumber(heads[first][2][2]), heads[first][2][4]
+  if #taken > 0 and events + n > tonumber(ARGV[2]) then break end
+  taken[#taken + 1] = {first, id, n, lines}
+  events = events + n
+  advance(first, id)
+end
+return {redis.call('GET', KEYS[1]) or '', taken}
+"""
+
+
+@dataclass(slots=True)
+class Pending:
+    """Entries of one partition that are to be folded together, by stream, oldest first."""
+
+    part: PartitionKeys
+    version: bytes
+    """The partition's version when they were read; empty before its first commit."""
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
+
+    @property
+    def offsets(self) -> dict[str, bytes]:
+        """Where each stream stands once these are folded."""
+        return {stream: found[-1][0] for stream, found in self.entries.items()}
+
+    @property
+    def events(self) -> int:
+        return sum(n for found in self.entries.values() for _, n, _ in found)
+
+    def lines(self, stream: str) -> list[bytes]:
+        """The events of one stream, each a line of JSON."""
+        return [line for _, _, body in self.entries.get(stream, ()) for line in body.split(b"\n")]
+
+
+def next_entries(
+    store: Store, parts: Sequence[PartitionKeys], streams: Sequence[str], limit: int
+) -> list[Pending]:
+    """The next entries of each partition, at most `limit`; partitions that have none are left out."""
+    calls = [
+        (
+            [part.version, part.offsets, *(part.stream(name) for name in streams)],
+            [limit, EVENTS_A_STEP, *streams],
+        )
+        for part in parts
+    ]
+    pending = []
+    for part, (version, taken) in zip(parts, store.scripts(_NEXT, calls), strict=True):
+        item = Pending(part, version)
+        for number, entry_id, events, lines in taken:
+            item.entries.setdefault(streams[number - 1], []).append((entry_id, events, lines))
+        if item.entries:
+            pending.append(item)
+    return pending
+
+
+def lines_until(store: Store, part: PartitionKeys, stream: str, last: bytes) -> Iterator[list[bytes]]:
+    """All events of a partition's stream up to and with the entry `last`, a page of entries at a time."""
+    start = "-"
+    while True:
+        raw = store.client.xrange(part.stream(stream), min=start, max=last.decode(), count=ENTRIES_A_PAGE)
+        page = entries(cast(Any, raw))
+        if not page:
+            return
+        yield [line for _, _, body in page for line in body.split(b"\n")]
+        start = f"({page[-1][0].decode()}"
