@@ -1,7 +1,7 @@
 """A supervisor for the processes of one machine: `listbridge up` and the demo run them through it.
 
 It starts them in order, merges what they print into one log, starts a dead one again with back-off,
-and stops them in reverse order. Each child leads a process group of its own, so Ctrl-C reaches only the
+and stops them all at once. Each child leads a process group of its own, so Ctrl-C reaches only the
 supervisor; how the children end when the supervisor is killed, see `Spawner`.
 """
 
@@ -76,10 +76,10 @@ class Supervisor:
         with ExitStack() as at_the_end:
             spawner = Spawner()
             at_the_end.callback(spawner.close)
+            at_the_end.callback(self._stop_all)
             for run in self._runs.values():
                 if until.is_set():
                     return
-                at_the_end.callback(run.stop)
                 run.start(spawner)
                 self._await_ready(run, spawner, until)
             self._started.set()
@@ -122,6 +122,14 @@ class Supervisor:
         finally:
             self._started.set()
 
+    def _stop_all(self) -> None:
+        """Ask all to end, the last one first, and wait for all together: each keeps what it holds safe."""
+        runs = list(reversed(self._runs.values()))
+        for run in runs:
+            run.ask_to_end()
+        for run in runs:
+            run.stop()
+
     def _check(self, spawner: Spawner) -> None:
         for run in self._runs.values():
             run.check(spawner)
@@ -150,6 +158,7 @@ class _Run:
         self._failures = 0
         self._started_at = 0.0
         self._retry_at = 0.0
+        self._deadline = 0.0
 
     @property
     def alive(self) -> bool:
@@ -179,8 +188,14 @@ class _Run:
         if now >= self._retry_at:
             self.start(spawner)
 
+    def ask_to_end(self) -> None:
+        """Send the process the signal that stops it, and start the time that it has for that."""
+        self._deadline = time.monotonic() + self.child.stop_seconds
+        if self.process is not None and not self._retry_at:
+            self.process.send_signal(self.child.stop_signal)
+
     def stop(self) -> None:
-        """Ask the process to end, wait, and kill what is left of its group."""
+        """Wait for a process that was asked to end, and kill what is left of its group."""
         if self.process is not None and not self._retry_at:
             self._end(self.process)
         self.process = None
@@ -188,9 +203,8 @@ class _Run:
             self._reader.join(1.0)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        process.send_signal(self.child.stop_signal)
         try:
-            process.wait(self.child.stop_seconds)
+            process.wait(max(self._deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
             self._say(f"did not end within {self.child.stop_seconds:g} s; killing it")
         finally:

@@ -15,9 +15,9 @@ from listbridge.store.embedded import EmbeddedStore
 from listbridge.store.location import broker_url
 from settings import Settings, as_environ
 
-CELERY = (sys.executable, "-m", "celery", "-A", "workers.app")
+CELERY = (sys.executable, "-m", "celery", "-q", "-A", "workers.app")
 GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
-GRANIAN += ("--blocking-threads", "8")
+GRANIAN += ("--blocking-threads", "4")
 IO_THREADS = 8
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
+
+logger = logging.getLogger(__name__)
 
 KEPT_LINES = 2000
 
@@ -15,6 +18,7 @@ Level = Literal["info", "warning", "error"]
 
 def write(store: Store, workflow_id: str, message: str, *, level: Level = "info") -> None:
     """Add a line; the newest `KEPT_LINES` are kept."""
+    logger.log(logging.getLevelNamesMapping()[level.upper()], "%s: %s", workflow_id, message)
     line: dict[Any, Any] = {"at": now_ms(), "level": level, "message": message}
     store.client.xadd(keys.log(workflow_id), line, maxlen=KEPT_LINES, approximate=True)
 
