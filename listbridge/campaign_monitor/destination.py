@@ -125,10 +125,10 @@ class CampaignMonitorList:
 
 
 def _outcomes(rows: Sequence[Row], result: ImportResult) -> list[Outcome]:
-    failures = {failure.email_address.lower(): failure for failure in result.failure_details}
+    failures = {failure.email_address.strip().lower(): failure for failure in result.failure_details}
     outcomes = []
     for row in rows:
-        failure = failures.get(row.email.lower())
+        failure = failures.get(row.email.strip().lower())
         if failure is None:
             outcomes.append(Outcome(row.key, OutcomeKind.STORED))
             continue

@@ -17,6 +17,8 @@ _LABEL = re.compile(r"\s*\((?:GMT|UTC)(?:[+-]\d\d?:?\d\d)?\)\s*(?P<name>.+)", re
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_YEAR_1 = -62_135_596_800_000
+_YEAR_10000 = 253_402_300_800_000
 
 
 def _plain(name: str) -> str:
@@ -52,7 +54,10 @@ def to_epoch_ms(text: str, zone: ZoneInfo) -> int:
     """
     if not _TIME.fullmatch(text):
         raise ValueError(f"a time is YYYY-MM-DD HH:MM[:SS], not {text[:40]!r}")
-    return (datetime.fromisoformat(text).replace(tzinfo=zone) - _EPOCH) // _MILLISECOND
+    at = (datetime.fromisoformat(text).replace(tzinfo=zone) - _EPOCH) // _MILLISECOND
+    if not _YEAR_1 <= at < _YEAR_10000:
+        raise ValueError(f"a time lies in the years 1 to 9999 of UTC; {text} does not")
+    return at
 
 
 def to_text(epoch_ms: int, zone: ZoneInfo) -> str:

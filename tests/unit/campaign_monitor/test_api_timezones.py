@@ -183,3 +183,8 @@ def test_a_thousand_times_are_converted_within_five_milliseconds():
         return time.perf_counter() - started
 
     assert min(seconds() for _ in range(5)) < 0.005
+
+
+def test_a_time_that_leaves_the_years_of_the_calendar_in_utc_is_refused():
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        to_epoch_ms("9999-12-31 23:59:00", ZoneInfo("America/New_York"))
