@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of one process. Durations carry their unit in the name."""
+    """All settings of one process. Durations carry their unit in the name; its text holds no secret."""
 
     data_dir: Path = Path("listbridge-data")
-    redis_url: str = ""
-    broker_url: str = ""
+    redis_url: str = field(default="", repr=False)
+    broker_url: str = field(default="", repr=False)
     redis_port: int = 0
     appendfsync: str = "always"
     partitions: int = 16
@@ -42,8 +42,8 @@ class Settings:
     http_port: int = 8080
     public_url: str = ""
     max_body_bytes: int = 5 * 1024 * 1024
-    api_tokens: tuple[str, ...] = ()
-    encryption_keys: tuple[str, ...] = ()
+    api_tokens: tuple[str, ...] = field(default=(), repr=False)
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
 
     api_base_url: str = "https://api.createsend.com/api/v3.3"
     api_connect_timeout_seconds: float = 5.0
@@ -66,7 +66,12 @@ def _text(value: str) -> str:
 
 
 def _path(value: str) -> Path:
-    return Path(value).expanduser()
+    if not value:
+        raise ValueError
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError from error
 
 
 def _list(value: str) -> tuple[str, ...]:
@@ -104,13 +109,26 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in schemes or not (parts.hostname or parts.path)):
-            raise ValueError
-        _ = parts.port
+        if value:
+            _check_url(value, schemes)
         return value.rstrip("/")
 
     return parse
+
+
+def _check_url(value: str, schemes: tuple[str, ...]) -> None:
+    parts = urlsplit(value)
+    place = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in schemes or not place:
+        raise ValueError
+    _ = parts.port  # raises ValueError when it is no port
+
+
+def _broker(value: str) -> str:
+    """One URL, or several by semicolons, as Celery takes them for Sentinel and for a broker's stand-ins."""
+    for url in value.split(";") if value else ():
+        _check_url(url, ("redis", "rediss", "sentinel", "amqp", "amqps"))
+    return value
 
 
 def _fernet_keys(value: str) -> tuple[str, ...]:
@@ -132,7 +150,7 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "DATA_DIR": (_path, "a directory path"),
     "REDIS_URL": (_REDIS, "redis://, rediss:// or unix:// and a server, or empty for the embedded one"),
     "BROKER_URL": (
-        _url("redis", "rediss", "sentinel", "amqp", "amqps"),
+        _broker,
         "redis://, rediss://, sentinel:// or amqp:// and a server, or empty for database 1 of the store",
     ),
     "REDIS_PORT": (_integer(0, 65535), "a port from 1 to 65535, or 0 for any free one"),
@@ -186,7 +204,7 @@ def _env_file() -> dict[str, str]:
 
 def as_environ(settings: Settings) -> dict[str, str]:
     """The variables that make a child process read the same settings."""
-    return {f"{PREFIX}{field.name.upper()}": _shown(getattr(settings, field.name)) for field in fields(settings)}
+    return {f"{PREFIX}{each.name.upper()}": _shown(getattr(settings, each.name)) for each in fields(settings)}
 
 
 def _shown(value: Any) -> str:

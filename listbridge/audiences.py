@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal, cast
@@ -10,8 +11,9 @@ from typing import Literal, cast
 import msgspec
 
 from listbridge.identity import person_key
+from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
-from listbridge.streams.events import Counts, Event, Unreadable
+from listbridge.streams.events import MAX_TEXT, Counts, Event, Unreadable
 from listbridge.streams.log import append, quarantine
 from listbridge.streams.schemas import AUDIENCE
 
@@ -63,6 +65,11 @@ def faults(body: AudienceEvents, now: int) -> list[Fault]:
                 found.append(Fault(f"{place}.{name}", "the offset from UTC is missing: write Z or +hh:mm"))
             elif milliseconds(at) > now + MAX_AHEAD_MS:
                 found.append(Fault(f"{place}.{name}", "more than five minutes in the future"))
+        found += [
+            Fault(f"{place}.fields", f"{name[:40]!r} or its value has more than {MAX_TEXT} characters")
+            for name, value in event.fields.items()
+            if len(name) > MAX_TEXT or len(as_text(value)) > MAX_TEXT
+        ]
     return found
 
 
@@ -93,7 +100,7 @@ def as_event(event: AudienceEvent) -> Event | Unreadable:
     if key is None:
         return Unreadable(AUDIENCE, msgspec.json.encode(event), "the e-mail address is not readable")
     at = milliseconds(event.timestamp)
-    attributes = {name: _text(value) for name, value in event.fields.items() if value is not None}
+    attributes = {name: as_text(value) for name, value in event.fields.items() if value is not None}
     opted_in_at = milliseconds(event.opted_in_at) if event.opted_in_at else None
     return Event(
         AUDIENCE,
@@ -110,7 +117,8 @@ def as_event(event: AudienceEvent) -> Event | Unreadable:
     )
 
 
-def _text(value: str | int | float | bool) -> str:
+def as_text(value: object) -> str:
+    """How an attribute's value is kept."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -126,18 +134,12 @@ def members(store: Store, slug: str) -> set[str]:
 
 def sizes(store: Store) -> dict[str, int]:
     """Every audience that anybody is in, with its size."""
-    counts: dict[str, int] = {}
-    for part in store.parts:
-        prefix = part.audience("").encode()
-        for name in store.client.scan_iter(match=_escaped(prefix) + b"*", count=1000):
-            slug = name[len(prefix) :].decode()
-            counts[slug] = counts.get(slug, 0) + store.client.scard(name)
+    # SCAN may give a key twice.
+    names = cast(set[bytes], set(store.client.scan_iter(match=keys.AUDIENCE_SETS, count=1000)))
+    counts: dict[str, int] = defaultdict(int)
+    for name in names:
+        counts[keys.slug_of(name)] += store.client.scard(name)
     return dict(sorted(counts.items()))
-
-
-def _escaped(prefix: bytes) -> bytes:
-    """A key as a SCAN pattern that matches only itself."""
-    return re.sub(rb"([\[\]*?\\])", rb"\\\1", prefix)
 
 
 def now() -> datetime:

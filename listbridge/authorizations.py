@@ -55,8 +55,9 @@ def create(
         secret=box.encrypt(secret),
         created_at=now_ms(),
     )
-    store.client.set(keys.authorization(made.id), msgspec.json.encode(made))
+    # The set first: a credential that no list shows could not be found and deleted.
     store.client.sadd(keys.AUTHORIZATIONS, made.id)
+    store.client.set(keys.authorization(made.id), msgspec.json.encode(made))
     return made
 
 
@@ -76,5 +77,5 @@ def list_all(store: Store) -> list[Authorization]:
 
 def delete(store: Store, authorization_id: str) -> None:
     get(store, authorization_id)
-    store.client.srem(keys.AUTHORIZATIONS, authorization_id)
     store.client.delete(keys.authorization(authorization_id))
+    store.client.srem(keys.AUTHORIZATIONS, authorization_id)

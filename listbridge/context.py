@@ -8,7 +8,7 @@ from pathlib import Path
 from listbridge.aggregation import Mapping, Program, compile_program, parse, shipped
 from listbridge.secrets import Secrets
 from listbridge.store.store import Store, connect
-from settings import Settings
+from settings import Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,18 @@ def build(settings: Settings, redis_url: str) -> Context:
 
 
 def load_program(settings: Settings) -> Program:
-    """The shipped mappings; a user's file replaces the shipped one with the same alias or adds to them."""
-    mappings: dict[str, Mapping] = {mapping.alias: mapping for mapping in shipped()}
+    """The shipped mappings; a user's file replaces the shipped one with the same alias or adds to them.
+
+    Raises `SettingsError` when there is no such directory and `MappingError` for what is wrong in a file.
+    """
+    own: list[Mapping] = []
     if settings.mappings_dir:
-        for path in sorted(Path(settings.mappings_dir).glob("*.lql")):
-            mapping = parse(path.read_text(encoding="utf-8"), str(path))
-            mappings[mapping.alias] = mapping
-    return compile_program(list(mappings.values()))
+        directory = Path(settings.mappings_dir).expanduser()
+        if not directory.is_dir():
+            raise SettingsError(
+                f"LISTBRIDGE_MAPPINGS_DIR holds {settings.mappings_dir!r}; "
+                "it should be a directory of .lql files"
+            )
+        own = [parse(path.read_text(encoding="utf-8"), str(path)) for path in sorted(directory.glob("*.lql"))]
+    replaced = {mapping.alias for mapping in own}
+    return compile_program([each for each in shipped() if each.alias not in replaced] + own)

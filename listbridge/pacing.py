@@ -26,16 +26,15 @@ class Pace:
 
     def wait(self) -> None:
         """Return when a call may be made: at once, or after a short wait. Raises `Paced` for a long one."""
-        left = self._store.client.pttl(self._key) / 1000
-        if left <= 0:
-            return
-        if left > SHORT_WAIT_SECONDS:
-            problem = Paced(f"the account's calls are held back for {left:.0f} s more")
-            problem.retry_after_seconds = left
-            raise problem
-        time.sleep(left)
+        while (left := self._store.client.pttl(self._key) / 1000) > 0:
+            if left > SHORT_WAIT_SECONDS:
+                problem = Paced(f"the account's calls are held back for {left:.0f} s more")
+                problem.retry_after_seconds = left
+                raise problem
+            time.sleep(left)
 
     def hold(self, seconds: float | None) -> None:
-        """The system refused for pace: nobody calls for so long."""
+        """The system refused for pace: nobody calls for so long. A longer rest that is under way stays."""
         rest = DEFAULT_REST_SECONDS if seconds is None else min(max(seconds, 0.1), 3600)
-        self._store.client.set(self._key, "1", px=int(rest * 1000))
+        self._store.client.set(self._key, "1", px=int(rest * 1000), nx=True)
+        self._store.client.pexpire(self._key, int(rest * 1000), gt=True)

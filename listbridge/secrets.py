@@ -14,7 +14,7 @@ class NoEncryptionKey(Fatal):
 
 
 class WrongEncryptionKey(Fatal):
-    """A stored secret was written with a key that LISTBRIDGE_ENCRYPTION_KEYS no longer holds: add it again."""
+    """A stored secret needs a key that LISTBRIDGE_ENCRYPTION_KEYS no longer holds: put it back."""
 
 
 class Secrets:

@@ -91,7 +91,9 @@ def compare(context: Context, slug: str, rows: Iterable[Mapping[str, Any]]) -> D
         if key is None:
             addresses.append(f"line {line}")
         else:
-            wanted[key] = {n: str(v) for n, v in row.items() if n != "email" and v not in (None, "")}
+            wanted[key] = {
+                n: audiences.as_text(v) for n, v in row.items() if n != "email" and v not in (None, "")
+            }
     inside = audiences.members(context.store, slug)
     known = _attributes(context, [key for key in wanted if key in inside and wanted[key]])
     return Difference(

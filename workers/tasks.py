@@ -48,7 +48,7 @@ def ring_deliver(list_id: str) -> None:
 @shared_task(name="fold")
 def fold() -> None:
     """Fold all streams until nothing is left, then ask for the deliveries that follow."""
-    result = folder().run()
+    result = folder().run(stopping=_stopping.is_set)
     if result.changed:
         for list_id in deliverable(registry.list_all(context().store, "export")):
             ring_deliver(list_id)

@@ -8,47 +8,31 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
+from polars.exceptions import PanicException
 
 from listbridge.aggregation import Partial, Program, merge, reduce
-from listbridge.aggregation.frames import from_lines
+from listbridge.aggregation.frames import from_lines, owner
 from listbridge.profiles.codec import Codec, CorruptProfile, Profile
 from listbridge.profiles.commit import Commit, read_packed, versions_and_offsets, write
 from listbridge.profiles.membership import members_of
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import Store
-from listbridge.streams.log import Entry, entries
+from listbridge.store.store import Store, now_ms
+from listbridge.streams.claims import ALONE_FROM, claim, entries_at, look, release
+from listbridge.streams.log import set_aside
+from listbridge.streams.reading import Pending, lines_until, next_entries
 
 logger = logging.getLogger(__name__)
 
-ENTRIES_A_ROUND = 32
-EVENTS_A_ROUND = 500
-"""Events (and so people) of one partition in one commit, unless a single entry holds more."""
-LEASE_MS = 10_000
-SUSPECT_ATTEMPTS = 3
-"""From this many attempts that ended without a commit, a partition is folded alone and in smaller steps."""
-POISON_ATTEMPTS = 8
-"""After this many, the entry at the offset is set aside."""
-
-# -> attempts since the last commit, this one included; 0 when another worker holds the partition
-_CLAIM = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
-end
-return redis.call('INCR', KEYS[2])
-"""
-
-_RELEASE = """
-if ARGV[2] == '1' then redis.call('DEL', KEYS[2]) end
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return 1
-"""
+People = dict[str, tuple[int, Partial]]
+"""Person -> the newest event time and what the events add up to."""
 
 
 @dataclass(slots=True)
@@ -62,19 +46,6 @@ class FoldResult:
     quarantined: int = 0
 
 
-@dataclass(slots=True)
-class _Work:
-    """The entries of one partition that are to be folded together."""
-
-    part: PartitionKeys
-    version: bytes
-    entries: dict[str, list[Entry]] = field(default_factory=dict)
-
-    @property
-    def offsets(self) -> dict[str, bytes]:
-        return {stream: found[-1][0] for stream, found in self.entries.items()}
-
-
 class Folder:
     """Folds all streams of a store by one program. One per process: it keeps the codec's register."""
 
@@ -82,165 +53,106 @@ class Folder:
         self._store = store
         self._program = program
         self._codec = Codec(store)
-        self._token = f"{random.getrandbits(64):x}"
+        self._token = secrets.token_hex(8)
 
-    def run(self, *, seconds: float = 20.0) -> FoldResult:
+    def run(self, *, seconds: float = 20.0, stopping: Callable[[], bool] = lambda: False) -> FoldResult:
         """Fold until nothing is left or the time is over; what another worker holds is left to it."""
         result = FoldResult()
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._round(result):
+        while time.monotonic() < deadline and not stopping() and self._round(result):
             pass
         return result
 
     def _round(self, result: FoldResult) -> bool:
-        """One pass over all partitions that have work; False when none had."""
-        lags = has_lag(self._store, self._program, clear_bells=True)
-        behind = [part for part, lag in zip(self._store.parts, lags, strict=True) if lag]
-        if not behind:
+        """One step of every partition that has work; False when there was none to be had."""
+        tries = look(self._store, self._program.streams, clear_bells=True)
+        waiting = [(part, n + 1) for part, n in zip(self._store.parts, tries, strict=True) if n is not None]
+        alone = [[each] for each in waiting if each[1] >= ALONE_FROM]
+        # One that ends its worker must not always stand before the same others.
+        random.shuffle(alone)
+        together = [each for each in waiting if each[1] < ALONE_FROM]
+        worked = [self._step(group, result) for group in (together, *alone) if group]
+        return any(worked)
+
+    def _step(self, waiting: Sequence[tuple[PartitionKeys, int]], result: FoldResult) -> bool:
+        """Claim these partitions and take one step in those that we get; False when we get none."""
+        mine = claim(self._store, self._token, waiting)
+        if not mine:
             return False
-        claims = self._store.scripts(
-            _CLAIM, [([p.fold_lease, p.attempts], [self._token, LEASE_MS]) for p in behind]
-        )
-        mine = [(part, int(attempts)) for part, attempts in zip(behind, claims, strict=True) if attempts]
-        done: set[int] = set()
+        ended_well = False
         try:
-            calm = [part for part, attempts in mine if attempts < SUSPECT_ATTEMPTS]
-            done |= self._fold(calm, ENTRIES_A_ROUND, result)
-            suspects = [(part, attempts) for part, attempts in mine if attempts >= SUSPECT_ATTEMPTS]
-            random.shuffle(suspects)
-            for part, attempts in suspects:
-                if attempts >= POISON_ATTEMPTS:
-                    done |= self._set_aside(part, result)
-                else:
-                    step = max(1, ENTRIES_A_ROUND >> (2 * (attempts - SUSPECT_ATTEMPTS + 1)))
-                    done |= self._fold([part], step, result)
-        finally:
-            self._store.scripts(
-                _RELEASE,
-                [([p.fold_lease, p.attempts], [self._token, int(p.number in done)]) for p, _ in mine],
-            )
-        return bool(done)
-
-    def _read(self, parts: Sequence[PartitionKeys], limit: int) -> list[_Work]:
-        """The next entries of each partition; the version is read before them."""
-        streams = self._program.streams
-        states = versions_and_offsets(self._store, parts)
-        pipe = self._store.client.pipeline(transaction=False)
-        for part, (_, offsets) in zip(parts, states, strict=True):
-            for stream in streams:
-                after = offsets.get(stream, b"0-0").decode()
-                pipe.xrange(part.stream(stream), min=f"({after}", max="+", count=limit)
-        answers = iter(pipe.execute())
-        work = []
-        for part, (version, _) in zip(parts, states, strict=True):
-            item = _Work(part, version)
-            room = EVENTS_A_ROUND
-            for stream in streams:
-                taken = _take(entries(next(answers)), room, first=not item.entries)
-                if taken:
-                    item.entries[stream] = taken
-                    room -= sum(n for _, n, _ in taken)
-            if item.entries:
-                work.append(item)
-        return work
-
-    def _fold(self, parts: Sequence[PartitionKeys], limit: int, result: FoldResult) -> set[int]:
-        """Fold one step of these partitions; -> the numbers of those that moved on."""
-        work = self._read(parts, limit) if parts else []
-        if not work:
-            return {part.number for part in parts}
-        try:
-            partials = self._reduce(work)
-        except Exception:
-            # Whatever one entry does to the reduce must not stop the others: see which one it is.
-            logger.exception("a reduce of %d partitions failed; they are folded entry by entry", len(work))
-            return self._fold_singly(work, result)
-        return self._commit(work, partials, result)
-
-    def _fold_singly(self, work: Sequence[_Work], result: FoldResult) -> set[int]:
-        moved: set[int] = set()
-        for item in work:
-            stream, found = next(iter(item.entries.items()))
-            single = _Work(item.part, item.version, {stream: found[:1]})
-            try:
-                partials = self._reduce([single])
-            except Exception as error:
-                logger.exception("an entry of %s can't be reduced and is set aside", stream)
-                moved |= self._quarantine(
-                    single, f"the reduce failed: {type(error).__name__}: {error}", result
-                )
+            parts = [part for part, _ in mine]
+            limit = min(entries_at(attempt) for _, attempt in mine)
+            if limit:
+                self._fold(next_entries(self._store, parts, self._program.streams, limit), result)
             else:
-                moved |= self._commit([single], partials, result)
-        return moved
+                self._set_aside(next_entries(self._store, parts, self._program.streams, 1), result)
+            ended_well = True
+        finally:
+            release(self._store, self._token, mine, ended_well=ended_well)
+        return True
 
-    def _set_aside(self, part: PartitionKeys, result: FoldResult) -> set[int]:
-        """Quarantine the next entry of a partition whose fold killed its worker again and again."""
-        for item in self._read([part], 1):
-            stream, found = next(iter(item.entries.items()))
-            single = _Work(part, item.version, {stream: found[:1]})
-            return self._quarantine(single, "its fold ended the worker again and again", result)
-        return {part.number}
+    def _fold(self, work: Sequence[Pending], result: FoldResult) -> None:
+        lines = {stream: [line for item in work for line in item.lines(stream)] for stream in _streams(work)}
+        try:
+            people = _reduce(self._program, lines)
+        except (Exception, PanicException) as error:
+            _raise_if_short_of_memory(error)
+            logger.warning(
+                "%s in the reduce of %d partitions; looking for the events", type(error).__name__, len(work)
+            )
+            for item in work:
+                self._fold_sifting(item, result)
+        else:
+            self._commit([(item, {}) for item in work], people, result)
 
-    def _quarantine(self, item: _Work, reason: str, result: FoldResult) -> set[int]:
-        stream, found = next(iter(item.entries.items()))
-        at = int(found[0][0].split(b"-")[0])
-        lines = [
-            b"%d\t%s\t%s" % (at, reason.encode(), line) for _, _, body in found for line in body.split(b"\n")
-        ]
-        commit = Commit(
-            item.part, item.version, offsets=item.offsets, quarantine_stream=stream, quarantined=lines
-        )
-        if not write(self._store, [commit])[0]:
-            return set()
-        result.quarantined += len(lines)
-        return {item.part.number}
+    def _fold_sifting(self, item: Pending, result: FoldResult) -> None:
+        """Fold one partition's entries without the events that can't be reduced, which are set aside."""
+        people: People = {}
+        bad: dict[str, list[bytes]] = {}
+        for stream in item.entries:
+            found, refused = sift(self._program, stream, item.lines(stream))
+            people = _add(self._program, people, found)
+            if refused:
+                bad[stream] = [set_aside(now_ms(), reason, line) for line, reason in refused]
+                logger.warning("%d events of %s can't be reduced and are set aside", len(refused), stream)
+        self._commit([(item, bad)], people, result)
 
-    def _reduce(self, work: Sequence[_Work]) -> dict[str, tuple[int, Partial]]:
-        """Person -> newest event time and partial, over all entries of all partitions."""
-        bodies: dict[str, list[bytes]] = defaultdict(list)
+    def _set_aside(self, work: Sequence[Pending], result: FoldResult) -> None:
+        """Set the entries aside whose fold ended its worker again and again."""
+        reason = "its fold ended the worker again and again"
         for item in work:
-            for stream, found in item.entries.items():
-                bodies[stream] += (body for _, _, body in found)
-        people: dict[str, tuple[int, Partial]] = {}
-        for stream, lines in bodies.items():
-            frame = from_lines(stream, lines)
-            newest = dict(frame.group_by("_key").agg(pl.col("_time").max()).iter_rows())
-            for key, partial in reduce(frame, self._program, stream).items():
-                at = newest[key]
-                held = people.get(key)
-                people[key] = (
-                    (at, partial)
-                    if held is None
-                    else (max(at, held[0]), merge(self._program, held[1], partial))
-                )
-            for key, at in newest.items():
-                people.setdefault(key, (at, {}))
-        return people
+            bad = {
+                stream: [set_aside(now_ms(), reason, line) for line in item.lines(stream)]
+                for stream in item.entries
+            }
+            logger.error("an entry of %s is set aside: %s", "".join(item.entries), reason)
+            self._commit([(item, bad)], {}, result)
 
     def _commit(
-        self, work: Sequence[_Work], people: dict[str, tuple[int, Partial]], result: FoldResult
-    ) -> set[int]:
+        self, work: Sequence[tuple[Pending, dict[str, list[bytes]]]], people: People, result: FoldResult
+    ) -> None:
+        """Merge and write; a partition in which somebody else was first is left for the next round."""
         by_part: dict[int, list[str]] = defaultdict(list)
         for key in people:
             by_part[self._store.part(key).number].append(key)
         commits = []
-        for item in work:
-            keys = by_part[item.part.number]
-            commit = Commit(item.part, item.version, offsets=item.offsets)
-            held = read_packed(self._store, item.part, keys)
-            for key in keys:
+        for item, bad in work:
+            commit = Commit(item.part, item.version, offsets=item.offsets, quarantined=bad)
+            owners = by_part[item.part.number]
+            held = read_packed(self._store, item.part, owners)
+            for key in owners:
                 self._merge_one(commit, key, people[key], held.get(key))
             commits.append(commit)
-        moved = set()
-        for item, commit, written in zip(work, commits, write(self._store, commits), strict=True):
-            if written:
-                moved.add(item.part.number)
-                result.commits += 1
-                result.changed += len(commit.profiles)
-                result.events += sum(n for found in item.entries.values() for _, n, _ in found)
-            else:
+        for (item, bad), commit, written in zip(work, commits, write(self._store, commits), strict=True):
+            if not written:
                 result.conflicts += 1
-        return moved
+                continue
+            refused = sum(map(len, bad.values()))
+            result.commits += 1
+            result.changed += len(commit.profiles)
+            result.events += item.events - refused
+            result.quarantined += refused
 
     def _merge_one(self, commit: Commit, key: str, news: tuple[int, Partial], packed: bytes | None) -> None:
         before = self._unpack(commit.part, key, packed)
@@ -258,53 +170,68 @@ class Folder:
         try:
             return self._codec.unpack(packed)
         except CorruptProfile:
-            logger.error("a stored profile of partition %d has a wrong checksum: recomputed", part.number)
+            logger.error("a stored profile of partition %d can't be read: recomputed", part.number)
             return self.recompute(part, key)
 
     def recompute(self, part: PartitionKeys, key: str) -> Profile:
         """The profile of one person from the streams, up to the committed offsets."""
-        offsets = versions_and_offsets(self._store, [part])[0][1]
-        profile = Profile()
-        for stream, offset in offsets.items():
-            raw = cast(Any, self._store.client.xrange(part.stream(stream), max=offset.decode()))
-            frame = from_lines(stream, [body for _, _, body in entries(raw)]).filter(pl.col("_key") == key)
-            if frame.is_empty():
-                continue
-            profile.updated_at = max(profile.updated_at, cast(int, frame["_time"].max()))
-            partial = reduce(frame, self._program, stream).get(key, {})
-            profile.states = merge(self._program, profile.states, partial)
-        return profile
+        [(_, offsets)] = versions_and_offsets(self._store, [part])
+        people: People = {}
+        for stream in self._program.streams:
+            if stream in offsets:
+                for page in lines_until(self._store, part, stream, offsets[stream]):
+                    found, _ = sift(self._program, stream, [line for line in page if owner(line) == key])
+                    people = _add(self._program, people, found)
+        newest, states = people.get(key, (0, {}))
+        return Profile(max(0, newest), states)
 
 
-def has_lag(store: Store, program: Program, *, clear_bells: bool = False) -> list[bool]:
-    """For each partition: does a stream hold entries beyond the offset?
-
-    Bells are cleared before the look, so that what is appended after it rings again.
-    """
-    pipe = store.client.pipeline(transaction=False)
-    for part in store.parts:
-        if clear_bells:
-            pipe.delete(part.bell)
-        pipe.hgetall(part.offsets)
-        for stream in program.streams:
-            pipe.xrevrange(part.stream(stream), count=1)
-    answers = iter(pipe.execute())
-    found = []
-    for _ in store.parts:
-        if clear_bells:
-            next(answers)
-        offsets = next(answers)
-        newest = {stream.encode(): next(answers) for stream in program.streams}
-        found.append(any(last and last[0][0] != offsets.get(stream) for stream, last in newest.items()))
-    return found
+def has_lag(store: Store, program: Program) -> list[bool]:
+    """For each partition: does a stream hold entries beyond the offset?"""
+    return [tries is not None for tries in look(store, program.streams, clear_bells=False)]
 
 
-def _take(found: list[Entry], room: int, *, first: bool) -> list[Entry]:
-    """The leading entries that hold at most `room` events; the very first one always."""
-    taken: list[Entry] = []
-    for entry in found:
-        if entry[1] > room and (taken or not first):
-            break
-        taken.append(entry)
-        room -= entry[1]
-    return taken
+def sift(program: Program, stream: str, lines: Sequence[bytes]) -> tuple[People, list[tuple[bytes, str]]]:
+    """Reduce the events that can be; the others come back, each with the reason, in order."""
+    if not lines:
+        return {}, []
+    try:
+        return _reduce(program, {stream: lines}), []
+    except (Exception, PanicException) as error:
+        _raise_if_short_of_memory(error)
+        if len(lines) == 1:
+            return {}, [(lines[0], f"the reduce failed: {type(error).__name__}: {error}")]
+    middle = len(lines) // 2
+    first, bad = sift(program, stream, lines[:middle])
+    second, worse = sift(program, stream, lines[middle:])
+    return _add(program, first, second), bad + worse
+
+
+def _raise_if_short_of_memory(error: BaseException) -> None:
+    """Want of memory is no fault of an event."""
+    if isinstance(error, MemoryError):
+        raise error
+
+
+def _reduce(program: Program, lines: Mapping[str, Sequence[bytes]]) -> People:
+    """What each person's events of all streams add up to."""
+    people: People = {}
+    for stream, each in lines.items():
+        frame = from_lines(stream, each)
+        newest = cast(dict[str, int], dict(frame.group_by("_key").agg(pl.col("_time").max()).iter_rows()))
+        partials = reduce(frame, program, stream)
+        people = _add(program, people, {key: (at, partials.get(key, {})) for key, at in newest.items()})
+    return people
+
+
+def _add(program: Program, a: People, b: People) -> People:
+    """Both, person by person."""
+    total = dict(a)
+    for key, (at, partial) in b.items():
+        held = total.get(key)
+        total[key] = (max(at, held[0]), merge(program, held[1], partial)) if held else (at, partial)
+    return total
+
+
+def _streams(work: Iterable[Pending]) -> list[str]:
+    return sorted({stream for item in work for stream in item.entries})

@@ -29,7 +29,8 @@ return redis.call('HMGET', KEYS[1], unpack(ARGV))
 
 
 class CorruptProfile(Exception):
-    """The stored profile's checksum is wrong; it is recomputed from the streams."""
+    """The stored profile's checksum is wrong, or it holds a field that the register lacks; the next fold
+    of this person recomputes it from the streams."""
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ class Codec:
         return zlib.crc32(body).to_bytes(4, "big") + body
 
     def unpack(self, packed: bytes) -> Profile:
-        """Raises `CorruptProfile` when the checksum is wrong."""
+        """Raises `CorruptProfile` when the value can't be what `pack` made."""
         body = packed[4:]
         if zlib.crc32(body).to_bytes(4, "big") != packed[:4]:
             raise CorruptProfile
@@ -65,6 +66,8 @@ class Codec:
         if not states.keys() <= self._names.keys():
             self._reload()
         names = self._names
+        if not states.keys() <= names.keys():
+            raise CorruptProfile
         return Profile(updated_at, {names[number]: state for number, state in states.items()})
 
     def _register(self, names: list[str]) -> None:

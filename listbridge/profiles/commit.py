@@ -14,15 +14,15 @@ from typing import Any, cast
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
 
-# KEYS: version, offsets, profiles, changed, sequence, quarantine target or version again, audience sets...
-# ARGV: version read, new version, offsets n, (stream, id)..., profiles n, (key, packed)...,
-#       quarantined n, (body)..., then per audience set: added n, keys..., removed n, keys...
+# KEYS: version, offsets, profiles, changed, sequence, quarantines..., audience sets...
+# ARGV: version read, new version, how many quarantines, then lists, each after its length: (stream, offset),
+#       (key, packed), per quarantine its lines, per audience set the keys to add and the keys to remove.
 # -> 1 when written, now or by an earlier try of this very call; 0 when somebody else was first.
 _COMMIT = """
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[2] then return 1 end
 if held ~= ARGV[1] then return 0 end
-local at = 3
+local quarantines, at = tonumber(ARGV[3]), 4
 local function take()
   local n = tonumber(ARGV[at])
   at = at + 1
@@ -41,11 +41,13 @@ if n > 0 then
     at = at + 2
   end
 end
-for _ = 1, take() do
-  redis.call('XADD', KEYS[6], '*', 'n', 1, 'e', ARGV[at])
-  at = at + 1
+for k = 6, 5 + quarantines do
+  for _ = 1, take() do
+    redis.call('XADD', KEYS[k], '*', 'n', 1, 'e', ARGV[at])
+    at = at + 1
+  end
 end
-for k = 7, #KEYS do
+for k = 6 + quarantines, #KEYS do
   for _, command in ipairs({'SADD', 'SREM'}) do
     for _ = 1, take() do
       redis.call(command, KEYS[k], ARGV[at])
@@ -69,8 +71,8 @@ class Commit:
     profiles: dict[str, bytes] = field(default_factory=dict)
     entered: dict[str, list[str]] = field(default_factory=dict)
     left: dict[str, list[str]] = field(default_factory=dict)
-    quarantine_stream: str | None = None
-    quarantined: list[bytes] = field(default_factory=list)
+    quarantined: dict[str, list[bytes]] = field(default_factory=dict)
+    """Stream -> what is set aside, as `streams.log.set_aside` writes it."""
 
 
 def write(store: Store, commits: Sequence[Commit]) -> list[bool]:
@@ -80,14 +82,15 @@ def write(store: Store, commits: Sequence[Commit]) -> list[bool]:
 
 def _call(commit: Commit) -> tuple[list[str], list[Any]]:
     part = commit.part
-    target = part.quarantine(commit.quarantine_stream) if commit.quarantine_stream else part.version
     audiences = sorted(commit.entered.keys() | commit.left.keys())
-    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence, target]
-    args: list[Any] = [commit.version, secrets.token_hex(8)]
+    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence]
+    names += map(part.quarantine, commit.quarantined)
+    names += map(part.audience, audiences)
+    args: list[Any] = [commit.version, secrets.token_hex(8), len(commit.quarantined)]
     args += _pairs(commit.offsets) + _pairs(commit.profiles)
-    args += [len(commit.quarantined), *commit.quarantined]
+    for lines in commit.quarantined.values():
+        args += [len(lines), *lines]
     for audience in audiences:
-        names.append(part.audience(audience))
         for members in (commit.entered.get(audience, []), commit.left.get(audience, [])):
             args += [len(members), *members]
     return names, args

@@ -1,0 +1,207 @@
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+import settings as settings_module
+from settings import PREFIX, Settings, SettingsError, as_environ, load
+
+KEY, OLD_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
+
+def of(**values):
+    return load({f"{PREFIX}{name}": value for name, value in values.items()})
+
+
+def test_without_variables_everything_has_its_default():
+    assert load({}) == Settings()
+    assert load({"PATH": "/bin", "listbridge_http_port": "x"}) == Settings()
+
+
+def test_the_store_is_embedded_unless_a_url_is_given():
+    assert of().embedded
+    assert of(REDIS_URL="").embedded
+    assert not of(REDIS_URL="redis://localhost").embedded
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("DATA_DIR", "/srv/data", "data_dir", Path("/srv/data")),
+        ("DATA_DIR", "~/data", "data_dir", Path.home() / "data"),
+        ("REDIS_URL", "redis://:secret@host:6379/0", "redis_url", "redis://:secret@host:6379/0"),
+        ("REDIS_URL", "rediss://host/", "redis_url", "rediss://host"),
+        ("REDIS_URL", "unix:///run/redis.sock", "redis_url", "unix:///run/redis.sock"),
+        ("BROKER_URL", "amqp://guest:guest@host//", "broker_url", "amqp://guest:guest@host//"),
+        (
+            "BROKER_URL",
+            "sentinel://a:26379;sentinel://b:26379;sentinel://c:26379/0",
+            "broker_url",
+            "sentinel://a:26379;sentinel://b:26379;sentinel://c:26379/0",
+        ),
+        ("REDIS_PORT", "0", "redis_port", 0),
+        ("APPENDFSYNC", "everysec", "appendfsync", "everysec"),
+        ("PARTITIONS", " 64 ", "partitions", 64),
+        ("HTTP_PORT", "65535", "http_port", 65535),
+        ("PUBLIC_URL", "https://listbridge.example.com/", "public_url", "https://listbridge.example.com"),
+        ("API_TOKENS", "a" * 16 + " , " + "b" * 20 + ",", "api_tokens", ("a" * 16, "b" * 20)),
+        ("ENCRYPTION_KEYS", f"{KEY},{OLD_KEY}", "encryption_keys", (KEY, OLD_KEY)),
+        ("API_CONNECT_TIMEOUT_SECONDS", "0.5", "api_connect_timeout_seconds", 0.5),
+        ("FLUSH_MILLISECONDS", "0", "flush_milliseconds", 0),
+        ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+    ],
+)
+def test_a_right_value_is_taken(name, text, field, value):
+    assert getattr(of(**{name: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("DATA_DIR", "", "a directory path"),
+        ("DATA_DIR", "~no-such-user-here/x", "a directory path"),
+        ("REDIS_PORT", "65536", "a port from 1 to 65535, or 0 for any free one"),
+        ("APPENDFSYNC", "no", "always or everysec"),
+        ("PARTITIONS", "0", "a whole number from 1 to 1024"),
+        ("PARTITIONS", "16.0", "a whole number from 1 to 1024"),
+        ("HTTP_PORT", "0", "a port from 1 to 65535"),
+        ("HTTP_PORT", "http", "a port from 1 to 65535"),
+        ("HTTP_PORT", "", "a port from 1 to 65535"),
+        ("PUBLIC_URL", "listbridge.example.com", "the http(s):// address at which Campaign Monitor reaches"),
+        ("PUBLIC_URL", "http:///x", "the http(s):// address at which Campaign Monitor reaches"),
+        ("MAX_BODY_BYTES", "5MB", "a number of bytes from 1024 to 1073741824"),
+        ("API_BASE_URL", "ftp://example.com", "the http(s):// address of the Campaign Monitor API"),
+        ("API_BASE_URL", "https://example.com:port", "the http(s):// address of the Campaign Monitor API"),
+        ("API_CONNECT_TIMEOUT_SECONDS", "0", "seconds from 0.1 to 60"),
+        ("API_CONNECT_TIMEOUT_SECONDS", "nan", "seconds from 0.1 to 60"),
+        ("API_READ_TIMEOUT_SECONDS", "inf", "seconds from 0.1 to 600"),
+        ("API_CALLS_IN_FLIGHT", "33", "a whole number from 1 to 32"),
+        ("FLUSH_MILLISECONDS", "-1", "milliseconds from 0 to 60000"),
+        ("SWEEP_SECONDS", "1e9", "seconds from 0.2 to 300"),
+        ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_holds_and_what_it_should(name, text, expected):
+    with pytest.raises(SettingsError) as caught:
+        of(**{name: text})
+
+    assert str(caught.value).startswith(f"{PREFIX}{name} holds {text!r}; it should be {expected}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("REDIS_URL", "http://:hunter2@host"),
+        ("REDIS_URL", "redis://:hunter2@"),
+        ("REDIS_URL", "redis://:hunter2@host:port"),
+        ("REDIS_URL", "redis:///hunter2"),
+        ("BROKER_URL", "kafka://:hunter2@host"),
+        ("BROKER_URL", "sentinel://host;http://:hunter2@host"),
+        ("API_TOKENS", "hunter2"),
+        ("API_TOKENS", "a" * 16 + ",hunter2"),
+        ("ENCRYPTION_KEYS", "hunter2"),
+        ("ENCRYPTION_KEYS", f"{KEY},hunter2"),
+    ],
+)
+def test_a_wrong_secret_is_named_without_being_shown(name, text):
+    with pytest.raises(SettingsError) as caught:
+        of(**{name: text})
+
+    assert str(caught.value).startswith(f"{PREFIX}{name} holds ********; it should be ")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_text_of_the_settings_holds_no_secret():
+    given = of(
+        REDIS_URL="redis://:hunter2@host",
+        BROKER_URL="amqp://u:hunter2@host",
+        API_TOKENS="hunter2-hunter2-hunter2",
+        ENCRYPTION_KEYS=KEY,
+    )
+
+    assert "hunter2" not in repr(given)
+    assert KEY not in repr(given)
+
+
+def test_an_unknown_variable_is_refused_with_those_that_are_known():
+    with pytest.raises(SettingsError, match="LISTBRIDGE_HTTP_PROT is not a setting") as caught:
+        of(HTTP_PROT="80")
+
+    assert all(f"{field.name.upper()}" in str(caught.value) for field in fields(Settings))
+
+
+def test_every_setting_has_a_rule_and_every_rule_a_setting():
+    assert set(settings_module._RULES) == {field.name.upper() for field in fields(Settings)}
+    assert settings_module._RULES.keys() >= settings_module.SECRETS
+
+
+def test_every_default_obeys_its_rule():
+    assert load(as_environ(Settings())) == Settings()
+
+
+def test_a_child_process_reads_the_same_settings():
+    given = of(
+        DATA_DIR="/srv/a b",
+        REDIS_URL="redis://:p%40ss@host:6380/2",
+        BROKER_URL="sentinel://a:1;sentinel://b:2",
+        PARTITIONS="3",
+        API_TOKENS=f"{'a' * 16},{'b' * 16}",
+        ENCRYPTION_KEYS=f"{KEY},{OLD_KEY}",
+        SWEEP_SECONDS="0.25",
+        MAPPINGS_DIR="/srv/mappings",
+    )
+
+    assert load(as_environ(given)) == given
+
+
+@pytest.fixture
+def env_file(tmp_path, monkeypatch):
+    path = tmp_path / "some.env"
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(f"{PREFIX}ENV_FILE", str(path))
+    return path
+
+
+def test_values_come_from_the_file_and_the_environment_wins(env_file, monkeypatch):
+    env_file.write_text(
+        "# a comment\n"
+        "LISTBRIDGE_HTTP_PORT=1234\n"
+        "LISTBRIDGE_PARTITIONS='8'\n"
+        "export OTHER=1\n"
+        "LISTBRIDGE_REDIS_URL\n"
+    )
+    monkeypatch.setenv("LISTBRIDGE_HTTP_PORT", "4321")
+
+    given = load()
+
+    assert (given.http_port, given.partitions, given.redis_url) == (4321, 8, "")
+
+
+def test_a_file_that_is_not_made_yet_holds_nothing(env_file):
+    assert load() == Settings()
+
+
+def test_what_is_wrong_in_the_file_is_named(env_file):
+    env_file.write_text("LISTBRIDGE_HTTP_PORT=x\n")
+
+    with pytest.raises(SettingsError, match="LISTBRIDGE_HTTP_PORT holds 'x'"):
+        load()
+
+
+def test_the_file_is_looked_for_where_the_process_runs(tmp_path):
+    (tmp_path / "listbridge.env").write_text("LISTBRIDGE_HTTP_PORT=1234\n")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    code = "import settings; print(settings.current().http_port, settings.current() is settings.current())"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout == "1234 True\n"
