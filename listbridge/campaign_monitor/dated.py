@@ -94,18 +94,18 @@ def _forwards(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretc
 def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch[T]]:
     """Pages from `start` on, a stretch for every page that completes a minute and one for the end."""
     since = shifted(start, -1) or None
-    before: Page[T] | None = None
+    recent: list[Page[T]] = []
     held: list[T] = []
     undated: list[T] = []
     bad: list[UnreadableRow] = []
     for page in pages(lambda number: fetch(since, number)):
-        if before and before.total_number_of_records != page.total_number_of_records:
-            _check_unmoved(before, fetch(since, before.page_number))
+        if recent and recent[-1].total_number_of_records != page.total_number_of_records:
+            _check_unmoved(recent, lambda number: fetch(since, number))
         _check_order([*held[-1:], *page.results], minute)
         held += [row for row in page.results if minute(row) and minute(row) >= start]
         undated += [row for row in page.results if not minute(row)]
         bad += page.unreadable
-        before = page
+        recent = [page] if len({*map(minute, page.results)}) > 1 else [*recent, page]
         if page.is_last or not held or minute(held[0]) == minute(held[-1]):
             continue
         boundary = minute(held[-1])
@@ -115,10 +115,16 @@ def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch
         yield Stretch([*undated, *held], minute(held[-1]) if held else start, bad)
 
 
-def _check_unmoved(before: Page[T], again: Page[T]) -> None:
-    """Rows that were added after a page don't matter; when it reads otherwise now, rows before did."""
-    if (before.results, before.unreadable) != (again.results, again.unreadable):
-        raise _Shifted
+def _check_unmoved(recent: Sequence[Page[T]], fetch: Callable[[int], Page[T]]) -> None:
+    """Rows that were added after the last page don't matter; when pages read otherwise now, rows moved.
+
+    `recent` goes back to a page that holds two minutes: within one minute rows may be equal, so that a
+    page can look the same although it moved.
+    """
+    for before in reversed(recent):
+        again = fetch(before.page_number)
+        if (before.results, before.unreadable) != (again.results, again.unreadable):
+            raise _Shifted
 
 
 def _check_order(rows: Sequence[T], minute: Minute[T]) -> None:
