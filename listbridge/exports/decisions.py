@@ -46,6 +46,8 @@ class ListSpec:
     feeds: tuple[Feed, ...]
     labels: tuple[str, ...]
     """Every label that we ever made an option for."""
+    field_key: str = ""
+    """The audience field's key in the list."""
     email_field: str = "email"
     name_field: str | None = None
     fields: Mapping[str, str] | None = None
@@ -72,24 +74,29 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Not sent: the reason is ours."""
+    """Not sent: the reason is ours. `since` is when the person opted out (epoch ms), if that is it."""
 
     code: str
     message: str
     row: Row
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """In no audience and in doubt: see whether the list has them, so that nobody is added to be cleared."""
+    """In no audience, and perhaps never stored: see whether the list has them, so that nobody is added
+    to be cleared."""
 
     row: Row
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """`may_return`: should the list refuse them as opted out, a later opt-in may count against that."""
+
     row: Row
     flags: Flags
+    may_return: bool = False
 
 
 Decision = Skip | Refuse | ReadBack | Send
@@ -105,27 +112,36 @@ def decide(
 ) -> Decision:
     """What this list should be told of this person now.
 
-    `in_doubt` people are always sent (we don't know what the list holds), with all switches off.
+    `in_doubt` people are always sent, and so are those whose last row was refused, once there is
+    something new to try: for both we don't know what the list holds.
     """
     options = wanted_options(person, spec, delivered)
-    if not options and delivered is None and not in_doubt:
+    if not options and delivered is None:
         return Skip("not in an audience")
-    row = build_row(person, spec, options, delivered, in_doubt=in_doubt)
-    if delivered is not None and not in_doubt and refused is None and delivered.holds(row):
+    unsure = in_doubt or refused is not None
+    row = build_row(person, spec, options, delivered, unsure=unsure)
+    if delivered is not None and not unsure and delivered.holds(row, spec.field_key):
         return Skip("unchanged")
+    tried = refused is not None and refused.row == content_of(row) and not in_doubt
     if problem := _fault(row):
-        return Refuse("invalid", problem, row)
-    resubscribe = False
-    if out := _opted_out(person, refused):
-        if not _may_resubscribe(person, spec, out, in_doubt=in_doubt):
-            same = refused is not None and refused.code == out[0]
-            return Skip("refused before") if same else Refuse(out[0], f"{out[0]} in this list", row)
-        resubscribe = True
-    elif refused is not None and not in_doubt and refused.row == content_of(row):
-        return Skip("refused before")
-    if in_doubt and not options:
+        return Skip("refused before") if tried else Refuse("invalid", problem, row)
+    may_return = _may_return(person, spec)
+    out = _opted_out(person, refused)
+    resubscribe = out is not None and may_return and is_later(person.opted_in_at, out[1])
+    if not resubscribe:
+        if _is_out(person):
+            return _held_back(person, refused, row)
+        if tried and not _came_back(person, refused):
+            return Skip("refused before")
+    if not options and unsure and not (delivered is not None and delivered.known):
         return ReadBack(row)
-    return Send(row, Flags(resubscribe, _queue_autoresponders(person, spec, delivered, in_doubt=in_doubt)))
+    queue = not in_doubt and delivered is None and _queue_autoresponders(person, spec)
+    return Send(row, Flags(resubscribe, queue), may_return)
+
+
+def is_later(opted_in_at: int | None, opted_out_at: int) -> bool:
+    """Is the opt-in in a later minute than the opt-out? In the same one the opt-out wins."""
+    return opted_in_at is not None and _minute(opted_in_at) > _minute(opted_out_at)
 
 
 def content_of(row: Row) -> str:
@@ -134,42 +150,45 @@ def content_of(row: Row) -> str:
 
 
 def wanted_options(person: Person, spec: ListSpec, delivered: Delivered | None) -> tuple[str, ...]:
-    """The labels the list should hold: running feeds by membership; a paused feed's stay as they are."""
+    """The labels the list should hold: running feeds by membership; a paused feed's stay as they are.
+
+    A membership that a feed does not count (see `Feed.existing_users`) neither sets nor clears a label.
+    """
     held = set(delivered.options) if delivered else set()
     wanted: set[str] = set()
     for feed in spec.feeds:
         for slug, label in feed.audiences.items():
             if not feed.running:
                 wanted |= held & {label}
-            elif slug in person.memberships and _counts(feed, person.memberships[slug]):
+            elif slug in person.memberships and (label in held or _counts(feed, person.memberships[slug])):
                 wanted.add(label)
     return tuple(sorted(wanted))
 
 
 def build_row(
-    person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None, *, in_doubt: bool
+    person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None, *, unsure: bool
 ) -> Row:
     """The row for these options.
 
-    What we know the list holds is cleared by name; what we can't know (never sent, in doubt) means
-    every label of ours. So the row is right whether the system replaces or appends values.
+    What we know the list holds is cleared by name; what we can't know (never sent, `unsure`, another
+    field) means every label of ours. So the row is right whether the system replaces or appends values.
     """
-    known = delivered is not None and not in_doubt
+    known = delivered is not None and not unsure and delivered.field == spec.field_key
     ours = delivered.options if delivered is not None and known else spec.labels
     address = lookup(person.fields, spec.email_field)
     name = lookup(person.fields, spec.name_field) if spec.name_field else None
-    values: list[tuple[str, FieldValue]] = []
+    values: dict[str, FieldValue] = {}
     for source, key in (spec.fields or {}).items():
         value = as_text(lookup(person.fields, source))
         if value is not None:
-            values.append((key, value))
+            values[key] = value
     return Row(
         key=person.key,
         email=address if isinstance(address, str) else person.key,
         name=name if isinstance(name, str) else None,
         options=options,
         cleared=tuple(label for label in ours if label not in options),
-        values=tuple(sorted(values)),
+        values=tuple(sorted(values.items())),
     )
 
 
@@ -190,7 +209,7 @@ def as_text(value: Any) -> FieldValue | None:
 
 
 def _counts(feed: Feed, membership: Membership) -> bool:
-    return feed.existing_users or membership.received_at > feed.started_at
+    return feed.existing_users or membership.received_at >= feed.started_at
 
 
 def _fault(row: Row) -> str | None:
@@ -201,25 +220,43 @@ def _fault(row: Row) -> str | None:
     return None
 
 
+def _is_out(person: Person) -> bool:
+    return person.status is not None and person.status[0] in OPTED_OUT
+
+
 def _opted_out(person: Person, refused: Refused | None) -> tuple[str, int] | None:
-    """The opt-out that holds: the list's status as the streams tell it, or its own refusal since."""
-    if person.status and person.status[0] in OPTED_OUT:
+    """The opt-out that holds, and since when: by the streams, else by the list's own refusal since.
+
+    A refusal does not say since when: 0 until the list has been asked.
+    """
+    if person.status is not None and _is_out(person):
         return person.status
-    if refused is not None and refused.code in OPTED_OUT:
-        newer = person.status is not None and person.status[1] >= _minute(refused.at)
-        return None if newer else (refused.code, refused.at)
-    return None
+    if refused is None or refused.code not in OPTED_OUT or _came_back(person, refused):
+        return None
+    return refused.code, refused.since
+
+
+def _came_back(person: Person, refused: Refused | None) -> bool:
+    """Do the streams tell a good status since the refusal for an opt-out?"""
+    if refused is None or refused.code not in OPTED_OUT or person.status is None or _is_out(person):
+        return False
+    return person.status[1] >= _minute(refused.since or refused.at)
+
+
+def _held_back(person: Person, refused: Refused | None, row: Row) -> Skip | Refuse:
+    word, since = person.status or ("", 0)
+    if refused is not None and (refused.code, refused.since) == (word, since):
+        return Skip("refused before")
+    return Refuse(word, f"{word} in this list", row, since)
 
 
 def _minute(at: int) -> int:
     return at - at % MINUTE_MS
 
 
-def _may_resubscribe(person: Person, spec: ListSpec, out: tuple[str, int], *, in_doubt: bool) -> bool:
-    """Only for a membership that is no backfill, with an opt-in in a later minute than the opt-out."""
-    if in_doubt or person.opted_in_at is None or _minute(person.opted_in_at) <= _minute(out[1]):
-        return False
-    return any(
+def _may_return(person: Person, spec: ListSpec) -> bool:
+    """Does an export say that a later opt-in counts, and is the membership no backfill?"""
+    return person.opted_in_at is not None and any(
         feed.running and feed.resubscribe == "when_opted_in_later" and _entered_since_start(person, feed)
         for feed in spec.feeds
     )
@@ -227,20 +264,22 @@ def _may_resubscribe(person: Person, spec: ListSpec, out: tuple[str, int], *, in
 
 def _entered_since_start(person: Person, feed: Feed) -> bool:
     return any(
-        slug in person.memberships and person.memberships[slug].received_at > feed.started_at
+        slug in person.memberships and person.memberships[slug].received_at >= feed.started_at
         for slug in feed.audiences
     )
 
 
-def _queue_autoresponders(
-    person: Person, spec: ListSpec, delivered: Delivered | None, *, in_doubt: bool
-) -> bool:
-    """Only for someone the list is told of for the first time, never on a repeat."""
-    if in_doubt or delivered is not None:
-        return False
+def _queue_autoresponders(person: Person, spec: ListSpec) -> bool:
+    """For an audience of an export that says so, and not for a backfill unless it says that too."""
     return any(
         feed.running
         and feed.queue_autoresponders
-        and (feed.queue_autoresponders_on_backfill or _entered_since_start(person, feed))
+        and (
+            _entered_since_start(person, feed)
+            or (
+                feed.queue_autoresponders_on_backfill
+                and not person.memberships.keys().isdisjoint(feed.audiences)
+            )
+        )
         for feed in spec.feeds
     )

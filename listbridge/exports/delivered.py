@@ -9,12 +9,16 @@ import msgspec
 from listbridge.exports.protocol import Row
 
 RECENT_WRITES = 4
+INSISTING_MS = 600_000
+"""The time in which one row is written `RECENT_WRITES` times at most because others change it."""
 
 
 class Delivered(msgspec.Struct, array_like=True, frozen=True):
     """The row a list was last told, and our last few writes, by which their echoes are recognised.
 
     `at` is epoch ms by our clock; `writes` are (epoch ms by the system's clock, content), newest last.
+    `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
+    field that holds the options.
     """
 
     at: int
@@ -22,19 +26,36 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     options: tuple[str, ...]
     values: dict[str, str | tuple[str, ...]]
     writes: tuple[tuple[int, str], ...] = ()
+    known: bool = False
+    field: str = ""
 
-    def holds(self, row: Row) -> bool:
+    def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold this row?"""
-        return (self.name, self.options, self.values) == (row.name, row.options, dict(row.values))
+        told = (self.field, self.name, self.options, self.values)
+        return told == (field, row.name, row.options, dict(row.values))
+
+    def rests_until(self, row: Row) -> int:
+        """When to insist again (by the system's clock) on a row that does not last; 0 for at once.
+
+        A list that can't hold the row (an option was removed by hand, say) tells of another row after
+        each of our writes, without end.
+        """
+        again = [at for at, written in self.writes if written == content(row.name, row.options)]
+        return again[0] + INSISTING_MS if len(again) == RECENT_WRITES else 0
 
 
 class Refused(msgspec.Struct, array_like=True, frozen=True):
-    """Why a row was not stored; `at` is epoch ms by our clock, `row` the content that was refused."""
+    """Why a row was not stored; `row` is the content that was refused.
+
+    `at` is epoch ms by the system's clock; `since` is when the person opted out, 0 where it is not
+    known or not the reason.
+    """
 
     at: int
     code: str
     message: str
     row: str
+    since: int = 0
 
 
 def content(name: str | None, options: tuple[str, ...]) -> str:
@@ -43,10 +64,12 @@ def content(name: str | None, options: tuple[str, ...]) -> str:
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 
 
-def delivered(row: Row, before: Delivered | None, at: int, system_at: int) -> Delivered:
+def delivered(
+    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool
+) -> Delivered:
     """The record of writing `row` now."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
-    return Delivered(at, row.name, row.options, dict(row.values), writes[-RECENT_WRITES:])
+    return Delivered(at, row.name, row.options, dict(row.values), writes[-RECENT_WRITES:], known, field)
 
 
 pack = msgspec.msgpack.Encoder().encode

@@ -8,6 +8,7 @@ can't record anything.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,52 +17,65 @@ from listbridge.exports.delivered import Delivered, Refused, unpack_delivered, u
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
 
-# KEYS: fence, cursor, delivered, retry; ARGV: token, cursor, (key, packed, due)...
+# KEYS: fence, cursor, delivered, retry
+# ARGV: token, cursor as read, new cursor, (key, packed, due, score as read or '')...
+#   A score that changed since it was read is a doubt raised meanwhile: the mark on the new one keeps it.
+#   A cursor that changed was rewound meanwhile, and stays.
 _PLAN = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-for i = 3, #ARGV, 3 do
+for i = 4, #ARGV, 4 do
+  local due = tonumber(ARGV[i + 2])
+  local score = redis.call('ZSCORE', KEYS[4], ARGV[i])
+  if score and (ARGV[i + 3] == '' or tonumber(score) ~= tonumber(ARGV[i + 3])) then due = due + MARK end
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
-  redis.call('ZADD', KEYS[4], ARGV[i + 2], ARGV[i])
+  redis.call('ZADD', KEYS[4], due, ARGV[i])
 end
-redis.call('SET', KEYS[2], ARGV[2])
+if tonumber(redis.call('GET', KEYS[2]) or '0') == tonumber(ARGV[2]) then
+  redis.call('SET', KEYS[2], ARGV[3])
+end
 return 1
 """
 
 # KEYS: fence, cursor, delivered, retry, refused
-# ARGV: token, now, rewind cursor or '', (key, kind, due as planned, packed, again at)...
-#   stored: the row holds; refused: packed is the refusal, the old row (again) comes back or goes
-#   A score that is not the planned one means that somebody raised a doubt meanwhile: look again now.
+# ARGV: token, now, rewind cursor or '', (key, kind, score as read or planned, value, old row)...
+#   stored: the row holds; undone: the old row does; refused, asked: the same, and the refusal is kept;
+#   absent: the list does not have the person; later: still in doubt. The value is the refusal or next score.
+#   A score that is not the given one means that somebody raised a doubt meanwhile: look again now.
 _RECORD = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local function settle(key, due)
+local function settle(key, given)
   local score = redis.call('ZSCORE', KEYS[4], key)
-  if score and tonumber(score) == tonumber(due) then
+  if score and tonumber(score) == tonumber(given) then
     redis.call('ZREM', KEYS[4], key)
   elseif score then
-    redis.call('ZADD', KEYS[4], ARGV[2], key)
+    redis.call('ZADD', KEYS[4], tonumber(ARGV[2]) + MARK, key)
   end
 end
 local function restore(key, packed)
   if packed == '' then redis.call('HDEL', KEYS[3], key) else redis.call('HSET', KEYS[3], key, packed) end
 end
 for i = 4, #ARGV, 5 do
-  local key, kind, due, packed, old = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local key, kind, score, value, old = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   if kind == 'stored' then
     redis.call('HDEL', KEYS[5], key)
-    settle(key, due)
-  elseif kind == 'refused' then
-    redis.call('HSET', KEYS[5], key, packed)
-    restore(key, old)
-    settle(key, due)
+    settle(key, score)
   elseif kind == 'undone' then
     restore(key, old)
-    settle(key, due)
+    settle(key, score)
+  elseif kind == 'refused' then
+    redis.call('HSET', KEYS[5], key, value)
+    restore(key, old)
+    settle(key, score)
+  elseif kind == 'asked' then
+    redis.call('HSET', KEYS[5], key, value)
+    restore(key, old)
+    redis.call('ZADD', KEYS[4], ARGV[2], key)
   elseif kind == 'absent' then
     redis.call('HDEL', KEYS[3], key)
     redis.call('HDEL', KEYS[5], key)
-    settle(key, due)
+    settle(key, score)
   elseif kind == 'later' then
-    redis.call('ZADD', KEYS[4], packed, key)
+    redis.call('ZADD', KEYS[4], value, key)
   end
 end
 if ARGV[3] ~= '' and tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[3]) then
@@ -70,19 +84,24 @@ end
 return 1
 """
 
-# KEYS: delivered, retry; ARGV: now, key... -> how many are in doubt now; a half millisecond marks the score as ours
+# KEYS: delivered, retry; ARGV: now, key... -> how many are in doubt now
 _DOUBT = """
 local n = 0
 for i = 2, #ARGV do
   if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
-    local due = redis.call('ZSCORE', KEYS[2], ARGV[i])
-    if due then due = math.floor(tonumber(due)) + 0.5 else due = ARGV[1] end
-    redis.call('ZADD', KEYS[2], due, ARGV[i])
+    local score = redis.call('ZSCORE', KEYS[2], ARGV[i]) or ARGV[1]
+    redis.call('ZADD', KEYS[2], tonumber(score) + MARK, ARGV[i])
     n = n + 1
   end
 end
 return n
 """
+
+MARK = 1 / 1024
+"""Added to a score by each doubt that is raised: no deliverer writes fractions of a millisecond itself,
+and a double still tells this one from its neighbours."""
+
+_PLAN, _RECORD, _DOUBT = (script.replace("MARK", repr(MARK)) for script in (_PLAN, _RECORD, _DOUBT))
 
 
 class LostLease(Exception):
@@ -91,7 +110,8 @@ class LostLease(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Somebody to decide about: with the `sequence` of a change, or with a `doubt` (their score in the retry set)."""
+    """Somebody to decide about: with the `sequence` of a change, or with a `doubt` (their score in the
+    retry set)."""
 
     key: str
     sequence: int | None
@@ -102,19 +122,31 @@ class Candidate:
     packed_profile: bytes | None
 
     @property
-    def before(self) -> bytes:
-        """What the list certainly held before: the delivered record, or nothing when that is in doubt."""
-        return self.delivered_packed if self.doubt is None else b""
+    def score(self) -> float | str:
+        """The score as the scripts take it."""
+        return "" if self.doubt is None else self.doubt
+
+    @property
+    def doubt_was_raised(self) -> bool:
+        """Did somebody else change the row (rather than: a call of ours ended without an answer)?"""
+        return self.doubt is not None and self.doubt % 1 != 0
+
+    @property
+    def in_list(self) -> bool:
+        """Has the list certainly stored a row of this person before?"""
+        if self.delivered is None:
+            return False
+        return self.delivered.known or (self.doubt is None and self.refused is None)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one person for `_RECORD`."""
+    """The outcome of one person: `kind` and the rest as `_RECORD` says."""
 
     key: str
     kind: str
-    due: float
-    packed: bytes | int = b""
+    score: float | str
+    value: bytes | float = b""
     old: bytes = b""
 
 
@@ -133,16 +165,10 @@ class Ledger:
             pipe.set(part.fence(self._list), self._token)
         pipe.execute()
 
-    def lagging(self, now: int) -> list[PartitionKeys]:
-        """The partitions with changes beyond the cursor or with retries that are due."""
-        return [
-            part
-            for part, behind in zip(self._store.parts, lags(self._store, self._list, now), strict=True)
-            if behind
-        ]
-
-    def cursor(self, part: PartitionKeys) -> int:
-        return int(cast(Any, self._store.client.get(part.cursor(self._list))) or 0)
+    def lagging(self, now: int) -> list[tuple[PartitionKeys, int]]:
+        """The partitions with changes beyond the cursor or with retries that are due, and their cursors."""
+        looks = zip(self._store.parts, _looks(self._store, self._list, now), strict=True)
+        return [(part, cursor) for part, (cursor, behind) in looks if behind]
 
     def changed(self, part: PartitionKeys, after: int, limit: int) -> list[tuple[str, int]]:
         """Who changed after the cursor, oldest change first."""
@@ -190,15 +216,20 @@ class Ledger:
             for (key, sequence), profile, told, refusal, doubt in zip(people, *pipe.execute(), strict=True)
         ]
 
-    def plan(self, part: PartitionKeys, cursor: int, rows: Iterable[tuple[str, bytes, int]]) -> None:
-        """Put the people of `rows` (key, packed new row, due) in doubt and move the cursor."""
+    def plan(
+        self, part: PartitionKeys, was: int, cursor: int, rows: Iterable[tuple[Candidate, bytes, int]]
+    ) -> None:
+        """Put the people of `rows` (with packed new row and due) in doubt; move the cursor from `was`."""
         names = [
             part.fence(self._list),
             part.cursor(self._list),
             part.delivered(self._list),
             part.retry(self._list),
         ]
-        self._fenced(_PLAN, names, [self._token, cursor, *(item for row in rows for item in row)])
+        args: list[Any] = [self._token, was, cursor]
+        for candidate, packed, due in rows:
+            args += (candidate.key, packed, due, candidate.score)
+        self._fenced(_PLAN, names, args)
 
     def record(
         self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
@@ -213,16 +244,21 @@ class Ledger:
         ]
         args: list[Any] = [self._token, now, "" if rewind is None else rewind]
         for r in records:
-            args += (r.key, r.kind, r.due, r.packed, r.old)
+            args += (r.key, r.kind, r.score, r.value, r.old)
         self._fenced(_RECORD, names, args)
 
     def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:
         if not self._store.script(script, names, args):
-            raise LostLease
+            raise LostLease("another deliverer has taken over this list")
 
 
 def lags(store: Store, list_id: str, now: int) -> list[bool]:
     """For each partition: is there something to deliver to the list?"""
+    return [behind for _, behind in _looks(store, list_id, now)]
+
+
+def _looks(store: Store, list_id: str, now: int) -> list[tuple[int, bool]]:
+    """For each partition its cursor, and whether there is something to deliver."""
     pipe = store.client.pipeline(transaction=False)
     for part in store.parts:
         pipe.get(part.cursor(list_id))
@@ -230,16 +266,19 @@ def lags(store: Store, list_id: str, now: int) -> list[bool]:
         pipe.zcount(part.retry(list_id), "-inf", now)
     answers = pipe.execute()
     return [
-        bool(due) or bool(newest and newest[0][1] > int(cursor or 0))
+        (int(cursor or 0), bool(due) or bool(newest and newest[0][1] > int(cursor or 0)))
         for cursor, newest, due in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
     ]
 
 
 def rewind(store: Store, list_id: str) -> None:
-    """Look at everybody again: what is unchanged costs no call."""
+    """Look at everybody again: what is unchanged costs no call.
+
+    The cursor gets a value that it never had, so that a deliverer under way can't move it on.
+    """
     pipe = store.client.pipeline(transaction=False)
     for part in store.parts:
-        pipe.delete(part.cursor(list_id))
+        pipe.set(part.cursor(list_id), -1 - secrets.randbits(48))
     pipe.execute()
 
 

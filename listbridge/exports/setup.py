@@ -11,12 +11,14 @@ from listbridge.store.store import Store
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """`fingerprint` tells whether the exports ask for something else by now."""
+    """`fingerprint` tells whether the exports ask for something else by now, `feeds` whether they are
+    others than those that the cursors belong to."""
 
     field_key: str
     labels: tuple[str, ...]
     mapped: dict[str, str]
     fingerprint: str
+    feeds: str = ""
 
 
 _decode = msgspec.json.Decoder(Setup).decode
@@ -26,6 +28,13 @@ def setup_of(store: Store, list_id: str) -> Setup | None:
     """The set-up of a list, or None when no export ever prepared it."""
     held = cast(bytes | None, store.client.get(keys.list_setup(list_id)))
     return _decode(held) if held else None
+
+
+def prepare_again(store: Store, list_id: str) -> None:
+    """Have the next delivery look whether the list still offers what the exports need."""
+    held = setup_of(store, list_id)
+    if held is not None:
+        save_setup(store, list_id, msgspec.structs.replace(held, fingerprint=""))
 
 
 def save_setup(store: Store, list_id: str, setup: Setup) -> None:

@@ -10,11 +10,12 @@ import msgspec
 
 from listbridge import authorizations, bells
 from listbridge.context import Context
-from listbridge.errors import Fatal, Retriable
+from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.decisions import Feed, ListSpec, Person
-from listbridge.exports.engine import Deliverer, DeliverResult
-from listbridge.exports.ledger import Candidate, Ledger, LostLease
+from listbridge.exports.engine import Deliverer
+from listbridge.exports.ledger import Candidate, Ledger, LostLease, rewind
 from listbridge.exports.protocol import Destination, ListSetup, Prepared
+from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, save_setup, setup_of
 from listbridge.profiles.codec import Codec, CorruptProfile, Profile
 from listbridge.profiles.membership import memberships
@@ -43,35 +44,45 @@ def deliver(
     """
     store = context.store
     while not stopping():
-        active = _active(context, list_id)
+        feeds = _feeds(context, list_id)
+        active = [workflow for workflow in feeds if workflow.state is State.RUNNING]
         if not active:
             bells.clear(store, bell_of(list_id))
             return None
-        destination = _destination(context, active[0])
+        try:
+            destination = _destination(context, active[0])
+        except Fatal as problem:
+            _fail(context, active, problem)
+            return None
         lease = Lease(store, bell_of(list_id), int(destination.call_seconds * 1000) + 2000)
         if not lease.acquire():
             return None  # whoever holds it looks at the bell once more after letting go
         try:
             bells.clear(store, bell_of(list_id))
             time.sleep(context.settings.flush_milliseconds / 1000)
-            result = _deliver(context, list_id, active, destination, lease, stopping)
+            result = _deliver(context, list_id, feeds, destination, lease, stopping)
         finally:
             lease.release()
-        if result is None or not bells.is_rung(store, bell_of(list_id)):
+        changed = _basis(feeds) != _basis(registry.exports_to(store, list_id))
+        if result is None or not (changed or bells.is_rung(store, bell_of(list_id))):
             return result
     return None
 
 
-def _active(context: Context, list_id: str) -> list[Workflow]:
-    """The exports that deliver now; those whose sleep is over are woken."""
-    active = []
+def _feeds(context: Context, list_id: str) -> list[Workflow]:
+    """The exports into the list, oldest first; those whose sleep is over are woken."""
+    feeds = []
     for workflow in registry.exports_to(context.store, list_id):
         if workflow.state is State.SLEEPING and workflow.wake_at <= now_ms():
             registry.wake(context.store, workflow.id)
             workflow = msgspec.structs.replace(workflow, state=State.RUNNING)
-        if workflow.state is State.RUNNING:
-            active.append(workflow)
-    return active
+        feeds.append(workflow)
+    return feeds
+
+
+def _basis(feeds: Sequence[Workflow]) -> str:
+    """What the decisions for a list depend on: its exports (their settings never change), and which hold."""
+    return " ".join(f"{workflow.id}{'' if workflow.state in ACTIVE else '-'}" for workflow in feeds)
 
 
 def _destination(context: Context, workflow: Workflow) -> Destination:
@@ -82,89 +93,110 @@ def _destination(context: Context, workflow: Workflow) -> Destination:
 def _deliver(
     context: Context,
     list_id: str,
-    active: Sequence[Workflow],
+    feeds: Sequence[Workflow],
     destination: Destination,
     lease: Lease,
     stopping: Callable[[], bool],
 ) -> DeliverResult | None:
-    store = context.store
-    known = {workflow.id for workflow in active}
+    store, basis = context.store, _basis(feeds)
+    active = [workflow for workflow in feeds if workflow.state is State.RUNNING]
+    ledger = Ledger(store, list_id, lease.token)
+    deliverer = Deliverer(
+        store,
+        ledger,
+        destination,
+        _person_reader(context, active[0], list_id),
+        lease.extend,
+        in_flight=context.settings.api_calls_in_flight,
+    )
 
     def stop() -> bool:
-        return stopping() or known != {w.id for w in registry.exports_to(store, list_id) if w.state in ACTIVE}
+        return stopping() or basis != _basis(registry.exports_to(store, list_id))
 
     try:
-        prepared, setup = _prepare(context, list_id, destination)
-        ledger = Ledger(store, list_id, lease.token)
+        setup = _prepare(context, list_id, feeds, destination)
         ledger.take_over()
-        deliverer = Deliverer(
-            store,
-            ledger,
-            destination,
-            _person_reader(context, active[0], list_id),
-            lease.extend,
-            in_flight=context.settings.api_calls_in_flight,
-        )
-        result = deliverer.run(_spec(context, list_id, prepared, setup), prepared, stop)
+        prepared = Prepared(setup.field_key, setup.mapped)
+        deliverer.run(_spec(list_id, feeds, setup), prepared, stop)
     except Retriable as problem:
         for workflow in active:
             registry.sleep(store, workflow, str(problem), problem.retry_after_seconds)
-        return None
     except Fatal as problem:
-        for workflow in active:
-            registry.fail(store, workflow.id, str(problem))
-        return None
+        _fail(context, active, problem)
     except LostLease as problem:
         logger.warning("list %s: %s", list_id, problem)
-        return None
-    _report(context, active, result)
-    return result
+    else:
+        for workflow in active:
+            registry.succeeded(store, workflow)
+        _report(context, active, deliverer.result)
+        return deliverer.result
+    _report(context, active, deliverer.result)
+    return None
 
 
-def _prepare(context: Context, list_id: str, destination: Destination) -> tuple[Prepared, Setup]:
-    """Make sure that the list offers what the exports need; asks the system only when that changed."""
-    exports = [w.export for w in registry.exports_to(context.store, list_id)]
+def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
+    for workflow in active:
+        registry.fail(context.store, workflow.id, str(problem))
+
+
+def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destination: Destination) -> Setup:
+    """Make sure that the list offers what the exports need; asks the system only when that changed.
+
+    When the exports are others than at the last delivery, everybody is looked at again.
+    """
+    exports = [workflow.export for workflow in feeds]
     held = setup_of(context.store, list_id)
     wanted = {label for export in exports for label in export.audiences.values()}
     labels = tuple(sorted(wanted | set(held.labels if held else ())))
     fields = tuple(sorted({name for export in exports for name in export.field_mappings.values()}))
     ask = ListSetup(exports[0].field_name, labels, any(e.segments for e in exports), fields)
-    fingerprint = repr(ask)
+    fingerprint, basis = repr(ask), _basis(feeds)
+    if held is not None and (held.fingerprint, held.feeds) == (fingerprint, basis):
+        return held
     if held is None or held.fingerprint != fingerprint:
         made = destination.prepare(ask)
         held = Setup(
             field_key=made.field_key, labels=labels, mapped=dict(made.mapped_keys), fingerprint=fingerprint
         )
-        save_setup(context.store, list_id, held)
-        for workflow in registry.exports_to(context.store, list_id):
-            log.write(
-                context.store, workflow.id, f"list prepared: field {made.field_key}, {len(labels)} options"
-            )
-    return Prepared(held.field_key, held.mapped), held
+        for workflow in feeds:
+            line = f"list prepared: field {made.field_key}, {len(labels)} options"
+            log.write(context.store, workflow.id, line)
+    rewind(context.store, list_id)
+    held = msgspec.structs.replace(held, feeds=basis)
+    save_setup(context.store, list_id, held)
+    return held
 
 
-def _spec(context: Context, list_id: str, prepared: Prepared, setup: Setup) -> ListSpec:
+def _spec(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
     """All exports into the list, as the decisions need them. The oldest export's fields win."""
-    workflows = registry.exports_to(context.store, list_id)
-    feeds = tuple(
-        Feed(
-            workflow_id=workflow.id,
-            running=workflow.state in ACTIVE,
-            started_at=workflow.started_at,
-            audiences=workflow.export.audiences,
-            existing_users=workflow.export.existing_users,
-            resubscribe=workflow.export.resubscribe,
-            queue_autoresponders=workflow.export.queue_autoresponders,
-            queue_autoresponders_on_backfill=workflow.export.queue_autoresponders_on_backfill,
-        )
-        for workflow in workflows
-    )
     fields: dict[str, str] = {}
-    for workflow in reversed(workflows):
+    for workflow in reversed(feeds):
         mapped = workflow.export.field_mappings
-        fields |= {source: prepared.mapped_keys[name] for source, name in mapped.items()}
-    first = workflows[0].export
-    return ListSpec(list_id, feeds, setup.labels, first.email_field, first.name_field, fields)
+        fields |= {source: setup.mapped[name] for source, name in mapped.items()}
+    first = feeds[0].export
+    return ListSpec(
+        list_id,
+        tuple(_feed(workflow) for workflow in feeds),
+        setup.labels,
+        setup.field_key,
+        first.email_field,
+        first.name_field,
+        fields,
+    )
+
+
+def _feed(workflow: Workflow) -> Feed:
+    export = workflow.export
+    return Feed(
+        workflow_id=workflow.id,
+        running=workflow.state in ACTIVE,
+        started_at=workflow.started_at,
+        audiences=export.audiences,
+        existing_users=export.existing_users,
+        resubscribe=export.resubscribe,
+        queue_autoresponders=export.queue_autoresponders,
+        queue_autoresponders_on_backfill=export.queue_autoresponders_on_backfill,
+    )
 
 
 def _person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
@@ -177,9 +209,7 @@ def _person_reader(context: Context, workflow: Workflow, list_id: str) -> Callab
         try:
             profile = codec.unpack(candidate.packed_profile) if candidate.packed_profile else Profile()
         except CorruptProfile:
-            problem = Retriable("a stored profile has a wrong checksum; the next fold repairs it")
-            problem.retry_after_seconds = 30
-            raise problem from None
+            raise Skippable("the stored profile has a wrong checksum; the next fold repairs it") from None
         status = profile.states.get(status_id, {}).get(list_id)
         return Person(
             key=candidate.key,
@@ -194,7 +224,6 @@ def _person_reader(context: Context, workflow: Workflow, list_id: str) -> Callab
 
 def _report(context: Context, active: Sequence[Workflow], result: DeliverResult) -> None:
     for workflow in active:
-        registry.succeeded(context.store, workflow)
         counters = {
             "delivered": result.sent,
             "added": result.added,

@@ -22,7 +22,7 @@ _CONFIGS: dict[str, type[ExportConfig] | type[ImportConfig]] = {
     "import": ImportConfig,
 }
 
-# A change of state only from the states named. KEYS: workflow; ARGV: those states by commas, (field, value)...
+# A change of state from the states named only. KEYS: workflow; ARGV: the states by commas, (field, value)...
 _TRANSITION = """
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return '' end
@@ -104,7 +104,7 @@ def resume(store: Store, workflow_id: str) -> Workflow:
 
 
 def stop(store: Store, workflow_id: str) -> Workflow:
-    """End it for good; what was written stays."""
+    """End it for good; what it wrote stays, until another export into the same list has its way."""
     from_ = ACTIVE | {State.PAUSED, State.FAILED}
     return _change(store, workflow_id, "stopped by a person", State.COMPLETED, from_=from_)
 

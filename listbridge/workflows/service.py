@@ -12,6 +12,7 @@ from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.errors import Fatal, SystemProblem
 from listbridge.exports import ledger
+from listbridge.exports.setup import prepare_again
 from listbridge.profiles.views import timestamp
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
@@ -65,8 +66,11 @@ def pause(context: Context, workflow_id: str) -> Workflow:
 
 
 def resume(context: Context, workflow_id: str) -> Workflow:
-    """Go on; an export catches up with what changed meanwhile."""
-    return _rewound(context, registry.resume(context.store, workflow_id))
+    """Go on; an export catches up with what changed meanwhile, in the list's field and options too."""
+    workflow = registry.resume(context.store, workflow_id)
+    if workflow.kind == "export":
+        prepare_again(context.store, workflow.export.list_id)
+    return _rewound(context, workflow)
 
 
 def stop(context: Context, workflow_id: str) -> Workflow:
@@ -89,13 +93,9 @@ def delete(context: Context, workflow_id: str) -> None:
 
 
 def _rewound(context: Context, workflow: Workflow) -> Workflow:
-    """Other exports into the same list look at everybody again: whose field it is has changed."""
+    """Have the exports into the list look at everybody again: whose field it is has changed."""
     if workflow.kind == "export":
-        others = [
-            w for w in registry.exports_to(context.store, workflow.export.list_id) if w.id != workflow.id
-        ]
-        if others:
-            ledger.rewind(context.store, workflow.export.list_id)
+        ledger.rewind(context.store, workflow.export.list_id)
     return workflow
 
 

@@ -1,0 +1,240 @@
+"""Sending planned rows: full batches by flags, several calls in flight, each outcome recorded as it comes.
+
+Who is due the resubscribe switch is asked for at the list first, at every attempt: only an opt-out
+that is older than the opt-in may be undone, and the list itself knows best when that was.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.exports.decisions import OPTED_OUT, Person, Send, content_of, is_later
+from listbridge.exports.delivered import Refused, pack
+from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
+from listbridge.exports.protocol import Destination, Flags, Outcome, OutcomeKind, Prepared, Sent
+from listbridge.exports.results import DeliverResult
+from listbridge.store.keys import PartitionKeys
+from listbridge.store.store import Store, now_ms
+
+TOO_FAST_REST_MS = 60_000
+RETURNING_AT_ONCE = 50
+"""People who are asked for and then sent in one call: few, because the time in between is the time in
+which an opt-out could still be overlooked."""
+
+State = tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A row on its way; `due` is its score in the retry set."""
+
+    part: PartitionKeys
+    candidate: Candidate
+    person: Person
+    send: Send
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one call; `asked`: the list has just been asked for each person's state."""
+
+    items: Sequence[Planned]
+    flags: Flags
+    asked: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Must the list be asked first?"""
+        return self.flags.resubscribe and not self.asked
+
+    def halves(self) -> list[Batch]:
+        half = len(self.items) // 2
+        return [replace(self, items=self.items[:half]), replace(self, items=self.items[half:])]
+
+
+class Sender:
+    """Sends to one list. `still_mine` extends the lease and says whether it is held."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        destination: Destination,
+        still_mine: Callable[[], bool],
+        result: DeliverResult,
+        *,
+        in_flight: int,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._destination = destination
+        self._still_mine = still_mine
+        self._result = result
+        self._in_flight = in_flight
+
+    def send(self, prepared: Prepared, planned: Sequence[Planned]) -> None:
+        """Send everything; the first problem is raised when the calls that were in flight have ended."""
+        problem: Exception | None = None
+        waiting = batches(planned, self._destination.batch_limit)
+        flying: dict[Future[Sent | list[State]], Batch] = {}
+        with ThreadPoolExecutor(self._in_flight, thread_name_prefix="deliver") as pool:
+            while flying or (waiting and problem is None):
+                if not self._still_mine():
+                    problem = problem or LostLease("the lease on this list ran out")
+                while waiting and problem is None and len(flying) < self._in_flight:
+                    batch = waiting.pop(0)
+                    flying[pool.submit(self._call, prepared, batch)] = batch
+                    self._result.calls += len(batch.items) if batch.asks else 1
+                # Waiting goes on in short stretches, so that the lease outlives the longest call.
+                seconds = self._destination.call_seconds / 4
+                for future in wait(flying, seconds, FIRST_COMPLETED).done if flying else ():
+                    failed = self._finish(flying.pop(future), future, waiting)
+                    problem = problem or failed
+        if problem is not None:
+            self.undo([item for batch in waiting for item in batch.items])
+            raise problem
+
+    def undo(self, items: Iterable[Planned]) -> None:
+        """These rows were certainly not stored: changes come again, doubts stay doubts."""
+        now = now_ms()
+        by_part: dict[int, list[Planned]] = defaultdict(list)
+        for item in items:
+            by_part[item.part.number].append(item)
+        for number, found in by_part.items():
+            changes = [item.candidate.sequence for item in found if item.candidate.sequence is not None]
+            records = [
+                Record(item.candidate.key, "undone", item.due, b"", item.candidate.delivered_packed)
+                if item.candidate.doubt is None
+                else Record(item.candidate.key, "later", item.due, now)
+                for item in found
+            ]
+            back = min(changes) - 1 if changes else None
+            self._ledger.record(self._store.parts[number], now, records, rewind=back)
+
+    def _call(self, prepared: Prepared, batch: Batch) -> Sent | list[State]:
+        """Runs in a thread of its own, and so touches nothing but the destination."""
+        if batch.asks:
+            return [self._state_of(item) for item in batch.items]
+        return self._destination.send(prepared, [item.send.row for item in batch.items], batch.flags)
+
+    def _state_of(self, item: Planned) -> State:
+        try:
+            return self._destination.state_of(item.send.row.email)
+        except Skippable:
+            return None  # no address that the system can look up: its answer to the row says so
+
+    def _finish(
+        self, batch: Batch, future: Future[Sent | list[State]], waiting: list[Batch]
+    ) -> Exception | None:
+        """Record one call's outcome; -> the problem that ends the delivery, if it is one."""
+        try:
+            answer = future.result()
+        except Skippable as error:
+            if len(batch.items) > 1:
+                # Somewhere in it is a row that the system can't take at all: halve until it stands alone.
+                waiting[:0] = batch.halves()
+            else:
+                key = batch.items[0].candidate.key
+                self._record(batch, [Outcome(key, OutcomeKind.REFUSED, "unacceptable", str(error))])
+            return None
+        except Retriable as error:
+            if error.may_have_been_applied:
+                self._rest(batch.items)
+            else:
+                self.undo(batch.items)
+            return error
+        except Fatal as error:
+            self.undo(batch.items)
+            return error
+        if isinstance(answer, Sent):
+            self._result.added += answer.added
+            self._result.updated += answer.updated
+            self._record(batch, answer.outcomes)
+        else:
+            waiting[:0] = self._answered(batch, answer)
+        return None
+
+    def _answered(self, batch: Batch, states: Sequence[State]) -> list[Batch]:
+        """What to send, now that the list has told the states; who opted out since the opt-in is refused."""
+        returning: list[Planned] = []
+        others: list[Planned] = []
+        refused: list[tuple[Planned, Record]] = []
+        for item, state in zip(batch.items, states, strict=True):
+            if state is None or state[0] not in OPTED_OUT:
+                flags = replace(batch.flags, resubscribe=False)
+                others.append(replace(item, send=replace(item.send, flags=flags, may_return=False)))
+            elif is_later(item.person.opted_in_at, state[1]):
+                returning.append(item)
+            else:
+                refused.append((item, self._refusal(item, state[0], f"{state[0]} in this list", state[1])))
+        self._write(refused)
+        calls = (
+            Batch(returning, batch.flags, asked=True),
+            Batch(others, replace(batch.flags, resubscribe=False)),
+        )
+        return [call for call in calls if call.items]
+
+    def _rest(self, items: Sequence[Planned]) -> None:
+        """Nobody knows what became of these rows, and the call may still be at work for one timeout."""
+        self._result.in_doubt += len(items)
+        until = now_ms() + int(self._destination.call_seconds * 1000)
+        self._write([(item, Record(item.candidate.key, "later", item.due, until)) for item in items])
+
+    def _record(self, batch: Batch, outcomes: Iterable[Outcome]) -> None:
+        by_key = {outcome.key: outcome for outcome in outcomes}
+        self._write([(item, self._as_record(item, by_key.get(item.candidate.key))) for item in batch.items])
+
+    def _as_record(self, item: Planned, outcome: Outcome | None) -> Record:
+        """The record of an outcome; a row without one stays in doubt."""
+        key, rested = item.candidate.key, now_ms() + TOO_FAST_REST_MS
+        if outcome is None or outcome.kind is OutcomeKind.LATER:
+            self._result.in_doubt += 1
+            return Record(key, "later", item.due, rested)
+        if outcome.kind is OutcomeKind.STORED:
+            self._result.sent += 1
+            return Record(key, "stored", item.due)
+        return self._refusal(item, outcome.code, outcome.message)
+
+    def _refusal(self, item: Planned, code: str, message: str, since: int = 0) -> Record:
+        self._result.refuse(code)
+        at = now_ms() + self._destination.clock_offset_ms()
+        packed = pack(Refused(at, code, message, content_of(item.send.row), since))
+        kind = "asked" if not since and _asks_again(item, code) else "refused"
+        return Record(item.candidate.key, kind, item.due, packed, item.candidate.delivered_packed)
+
+    def _write(self, found: Iterable[tuple[Planned, Record]]) -> None:
+        now = now_ms()
+        by_part: dict[int, list[Record]] = defaultdict(list)
+        for item, record in found:
+            by_part[item.part.number].append(record)
+        for number, records in by_part.items():
+            self._ledger.record(self._store.parts[number], now, records)
+
+
+def _asks_again(item: Planned, code: str) -> bool:
+    """Is it news that the person opted out, and might a later opt-in count? Then ask the list since when."""
+    before = item.candidate.refused
+    return (
+        item.send.may_return
+        and not item.send.flags.resubscribe
+        and code in OPTED_OUT
+        and (before is None or before.code != code)
+    )
+
+
+def batches(planned: Iterable[Planned], limit: int) -> list[Batch]:
+    """Groups of equal flags, each of at most `limit` rows."""
+    groups: dict[Flags, list[Planned]] = defaultdict(list)
+    for item in planned:
+        groups[item.send.flags].append(item)
+    return [
+        Batch(items[start : start + size], flags)
+        for flags, items in groups.items()
+        for size in (min(limit, RETURNING_AT_ONCE) if flags.resubscribe else limit,)
+        for start in range(0, len(items), size)
+    ]

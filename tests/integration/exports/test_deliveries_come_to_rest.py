@@ -1,0 +1,212 @@
+"""Whatever happens at any step of a delivery, the list ends up holding what it should."""
+
+from functools import partial
+
+import pytest
+from delivery_world import LABELS, START, with_feed
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+PEOPLE = 3
+FAULTS = ["crash before", "crash after", "cut", "too many calls", "key revoked"]
+
+who = st.integers(0, PEOPLE - 1)
+slug = st.sampled_from(sorted(LABELS))
+labels = st.lists(st.sampled_from(sorted(LABELS.values())), unique=True, max_size=3)
+human = st.one_of(
+    st.builds(lambda *a, **k: ("act", a, k), who, st.sampled_from(["unsubscribed", "deleted", "subscribe"]),
+              told=st.booleans()),
+    st.builds(lambda *a, **k: ("act", a, k), who, st.just("edit"), labels, told=st.booleans()),
+    st.just(("tell", (), {})),
+)  # fmt: skip
+member = st.one_of(
+    st.builds(lambda *a: ("enter", a, {}), who, slug), st.builds(lambda *a: ("leave", a, {}), who, slug)
+)
+change = st.one_of(member, member, human, st.builds(lambda *a: ("write", a, {}), who, st.sampled_from("xy")))
+step = st.one_of(st.sampled_from(FAULTS), change)
+rounds = st.lists(
+    st.tuples(st.lists(change, max_size=6), st.dictionaries(st.integers(0, 11), step, max_size=4)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def do(change, world):
+    name, args, options = change
+    getattr(world, name)(*args, **options)
+
+
+def play(world, played):
+    """Rounds of changes and a delivery, with the plan of what happens at its steps."""
+    for number, (changes, plan) in enumerate(played):
+        for each in changes:
+            do(each, world)
+        world.plan = {at: partial(do, what) if isinstance(what, tuple) else what for at, what in plan.items()}
+        world.attempt(number)
+        world.clock.now += 3_000
+
+
+@pytest.mark.parametrize("append", [False, True], ids=["replaces", "appends"])
+@settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(played=rounds, bad=st.sets(who, max_size=1), whole=st.booleans())
+def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole):
+    world = new_world(people=PEOPLE, append=append, bad=bad, whole=whole)
+
+    play(world, played)
+    world.settle()
+
+    world.check()
+    assert world.flagged == []
+
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
+def test_an_opt_in_undoes_no_opt_out_that_the_list_told_of_since(new_world, played, opted_in):
+    world = new_world(people=PEOPLE)
+    world.spec = with_feed(world.spec, resubscribe="when_opted_in_later")
+
+    for person, minutes in opted_in.items():
+        world.enter(person, "a", opted_in_at=START + minutes * 60_000)
+    play(world, played)
+    world.settle()
+
+    world.check()
+
+
+def at_every_step(new_world, begin, happening, **options):
+    """Worlds in which `begin` is followed by a delivery with `happening` at one step, each in turn."""
+    calm = new_world(**options)
+    begin(calm)
+    calm.attempt(1)
+    assert calm.steps >= 3
+    for at in range(calm.steps):
+        world = new_world(**options)
+        begin(world)
+        world.plan = {at: happening}
+        world.attempt(1)
+        yield at, world
+
+
+@pytest.mark.parametrize("how", ["unsubscribed", "deleted"])
+@pytest.mark.parametrize("told", [True, False], ids=["told at once", "told later"])
+@pytest.mark.parametrize("resubscribe", ["never", "when_opted_in_later"])
+@pytest.mark.parametrize("ending", [None, "cut", "crash after", "too many calls"])
+def test_an_opt_out_at_any_step_of_a_delivery_is_never_undone(new_world, how, told, resubscribe, ending):
+    def begin(world):
+        world.spec = with_feed(world.spec, resubscribe=resubscribe)
+        world.enter(0, "a", opted_in_at=START)
+        world.enter(1, "a")
+        world.deliver()
+        world.enter(0, "b")
+
+    def leave(world):
+        world.act(0, how, told=told)
+        world.plan = {world.steps + 1: ending}
+
+    for at, world in at_every_step(new_world, begin, leave, people=2):
+        world.enter(0, "c")
+
+        world.settle()
+
+        assert world.subscribers[world.keys[0]].state == how, f"undone when it came at step {at}"
+        assert world.options_of(1) == ["A"]
+
+
+@pytest.mark.parametrize("ending", ["cut", "crash before", "crash after", "too many calls"])
+@pytest.mark.parametrize("known", [True, False], ids=["status is known", "only the list knows"])
+def test_a_later_opt_in_brings_somebody_back_whatever_happens(new_world, ending, known):
+    def begin(world):
+        world.spec = with_feed(world.spec, resubscribe="when_opted_in_later")
+        world.act(0, "subscribe")
+        world.act(0, "unsubscribed", told=known)
+        world.news.clear()
+        world.clock.now += 120_000
+        world.enter(0, "a", opted_in_at=world.clock.now)
+        world.clock.now += 120_000
+        world.enter(1, "a")
+
+    for at, world in at_every_step(new_world, begin, ending, people=2):
+        world.settle()
+
+        assert world.options_of(0) == ["A"], f"lost by {ending} at step {at}"
+        assert world.options_of(1) == ["A"]
+        flagged = [[row.key for row in rows] for rows, flags in world.calls if flags.resubscribe]
+        assert flagged[0] == [world.keys[0]]
+        assert all(people == [world.keys[0]] for people in flagged)
+
+
+@pytest.mark.parametrize("ending", ["cut", "crash before", "crash after", "too many calls", "key revoked"])
+@pytest.mark.parametrize("append", [False, True], ids=["replaces", "appends"])
+def test_no_change_is_lost_whatever_ends_a_delivery_at_any_step(new_world, ending, append):
+    def begin(world):
+        for person in range(3):
+            world.enter(person, "a")
+        world.deliver()
+        world.enter(0, "b")
+        world.leave(0, "a")
+        world.leave(1, "a")
+        world.enter(3, "c")
+
+    for at, world in at_every_step(new_world, begin, ending, people=4, append=append):
+        world.settle()
+
+        held = [world.options_of(person) for person in range(4)]
+        assert held == [["B"], [], ["A"], ["C"]], f"{ending} at step {at}"
+
+
+def test_a_crashed_first_delivery_adds_nobody_who_has_left_since(new_world):
+    world = new_world(people=1)
+    world.enter(0, "a")
+    world.plan = {1: "crash before"}
+    assert world.attempt() == "Crash"
+    world.leave(0, "a")
+
+    world.settle()
+
+    assert world.subscribers == {}
+
+
+@pytest.mark.parametrize("ending", ["cut", "crash after"])
+@pytest.mark.parametrize("append", [False, True], ids=["replaces", "appends"])
+def test_who_was_stored_without_an_answer_and_has_left_since_is_cleared(new_world, ending, append):
+    world = new_world(people=1, append=append)
+    world.enter(0, "a")
+    world.plan = {1: ending}
+    assert world.attempt() != "done"
+    assert world.options_of(0) == ["A"]
+    world.leave(0, "a")
+
+    world.settle()
+
+    assert world.options_of(0) == []
+
+
+def test_a_clear_that_is_in_doubt_costs_no_reading_back_of_people_who_were_stored(new_world):
+    world = new_world(people=6, limit=6)
+    for person in range(6):
+        world.enter(person, "a")
+    world.deliver()
+    for person in range(6):
+        world.leave(person, "a")
+    world.plan = {2: "cut"}
+    world.attempt(1)
+    world.calls.clear()
+    before = world.asked_at.copy()
+
+    world.settle()
+
+    assert world.asked_at == before
+    assert len(world.calls) == 1
+    world.check()
