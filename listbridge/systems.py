@@ -9,6 +9,7 @@ from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import ApiKey, CallRecord, CampaignMonitor, RateLimited
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.source import CampaignMonitorSource
+from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
 from listbridge.exports.protocol import Destination
@@ -62,16 +63,19 @@ def _campaign_monitor_source(context: Context, authorization: Authorization, wor
         if config.webhooks
         else None
     )
-    return CampaignMonitorSource(client, config.client_id, config.lists, registrar)
+    suppression = SuppressionList(context.store, client, config.client_id)
+    return CampaignMonitorSource(client, config.client_id, config.lists, suppression, registrar)
 
 
 def _campaign_monitor_list(context: Context, authorization: Authorization, workflow: Workflow) -> Destination:
     config, settings = workflow.export, context.settings
+    client = campaign_monitor_client(context, authorization, workflow_id=workflow.id)
     return CampaignMonitorList(
-        campaign_monitor_client(context, authorization, workflow_id=workflow.id),
+        client,
         config.client_id,
         config.list_id,
         config.consent_to_track,
+        SuppressionList(context.store, client, config.client_id),
         settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds,
     )
 

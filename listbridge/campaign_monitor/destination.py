@@ -21,6 +21,7 @@ from listbridge.campaign_monitor.models import (
     RuleGroup,
     SegmentRule,
 )
+from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_epoch_ms, zone
 from listbridge.exports.protocol import Flags, ListSetup, Outcome, OutcomeKind, Prepared, Row, Sent
 
@@ -34,12 +35,19 @@ class CampaignMonitorList:
     batch_limit = MAX_PAGE_SIZE
 
     def __init__(
-        self, client: CampaignMonitor, client_id: str, list_id: str, consent: Consent, timeout_seconds: float
+        self,
+        client: CampaignMonitor,
+        client_id: str,
+        list_id: str,
+        consent: Consent,
+        suppression: SuppressionList,
+        timeout_seconds: float,
     ) -> None:
         self._client = client
         self._client_id = client_id
         self._list_id = list_id
         self._consent: Consent = consent
+        self._suppression = suppression
         self._zone: ZoneInfo | None = None
         self.call_seconds = timeout_seconds + MARGIN_SECONDS
 
@@ -57,13 +65,20 @@ class CampaignMonitorList:
         return Prepared(key, mapped)
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
+        new = [] if flags.resubscribe else [row.email for row in rows if row.new]
+        suppressed = self._suppression.among(new)
+        refused = [_suppressed(row) for row in rows if row.new and row.email in suppressed]
+        wanted = [row for row in rows if not (row.new and row.email in suppressed)]
+        if not wanted:
+            return Sent(refused, added=0, updated=0)
         result = self._client.import_subscribers(
             self._list_id,
-            [self._as_import_row(prepared, row) for row in rows],
+            [self._as_import_row(prepared, row) for row in wanted],
             resubscribe=flags.resubscribe,
             queue_autoresponders=flags.queue_autoresponders,
         )
-        return Sent(_outcomes(rows, result), result.total_new_subscribers, result.total_existing_subscribers)
+        outcomes = refused + _outcomes(wanted, result)
+        return Sent(outcomes, result.total_new_subscribers, result.total_existing_subscribers)
 
     def state_of(self, email: str) -> tuple[str, int] | None:
         found = self._client.subscriber(self._list_id, email)
@@ -122,6 +137,10 @@ class CampaignMonitorList:
             name=row.name,
             custom_fields=tuple(values),
         )
+
+
+def _suppressed(row: Row) -> Outcome:
+    return Outcome(row.key, OutcomeKind.REFUSED, "suppressed", "on the client's suppression list")
 
 
 def _outcomes(rows: Sequence[Row], result: ImportResult) -> list[Outcome]:

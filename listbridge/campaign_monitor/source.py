@@ -35,6 +35,7 @@ from listbridge.campaign_monitor.events import (
 from listbridge.campaign_monitor.models import Campaign, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
+from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.imports.protocol import Batch, Resource
@@ -53,20 +54,27 @@ class CampaignMonitorSource:
     """One client of an account, with the lists that were chosen (none: all of the client's)."""
 
     def __init__(
-        self, client: CampaignMonitor, client_id: str, chosen: Sequence[str], registrar: Registrar | None
+        self,
+        client: CampaignMonitor,
+        client_id: str,
+        chosen: Sequence[str],
+        suppression: SuppressionList,
+        registrar: Registrar | None,
     ) -> None:
         self._client = client
         self._chosen = tuple(chosen)
         self._registrar = registrar
+        self._suppression = suppression
         self._account: Account | None = None
         self._campaigns: dict[str, Campaign] = {}
         self.account = client_id
 
     def prepare(self) -> list[str]:
-        """Read the client's zone and the lists' names, register the webhooks."""
+        """Read the client's zone, the lists' names and the suppression list, register the webhooks."""
         account = self._load()
         lists = ", ".join(account.lists.values())
         done = [f"client {account.client_name}, time zone {account.zone.key}, lists: {lists}"]
+        self._suppression.refresh()
         return done + (self._registrar.register(account) if self._registrar else [])
 
     def close(self) -> None:

@@ -6,77 +6,96 @@ sources disagree on whether the API adds them, so whoever is new to a list is lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from listbridge.campaign_monitor import CampaignMonitor
+from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
 from listbridge.campaign_monitor.models import Page, SuppressedAddress
 from listbridge.campaign_monitor.paging import pages
+from listbridge.profiles.commit import touch
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
-FRESH_MS = 30_000
-WHOLE_MS = 6 * 3_600_000
-"""How long until the whole list is read again, for those who were taken off it."""
+NEWEST = 100
+"""How many of the newest are asked for when the copy is brought up to date."""
+WHOLE_MS = 600_000
+"""How often at most the whole list is read again outside an import."""
 
-# KEYS: set, new set, times; ARGV: now -> the new set takes the place of the old one
+# KEYS: set, new set, times; ARGV: now, total -> the new set takes the old one's place; who left it
 _REPLACE = """
+local left = redis.call('SDIFF', KEYS[1], KEYS[2])
 if redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('RENAME', KEYS[2], KEYS[1])
 else
   redis.call('DEL', KEYS[1])
 end
-redis.call('HSET', KEYS[3], 'whole', ARGV[1], 'at', ARGV[1])
+redis.call('HSET', KEYS[3], 'whole', ARGV[1], 'gap', ARGV[2] - redis.call('SCARD', KEYS[1]))
+return left
 """
 
 
 class SuppressionList:
-    """One client's suppressed addresses."""
+    """One client's suppressed addresses, in lower case."""
 
     def __init__(self, store: Store, client: CampaignMonitor, client_id: str) -> None:
         self._store = store
         self._client = client
         self._client_id = client_id
         self._set = keys.suppressed(client_id, "addresses")
-        self._new = keys.suppressed(client_id, "new")
         self._times = keys.suppressed(client_id, "times")
 
     def among(self, addresses: Sequence[str]) -> set[str]:
-        """Those of the addresses that are suppressed, case aside; the list is at most half a minute old."""
+        """Those of the addresses that are suppressed, case aside, as of now: one small call."""
         if not addresses:
             return set()
-        self._refresh()
+        self.refresh(whole_after_ms=WHOLE_MS)
         held = self._store.client.smismember(self._set, [address.lower() for address in addresses])
-        return {address for address, suppressed in zip(addresses, cast(list[int], held), strict=True) if suppressed}
+        answers = zip(addresses, cast(list[int], held), strict=True)
+        return {address for address, suppressed in answers if suppressed}
 
-    def _refresh(self) -> None:
+    def refresh(self, *, whole_after_ms: int = 0) -> None:
+        """Read who was added, newest first, and the whole list where the total says that somebody left.
+
+        Who left is looked at again by every export.
+        """
         now = now_ms()
-        at, whole = cast(list[bytes | None], self._store.client.hmget(self._times, ["at", "whole"]))
-        if at is not None and now - int(at) < FRESH_MS:
-            return
-        if whole is None or now - int(whole) >= WHOLE_MS:
+        whole, gap = cast(list[bytes | None], self._store.client.hmget(self._times, ["whole", "gap"]))
+        if whole is None or gap is None:
             self._read_whole(now)
-        else:
-            self._read_newest(now)
+            return
+        total = self._read_newest()
+        if total - self._store.client.scard(self._set) != int(gap) and now - int(whole) >= whole_after_ms:
+            self._read_whole(now)
 
     def _read_whole(self, now: int) -> None:
-        self._store.client.delete(self._new)
-        for page in pages(self._fetch):
-            self._add(self._new, page.results)
-        self._store.script(_REPLACE, [self._set, self._new, self._times], [now])
+        new, total = keys.suppressed(self._client_id, f"new:{secrets.token_hex(8)}"), 0
+        try:
+            for page in pages(partial(self._fetch, size=MAX_PAGE_SIZE)):
+                self._add(new, page)
+                self._store.client.expire(new, 3600)
+                total = page.total_number_of_records
+            left = self._store.script(_REPLACE, [self._set, new, self._times], [now, total])
+        finally:
+            self._store.client.delete(new)
+        touch(self._store, [person.decode() for person in left])
 
-    def _read_newest(self, now: int) -> None:
-        """Newest first, until a page holds nobody who is new."""
-        for page in pages(self._fetch):
-            if not self._add(self._set, page.results):
+    def _read_newest(self) -> int:
+        """Newest first, until a page holds nobody who is new; -> how many the list holds."""
+        total = 0
+        for page in pages(partial(self._fetch, size=NEWEST)):
+            total = page.total_number_of_records
+            if not self._add(self._set, page):
                 break
-        self._store.client.hset(self._times, "at", now)
+        return total
 
-    def _fetch(self, number: int) -> Page[SuppressedAddress]:
+    def _fetch(self, number: int, size: int) -> Page[SuppressedAddress]:
         return self._client.suppression_list(
-            self._client_id, page=number, order_field="date", order_direction="desc"
+            self._client_id, page=number, page_size=size, order_field="date", order_direction="desc"
         )
 
-    def _add(self, name: str, rows: Iterable[SuppressedAddress]) -> int:
-        addresses = [row.email_address.lower() for row in rows]
+    def _add(self, name: str, page: Page[SuppressedAddress]) -> int:
+        addresses = [row.email_address.lower() for row in page.results]
         return self._store.client.sadd(name, *addresses) if addresses else 0

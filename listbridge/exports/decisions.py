@@ -123,6 +123,8 @@ def decide(
     if delivered is not None and not unsure and delivered.holds(row, spec.field_key):
         return Skip("unchanged")
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
+    # Who was never in the list is refused by our copy of the suppression list: that costs no call.
+    tried = tried and not (row.new and refused is not None and refused.code == "suppressed")
     if problem := _fault(row):
         return Skip("refused before") if tried else Refuse("invalid", problem, row)
     may_return = _may_return(person, spec)
@@ -189,6 +191,7 @@ def build_row(
         options=options,
         cleared=tuple(label for label in ours if label not in options),
         values=tuple(sorted(values.items())),
+        new=person.status is None and not (delivered is not None and delivered.known),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,7 +15,8 @@ class Row:
     """What a list should hold of one person.
 
     `options` are the labels of the audiences they are in, sorted; `cleared` the labels of ours
-    that must not be set; `values` the mapped fields, by the system's field key.
+    that must not be set; `values` the mapped fields, by the system's field key. `new`: nothing says
+    that the list ever had them.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Row:
     options: tuple[str, ...]
     cleared: tuple[str, ...] = ()
     values: tuple[tuple[str, FieldValue], ...] = ()
+    new: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -89,7 +91,10 @@ class Destination(Protocol):
         ...
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
-        """Write the rows; an outcome for each. A failure of the whole call raises."""
+        """Write the rows; an outcome for each. A failure of the whole call raises.
+
+        Whoever is new to the list and suppressed is refused, unless the flags say resubscribe.
+        """
         ...
 
     def state_of(self, email: str) -> tuple[str, int] | None:

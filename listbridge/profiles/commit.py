@@ -100,6 +100,26 @@ def _pairs(mapping: Mapping[str, bytes]) -> list[Any]:
     return [len(mapping), *(part for pair in mapping.items() for part in pair)]
 
 
+# KEYS: changed, sequence, profiles; ARGV: keys of people
+_TOUCH = """
+for i = 1, #ARGV do
+  if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then
+    redis.call('ZADD', KEYS[1], redis.call('INCR', KEYS[2]), ARGV[i])
+  end
+end
+"""
+
+
+def touch(store: Store, people: Iterable[str]) -> None:
+    """Have every export look again at those of these people who have a profile."""
+    by_part: dict[int, list[str]] = {}
+    for key in people:
+        by_part.setdefault(store.part(key).number, []).append(key)
+    parts = [(store.parts[number], keys) for number, keys in by_part.items()]
+    if parts:
+        store.scripts(_TOUCH, [([part.changed, part.sequence, part.profiles], keys) for part, keys in parts])
+
+
 def read_packed(store: Store, part: PartitionKeys, people: Sequence[str]) -> dict[str, bytes]:
     """The packed profiles of those who have one."""
     if not people:
