@@ -66,8 +66,10 @@ class SuppressionList:
         if whole is None or gap is None:
             self._read_whole(now)
             return
-        total = self._read_newest()
-        if total - self._store.client.scard(self._set) != int(gap) and now - int(whole) >= whole_after_ms:
+        found = self._read_newest(int(gap))
+        if found > int(gap):  # all was read, and the total counts more than there are
+            self._store.client.hset(self._times, "gap", found)
+        if found < int(gap) and now - int(whole) >= whole_after_ms:
             self._read_whole(now)
 
     def _read_whole(self, now: int) -> None:
@@ -82,14 +84,18 @@ class SuppressionList:
             self._store.client.delete(new)
         touch(self._store, [person.decode() for person in left])
 
-    def _read_newest(self) -> int:
-        """Newest first, until a page holds nobody who is new; -> how many the list holds."""
-        total = 0
+    def _read_newest(self, gap: int) -> int:
+        """Newest first, until a page holds nobody new and the stated total says that nobody is missing.
+
+        (Many can be suppressed in one second, in any order.) -> how far the total is from what we hold.
+        """
+        found = gap
         for page in pages(partial(self._fetch, size=NEWEST)):
-            total = page.total_number_of_records
-            if not self._add(self._set, page):
+            new = self._add(self._set, page)
+            found = page.total_number_of_records - self._store.client.scard(self._set)
+            if found == gap or (not new and found < gap):
                 break
-        return total
+        return found
 
     def _fetch(self, number: int, size: int) -> Page[SuppressedAddress]:
         return self._client.suppression_list(

@@ -191,7 +191,7 @@ def build_row(
         options=options,
         cleared=tuple(label for label in ours if label not in options),
         values=tuple(sorted(values.items())),
-        new=person.status is None and not (delivered is not None and delivered.known),
+        new=person.status is None and (delivered is None or (unsure and not delivered.known)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,14 +11,17 @@ from marshmallow import ValidationError
 
 from listbridge import authorizations
 from listbridge.context import Context
-from listbridge.errors import Fatal, SystemProblem
+from listbridge.errors import Fatal
 from listbridge.exports import ledger
 from listbridge.exports.setup import prepare_again
 from listbridge.profiles.views import timestamp
+from listbridge.store import keys
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import ACTIVE, State, Workflow
 from listbridge.workflows.schemas import load_export, load_import
+
+logger = logging.getLogger(__name__)
 
 
 class FieldNameTaken(Fatal):
@@ -78,16 +82,21 @@ def stop(context: Context, workflow_id: str) -> Workflow:
 
 
 def delete(context: Context, workflow_id: str) -> None:
-    """Stop and forget a workflow, and take away what was made for it alone (an import's webhooks)."""
+    """Stop and forget a workflow, and take away what was made for it alone (an import's webhooks).
+
+    Raises `Retriable` when the system can't be asked just now. When it does not let us any more (the
+    credential was revoked, the client is gone), its webhooks stay there and are refused here.
+    """
     workflow = registry.get(context.store, workflow_id)
     if workflow.state in ACTIVE:
         registry.stop(context.store, workflow_id)
     if workflow.kind == "import":
-        authorization = authorizations.get(context.store, workflow.authorization_id)
         try:
+            authorization = authorizations.get(context.store, workflow.authorization_id)
             system_of(authorization).source(context, authorization, workflow).close()
-        except SystemProblem as problem:
-            raise type(problem)(f"the webhooks could not be taken away: {problem}") from problem
+        except Fatal as problem:
+            logger.warning("the webhooks of %s could not be taken away: %s", workflow_id, problem)
+            context.store.client.delete(keys.receiver(workflow_id))
     registry.delete(context.store, workflow_id)
     _rewound(context, workflow)
 
