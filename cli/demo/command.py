@@ -17,6 +17,7 @@ from cli.demo.comparison import Differences, compare_lists, compare_profiles
 from cli.demo.reckoning import expected_audiences, expected_profiles
 from cli.demo.stage import Stage, stage
 from cli.demo.story import FIELD, Story
+from cli.demo.ticker import Ticker
 from cli.processes import stop_requested
 from cli.runtime import fail
 from cli.services import local_url
@@ -42,11 +43,13 @@ def demo(once: bool, as_json: bool, scale: int) -> None:
         with log_path.open("w", encoding="utf-8") as log, stop_requested() as until:
             started = time.monotonic()
             with console.status("starting") as status, stage(directory, scale, log) as set_up:
-                story = Story(set_up, lambda line: (console.print(f"- {line}"), status.update(line))[1])
-                story.play()
-                seconds = time.monotonic() - started
-                status.update("reckoning")
-                summary, problems = _judge(set_up, story, seconds)
+                ticker = Ticker(console, status)
+                story = Story(set_up, ticker.step)
+                with ticker.watching(set_up.context.store):
+                    story.play()
+                    seconds = time.monotonic() - started
+                    ticker.step("comparing everything with the simulator's own records")
+                    summary, problems = _judge(set_up, story, seconds)
                 status.stop()
                 _show(console, summary, story, problems)
                 if as_json:
