@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -26,7 +27,9 @@ from listbridge.campaign_monitor.timezones import to_epoch_ms, zone
 from listbridge.exports.protocol import Flags, ListSetup, Outcome, OutcomeKind, Prepared, Row, Sent
 
 MANY: Final = "MultiSelectMany"
+DATE: Final = "Date"
 MARGIN_SECONDS = 3.0
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T|$)")
 
 
 class CampaignMonitorList:
@@ -58,11 +61,12 @@ class CampaignMonitorList:
         """
         fields = {field_key(field.key): field for field in self._client.custom_fields(self._list_id)}
         fields |= {field_key(field.field_name): field for field in fields.values()}
-        mapped = {name: self._existing(fields, name).key for name in setup.mapped_fields}
+        mapped = {name: self._existing(fields, name) for name in setup.mapped_fields}
         key = self._audience_field(fields.get(field_key(setup.field_name)), setup)
         if setup.segments:
             self._segments(key, setup.labels)
-        return Prepared(key, mapped)
+        dates = sorted({field.key for field in mapped.values() if field.data_type == DATE})
+        return Prepared(key, {name: field.key for name, field in mapped.items()}, tuple(dates))
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
         new = [] if flags.resubscribe else [row.email for row in rows if row.new]
@@ -130,13 +134,19 @@ class CampaignMonitorList:
         values += [FieldValue(key=key, value=label, clear=True) for label in row.cleared]
         for field, value in row.values:
             texts = (value,) if isinstance(value, str) else value
-            values += [FieldValue(key=field, value=text) for text in texts]
+            as_sent = day if field in prepared.date_keys else str
+            values += [FieldValue(key=field, value=as_sent(text)) for text in texts]
         return ImportRow(
             email_address=row.email,
             consent_to_track=self._consent,
             name=row.name,
             custom_fields=tuple(values),
         )
+
+
+def day(text: str) -> str:
+    """The day of an RFC 3339 time as a Date field takes it, `yyyy/mm/dd`; other text as it is."""
+    return text[:10].replace("-", "/") if _TIME.match(text) else text
 
 
 def _suppressed(row: Row) -> Outcome:

@@ -73,10 +73,14 @@ class ListSetup:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare` found or made: the audience field's key, and the mapped fields' keys by given name."""
+    """What `prepare` found or made: the audience field's key, and the mapped fields' keys by given name.
+
+    `date_keys` are those of the keys whose fields take a day.
+    """
 
     field_key: str
     mapped_keys: Mapping[str, str]
+    date_keys: tuple[str, ...] = ()
 
 
 class Destination(Protocol):

@@ -17,6 +17,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     field_key: str
     labels: tuple[str, ...]
     mapped: dict[str, str]
+    dates: tuple[str, ...] = ()
     fingerprint: str
     feeds: str = ""
 

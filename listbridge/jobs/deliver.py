@@ -116,7 +116,7 @@ def _deliver(
     try:
         setup = _prepare(context, list_id, feeds, destination)
         ledger.take_over()
-        prepared = Prepared(setup.field_key, setup.mapped)
+        prepared = Prepared(setup.field_key, setup.mapped, setup.dates)
         deliverer.run(_spec(list_id, feeds, setup), prepared, stop)
     except Retriable as problem:
         for workflow in active:
@@ -156,7 +156,11 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
     if held is None or held.fingerprint != fingerprint:
         made = destination.prepare(ask)
         held = Setup(
-            field_key=made.field_key, labels=labels, mapped=dict(made.mapped_keys), fingerprint=fingerprint
+            field_key=made.field_key,
+            labels=labels,
+            mapped=dict(made.mapped_keys),
+            dates=made.date_keys,
+            fingerprint=fingerprint,
         )
         for workflow in feeds:
             line = f"list prepared: field {made.field_key}, {len(labels)} options"

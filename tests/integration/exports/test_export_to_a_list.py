@@ -1,5 +1,7 @@
 """Exports against the simulated API, over HTTP."""
 
+from datetime import UTC, datetime
+
 import pytest
 from simulated import IMPORT, minutes_from_now
 
@@ -185,6 +187,16 @@ def test_name_and_mapped_attributes_travel_with_the_row(export):
 
     person = export.list.find(ANN)
     assert (person.name, person.values["[City]"]) == ("Ann B", ["Paris"])
+
+
+def test_a_profile_date_goes_into_a_date_field_as_a_day(export):
+    export.list.fields.append(CustomField("Opted in", "[Optedin]", "Date", []))
+    export.create("vip", field_mappings={"opted_in_at": "Opted in"})
+
+    export.happen(("enter", ANN, "vip", {"opted_in_at": datetime(2026, 3, 9, 7, 30, tzinfo=UTC)}))
+    export.deliver()
+
+    assert export.list.find(ANN).values["[Optedin]"] == ["2026-03-09"]
 
 
 def test_a_value_of_251_characters_is_refused_with_a_clear_reason(export):
