@@ -125,9 +125,9 @@ def _check_url(value: str, schemes: tuple[str, ...]) -> None:
 
 
 def _broker(value: str) -> str:
-    """One URL, or several by semicolons, as Celery takes them for Sentinel and for a broker's stand-ins."""
+    """One URL, or several by semicolons, as Celery takes them for a broker and its stand-ins."""
     for url in value.split(";") if value else ():
-        _check_url(url, ("redis", "rediss", "sentinel", "amqp", "amqps"))
+        _check_url(url, ("redis", "rediss", "amqp", "amqps"))
     return value
 
 
@@ -151,7 +151,7 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "REDIS_URL": (_REDIS, "redis://, rediss:// or unix:// and a server, or empty for the embedded one"),
     "BROKER_URL": (
         _broker,
-        "redis://, rediss://, sentinel:// or amqp:// and a server, or empty for database 1 of the store",
+        "redis://, rediss:// or amqp:// and a server, or empty for database 1 of the store",
     ),
     "REDIS_PORT": (_integer(0, 65535), "a port from 1 to 65535, or 0 for any free one"),
     "APPENDFSYNC": (_one_of("always", "everysec"), "always or everysec"),

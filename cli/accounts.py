@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from cli import choosing
-from cli.output import console, json_option, show_fields, show_rows
+from cli.output import json_option, say, show_fields, show_rows
 from cli.runtime import context, settings
 from listbridge import authorizations
 from listbridge.campaign_monitor import ApiKey, CampaignMonitor
 from listbridge.profiles.views import timestamp
+from listbridge.workflows import service
 
 authorization_option = click.option(
     "--authorization",
@@ -68,14 +69,14 @@ def check(name: str | None, as_json: bool) -> None:
         show_fields(found | {"clients": [each.name for each in api.clients()]}, as_json=as_json)
 
 
-@authorization.command("remove")
+@authorization.command("delete")
 @click.argument("name")
-def remove(name: str) -> None:
-    """Forget an authorization."""
+def delete(name: str) -> None:
+    """Forget an authorization that no workflow uses."""
     with context() as ctx:
         held = choosing.authorization(ctx, name)
-        authorizations.delete(ctx.store, held.id)
-    console.print(f"removed {held.description!r}")
+        service.delete_authorization(ctx, held.id)
+    say(f"{held.description!r} is deleted")
 
 
 @click.command()

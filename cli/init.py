@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from cryptography.fernet import Fernet
 
-from cli.output import console
+from cli.output import say
 from cli.runtime import settings
 from listbridge import authorizations
 from listbridge.campaign_monitor import ApiKey, CampaignMonitor
@@ -53,15 +53,11 @@ def init(
         authorizations.create(
             context.store, context.secrets, secret=key, description=description, base_url=made.api_base_url
         )
-    console.print(
-        f"The key works: client {client_name!r} ({details.time_zone}), list {list_name!r} ({list_id})."
-    )
-    console.print(f"Tokens and keys are in {path}; keep it private. Next:")
-    console.print("  listbridge up")
-    console.print(f'  listbridge import create --client "{client_name}" --list "{list_name}" --keep-updated')
-    console.print(
-        f'  listbridge export create --client "{client_name}" --list "{list_name}" --audience AUDIENCE'
-    )
+    say(f"The key works: client {client_name!r} ({details.time_zone}), list {list_name!r} ({list_id}).")
+    say(f"Tokens and keys are in {path}; keep it private. Next:")
+    say("  listbridge up")
+    say(f'  listbridge import create --client "{client_name}" --list "{list_name}" --keep-updated')
+    say(f'  listbridge export create --client "{client_name}" --list "{list_name}" --audience AUDIENCE')
 
 
 def _secrets(held: Settings, public_url: str | None) -> Settings:
@@ -88,9 +84,9 @@ def _pick(what: str, known: dict[str, str], wanted: str | None) -> tuple[str, st
             wanted = next(iter(known))
             break
         if wanted is not None:
-            console.print(f"There is no {what} {wanted!r}.")
+            say(f"There is no {what} {wanted!r}.")
         for name in known.values():
-            console.print(f"  {name}")
+            say(f"  {name}")
         wanted = click.prompt(f"Which {what}?")
     chosen = names[wanted.casefold()]
     return chosen, known[chosen]

@@ -9,10 +9,16 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def say(line: str) -> None:
+    """A sentence, as it is."""
+    console.print(line, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
@@ -27,13 +33,13 @@ def show_rows(
         show_json(list(rows))
         return
     if not rows:
-        console.print(empty)
+        say(empty)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(text(row.get(name)) for name in columns))
+        table.add_row(*(Text(text(row.get(name))) for name in columns))
     console.print(table)
 
 
@@ -46,7 +52,7 @@ def show_fields(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(name, text(value))
+        table.add_row(name, Text(text(value)))
     console.print(table)
 
 

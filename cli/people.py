@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.output import console, json_option, show_fields, show_json, show_rows
+from cli.output import json_option, say, show_fields, show_json, show_rows
 from cli.runtime import context, fail
 from listbridge import audiences, snapshots
-from listbridge.aggregation.fold import Folder
 from listbridge.context import Context
-from listbridge.profiles.views import read_profile, timestamp
+from listbridge.profiles.reading import profile_of
+from listbridge.profiles.views import timestamp
 from listbridge.snapshots import LARGEST_LOSS, Difference
 from listbridge.streams.log import tail
 from listbridge.streams.schemas import SCHEMAS
@@ -34,7 +34,7 @@ def load(slug: str, file: Path, yes: bool, dry_run: bool, as_json: bool) -> None
     """Make an audience what FILE says: a CSV or Parquet with a column `email` and any others."""
     check_slug(slug)
     with context() as ctx:
-        Folder(ctx.store, ctx.program).run()  # compare with everything that has come in
+        snapshots.await_folded(ctx)
         difference = snapshots.compare(ctx, slug, snapshots.read_rows(file))
         _show_difference(difference, as_json)
         if dry_run:
@@ -44,7 +44,7 @@ def load(slug: str, file: Path, yes: bool, dry_run: bool, as_json: bool) -> None
             if as_json or not click.confirm(f"{share}; go on?", default=False):
                 fail(f"{share}: nothing was changed; --yes does it without asking")
         snapshots.apply(ctx, difference, audiences.now())
-        Folder(ctx.store, ctx.program).run()
+        snapshots.await_folded(ctx)
 
 
 def _show_difference(difference: Difference, as_json: bool) -> None:
@@ -99,7 +99,7 @@ def profile() -> None:
 def show_profile(email: str, as_json: bool) -> None:
     """Everything that is known of a person."""
     with context() as ctx:
-        found = read_profile(ctx.store, ctx.program, email)
+        found = profile_of(ctx.store, ctx.program, email)
     if found is None:
         fail("nothing is known of this address")
         return
@@ -129,9 +129,9 @@ def tail_stream(name: str, count: int, quarantine: bool, as_json: bool) -> None:
             click.echo(msgspec.json.encode(row))
         return
     for row in rows:
-        console.print(" ".join(f"[dim]{k}[/]={v}" for k, v in row.items()), markup=True, soft_wrap=True)
+        say(" ".join(f"{name}={value}" for name, value in row.items()))
     if not rows:
-        console.print("Nothing there.")
+        say("Nothing there.")
 
 
 def _events(ctx: Context, name: str, count: int) -> list[dict[str, object]]:

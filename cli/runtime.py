@@ -11,6 +11,7 @@ import click
 import redis
 from marshmallow import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 import settings as settings_module
 from listbridge.aggregation import MappingError
@@ -23,7 +24,7 @@ from settings import Settings, SettingsError
 
 EXPECTED = (SystemProblem, SettingsError, StoreError, SnapshotError, MappingError)
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 class Group(click.Group):
@@ -42,7 +43,7 @@ class Group(click.Group):
 
 def fail(message: str) -> None:
     """Say what is wrong on standard error and exit with 1."""
-    errors.print(f"[bold red]error:[/] {message.strip()}", markup=True)
+    errors.print(Text("error: ", style="bold red") + Text(message.strip()))
     sys.exit(1)
 
 

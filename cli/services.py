@@ -18,7 +18,8 @@ from settings import Settings, as_environ
 CELERY = (sys.executable, "-m", "celery", "-q", "-A", "workers.app")
 GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
 GRANIAN += ("--blocking-threads", "4")
-IO_THREADS = 8
+DELIVER_THREADS = 8
+PULL_THREADS = 4
 
 
 @contextmanager
@@ -50,7 +51,13 @@ def services(settings: Settings) -> list[Child]:
         Child("beat", (*CELERY, "beat", "-l", "WARNING"), env, stop_seconds=5),
         Child(
             "worker",
-            _worker("worker", "-P", "threads", "-c", str(IO_THREADS), "-Q", "deliver,pull,schedule"),
+            _worker("worker", "-P", "threads", "-c", str(DELIVER_THREADS), "-Q", "deliver,schedule"),
+            env,
+            stop_seconds=call_seconds + 10,
+        ),
+        Child(
+            "pull",
+            _worker("pull", "-P", "threads", "-c", str(PULL_THREADS), "-Q", "pull"),
             env,
             stop_seconds=call_seconds + 10,
         ),

@@ -9,7 +9,7 @@ import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
-from cli.output import console, json_option, show_fields, show_rows, text
+from cli.output import json_option, say, show_fields, show_rows, text
 from cli.runtime import context
 from listbridge.context import Context
 from listbridge.profiles.views import timestamp
@@ -179,7 +179,7 @@ def _acting(action: Callable[[Context, str], Workflow], doc: str) -> Callable[[s
     def act(workflow_id: str) -> None:
         with context() as ctx:
             changed = action(ctx, workflow_id)
-        console.print(f"{changed.id} is {text(changed.state.value)}")
+        say(f"{changed.id} is {text(changed.state.value)}")
 
     act.__doc__ = doc
     return act
@@ -199,4 +199,4 @@ def delete(workflow_id: str) -> None:
     """Stop and forget a workflow; an import's webhooks are taken away."""
     with context() as ctx:
         service.delete(ctx, workflow_id)
-    console.print(f"{workflow_id} is deleted")
+    say(f"{workflow_id} is deleted")

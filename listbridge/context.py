@@ -10,6 +10,9 @@ from listbridge.secrets import Secrets
 from listbridge.store.store import Store, connect
 from settings import Settings, SettingsError
 
+NEEDED = ("email", "audiences", "attributes", "opted_in_at", "cm_list_ids_status")
+"""Fields that the code reads by name: a user's mappings must keep them."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -43,4 +46,22 @@ def load_program(settings: Settings) -> Program:
             )
         own = [parse(path.read_text(encoding="utf-8"), str(path)) for path in sorted(directory.glob("*.lql"))]
     replaced = {mapping.alias for mapping in own}
-    return compile_program([each for each in shipped() if each.alias not in replaced] + own)
+    program = compile_program([each for each in shipped() if each.alias not in replaced] + own)
+    _check_needed(program)
+    return program
+
+
+def _check_needed(program: Program) -> None:
+    """Refuse mappings without the fields that exports and audiences read. Raises `SettingsError`."""
+    wanted = compile_program(shipped()).fields
+    for name in NEEDED:
+        held = program.fields.get(name)
+        found = "leave it out" if held is None else f"make it {held.kind} by {held.operation.name}"
+        if held is None or (str(held.kind), held.operation) != (
+            str(wanted[name].kind),
+            wanted[name].operation,
+        ):
+            raise SettingsError(
+                f"exports need the field {name}, {wanted[name].kind} by {wanted[name].operation.name}, "
+                f"and the mappings of LISTBRIDGE_MAPPINGS_DIR {found}"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from listbridge import audiences
+from listbridge.aggregation.fold import Folder, has_lag
 from listbridge.audiences import AudienceEvent
 from listbridge.context import Context
 from listbridge.identity import person_key
@@ -25,6 +27,7 @@ LARGEST_LOSS = 0.2
 """A snapshot that makes a larger share of the audience leave is asked about first."""
 ATTRIBUTES = "attributes"
 APPEND_AT_ONCE = 5000
+FOLD_SECONDS = 300.0
 
 
 class SnapshotError(Exception):
@@ -80,6 +83,19 @@ def _email_column(names: Iterable[str], path: Path) -> str:
         if name.strip().lower() in ("email", "e-mail", "email address", "emailaddress"):
             return name
     raise SnapshotError(f"{path.name} has no column email; it has: {', '.join(names) or 'none'}")
+
+
+def await_folded(context: Context, *, seconds: float = FOLD_SECONDS) -> None:
+    """Fold until nothing is left that has come in, by us or by the workers. Raises `SnapshotError`."""
+    deadline = time.monotonic() + seconds
+    folder = Folder(context.store, context.program)
+    while any(has_lag(context.store, context.program)):
+        if time.monotonic() > deadline:
+            raise SnapshotError(
+                f"the events that have come in were not folded within {seconds:g} s; try again"
+            )
+        folder.run(seconds=1.0)
+        time.sleep(0.05)
 
 
 def compare(context: Context, slug: str, rows: Iterable[Mapping[str, Any]]) -> Difference:

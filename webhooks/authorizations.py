@@ -10,8 +10,9 @@ from listbridge import authorizations
 from listbridge.audiences import Fault
 from listbridge.authorizations import Authorization
 from listbridge.profiles.views import timestamp
-from listbridge.workflows import registry
+from listbridge.workflows import service
 from listbridge.workflows.schemas import AuthorizationSchema
+from listbridge.workflows.service import AuthorizationInUse
 from webhooks.arguments import Blueprint
 from webhooks.errors import Refusal
 from webhooks.wiring import web
@@ -72,11 +73,10 @@ def get(authorization_id: str) -> dict[str, Any]:
 @blueprint.alt_response(409, "CONFLICT")
 def delete(authorization_id: str) -> None:
     """Delete a credential that no workflow uses."""
-    store = web().context.store
-    users = [each.id for each in registry.list_all(store) if each.authorization_id == authorization_id]
-    if users:
-        raise Refusal(409, f"used by workflow {', '.join(users)}: delete that first")
-    authorizations.delete(store, authorization_id)
+    try:
+        service.delete_authorization(web().context, authorization_id)
+    except AuthorizationInUse as problem:
+        raise Refusal(409, str(problem)) from problem
 
 
 def shown(authorization: Authorization) -> dict[str, Any]:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 from marshmallow import Schema, fields
 
-from listbridge.aggregation.fold import Folder
-from listbridge.context import Context
-from listbridge.identity import person_key
-from listbridge.profiles.codec import CorruptProfile
-from listbridge.profiles.views import profile_view, read_profile
+from listbridge.profiles.reading import profile_of
 from webhooks.answers import answer
 from webhooks.arguments import Blueprint
 from webhooks.errors import Refusal
@@ -41,17 +35,7 @@ class ProfileSchema(Schema):
 @blueprint.alt_response(404, "NOT_FOUND")
 def get_profile(email: str) -> Response:
     """Show what is known of the person with an e-mail address."""
-    found = profile_of(web().context, email)
+    found = profile_of(web().context.store, web().context.program, email)
     if found is None:
         raise Refusal(404, "nothing is known of this address")
     return answer(found)
-
-
-def profile_of(context: Context, address: str) -> dict[str, Any] | None:
-    """The profile; one whose stored form is damaged is made anew from the streams."""
-    try:
-        return read_profile(context.store, context.program, address)
-    except CorruptProfile:
-        key = str(person_key(address))
-        folder = Folder(context.store, context.program)
-        return profile_view(context.program, key, folder.recompute(context.store.part(key), key))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import lru_cache
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from kombu.exceptions import OperationalError
 
 import settings as settings_module
 from listbridge import bells
@@ -18,6 +20,11 @@ from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
 from listbridge.store.location import store_url
 from listbridge.workflows import registry
+
+logger = logging.getLogger(__name__)
+
+EXPIRES_SECONDS = 60
+"""A message that waited longer is dropped: the sweep has asked again since, or will."""
 
 _stopping = threading.Event()
 
@@ -45,7 +52,15 @@ def ring_deliver(list_id: str) -> None:
         deliver.delay(list_id)
 
 
-@shared_task(name="fold")
+def ring_fold() -> None:
+    """Ask for a fold; when the broker can't be reached, the sweep will find the work."""
+    try:
+        fold.delay()
+    except OperationalError as error:
+        logger.warning("no fold could be asked for: %s", type(error).__name__)
+
+
+@shared_task(name="fold", expires=EXPIRES_SECONDS)
 def fold() -> None:
     """Fold all streams until nothing is left, then ask for the deliveries that follow."""
     result = folder().run(stopping=_stopping.is_set)
@@ -54,16 +69,16 @@ def fold() -> None:
             ring_deliver(list_id)
 
 
-@shared_task(name="deliver")
+@shared_task(name="deliver", expires=EXPIRES_SECONDS)
 def deliver(list_id: str) -> None:
     """Deliver to one list until nothing is left."""
     deliver_job.deliver(context(), list_id, stopping=_stopping.is_set)
 
 
-@shared_task(name="pull")
+@shared_task(name="pull", expires=EXPIRES_SECONDS)
 def pull(workflow_id: str) -> None:
     """Run one import."""
-    pull_job.pull(context(), workflow_id, ring_fold=fold.delay, stopping=_stopping.is_set)
+    pull_job.pull(context(), workflow_id, ring_fold=ring_fold, stopping=_stopping.is_set)
 
 
 @shared_task(name="sweep")

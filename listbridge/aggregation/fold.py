@@ -25,7 +25,7 @@ from listbridge.profiles.commit import Commit, read_packed, versions_and_offsets
 from listbridge.profiles.membership import members_of
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
-from listbridge.streams.claims import ALONE_FROM, claim, entries_at, look, release
+from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
 from listbridge.streams.reading import Pending, lines_until, next_entries
 
@@ -79,7 +79,7 @@ class Folder:
         mine = claim(self._store, self._token, waiting)
         if not mine:
             return False
-        ended_well = False
+        ended: Ending = "badly"
         try:
             parts = [part for part, _ in mine]
             limit = min(entries_at(attempt) for _, attempt in mine)
@@ -87,9 +87,13 @@ class Folder:
                 self._fold(next_entries(self._store, parts, self._program.streams, limit), result)
             else:
                 self._set_aside(next_entries(self._store, parts, self._program.streams, 1), result)
-            ended_well = True
+            ended = "well"
+        except Exception:
+            # The worker lives: this is a fault of the store or of the program, and no event's.
+            ended = "unfinished"
+            raise
         finally:
-            release(self._store, self._token, mine, ended_well=ended_well)
+            release(self._store, self._token, mine, ended=ended)
         return True
 
     def _fold(self, work: Sequence[Pending], result: FoldResult) -> None:

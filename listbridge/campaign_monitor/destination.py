@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -29,7 +28,6 @@ from listbridge.exports.protocol import Flags, ListSetup, Outcome, OutcomeKind, 
 MANY: Final = "MultiSelectMany"
 DATE: Final = "Date"
 MARGIN_SECONDS = 3.0
-_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T|$)")
 
 
 class CampaignMonitorList:
@@ -134,19 +132,13 @@ class CampaignMonitorList:
         values += [FieldValue(key=key, value=label, clear=True) for label in row.cleared]
         for field, value in row.values:
             texts = (value,) if isinstance(value, str) else value
-            as_sent = day if field in prepared.date_keys else str
-            values += [FieldValue(key=field, value=as_sent(text)) for text in texts]
+            values += [FieldValue(key=field, value=text) for text in texts]
         return ImportRow(
             email_address=row.email,
             consent_to_track=self._consent,
             name=row.name,
             custom_fields=tuple(values),
         )
-
-
-def day(text: str) -> str:
-    """The day of an RFC 3339 time as a Date field takes it, `yyyy/mm/dd`; other text as it is."""
-    return text[:10].replace("-", "/") if _TIME.match(text) else text
 
 
 def _suppressed(row: Row) -> Outcome:

@@ -13,6 +13,7 @@ from typing import cast
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
+from listbridge.campaign_monitor.errors import PagesInconsistent
 from listbridge.campaign_monitor.models import Page, SuppressedAddress
 from listbridge.campaign_monitor.paging import pages
 from listbridge.profiles.commit import touch
@@ -24,17 +25,16 @@ NEWEST = 100
 WHOLE_MS = 600_000
 """How often at most the whole list is read again outside an import."""
 
-# KEYS: set, new set, times; ARGV: now, total -> the new set takes the old one's place; who left it
+# KEYS: set, new set, times; ARGV: now, total -> the new set takes the old one's place; who left it.
+# Safe to repeat: the new set stays until it expires, and the second time nobody has left.
 _REPLACE = """
 local left = redis.call('SDIFF', KEYS[1], KEYS[2])
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('RENAME', KEYS[2], KEYS[1])
-else
-  redis.call('DEL', KEYS[1])
-end
+redis.call('SUNIONSTORE', KEYS[1], KEYS[2])
+redis.call('EXPIRE', KEYS[2], 60)
 redis.call('HSET', KEYS[3], 'whole', ARGV[1], 'gap', ARGV[2] - redis.call('SCARD', KEYS[1]))
 return left
 """
+MAX_READINGS = 10
 
 
 class SuppressionList:
@@ -73,16 +73,20 @@ class SuppressionList:
             self._read_whole(now)
 
     def _read_whole(self, now: int) -> None:
-        new, total = keys.suppressed(self._client_id, f"new:{secrets.token_hex(8)}"), 0
-        try:
+        """Raises `PagesInconsistent` when the list never stood still for one reading."""
+        for _ in range(MAX_READINGS):
+            new = keys.suppressed(self._client_id, f"new:{secrets.token_hex(8)}")
+            totals = set()
             for page in pages(partial(self._fetch, size=MAX_PAGE_SIZE)):
                 self._add(new, page)
                 self._store.client.expire(new, 3600)
-                total = page.total_number_of_records
-            left = self._store.script(_REPLACE, [self._set, new, self._times], [now, total])
-        finally:
-            self._store.client.delete(new)
-        touch(self._store, [person.decode() for person in left])
+                totals.add(page.total_number_of_records)
+            # Somebody who came or left between two pages has moved the others.
+            if len(totals) == 1:
+                left = self._store.script(_REPLACE, [self._set, new, self._times], [now, *totals])
+                touch(self._store, [person.decode() for person in left])
+                return
+        raise PagesInconsistent(f"the suppression list changed during each of {MAX_READINGS} readings")
 
     def _read_newest(self, gap: int) -> int:
         """Newest first, until a page holds nobody new and the stated total says that nobody is missing.
@@ -93,7 +97,8 @@ class SuppressionList:
         for page in pages(partial(self._fetch, size=NEWEST)):
             new = self._add(self._set, page)
             found = page.total_number_of_records - self._store.client.scard(self._set)
-            if found == gap or (not new and found < gap):
+            whole_page_is_new = new == len(page.results) > 0
+            if (found == gap and not whole_page_is_new) or (not new and found < gap):
                 break
         return found
 

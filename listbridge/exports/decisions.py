@@ -6,6 +6,7 @@ back here, whatever changed about them, unless a feed says otherwise and a later
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from listbridge.exports.protocol import FieldValue, Flags, Row
 from listbridge.profiles.membership import Membership
 
 MINUTE_MS = 60_000
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 MAX_VALUE = 250
 """Characters in a custom field's value (the API's documented limit)."""
 
@@ -51,6 +53,8 @@ class ListSpec:
     email_field: str = "email"
     name_field: str | None = None
     fields: Mapping[str, str] | None = None
+    date_keys: tuple[str, ...] = ()
+    """Those of the keys whose fields take a day: of a time, only the day is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ def build_row(
     for source, key in (spec.fields or {}).items():
         value = as_text(lookup(person.fields, source))
         if value is not None:
-            values[key] = value
+            values[key] = day(value) if key in spec.date_keys else value
     return Row(
         key=person.key,
         email=address if isinstance(address, str) else person.key,
@@ -209,6 +213,11 @@ def as_text(value: Any) -> FieldValue | None:
     if isinstance(value, list | tuple):
         return tuple(str(item) for item in value)
     return str(value)
+
+
+def day(value: FieldValue) -> FieldValue:
+    """The day of an RFC 3339 time; other values as they are."""
+    return value[:10] if isinstance(value, str) and _TIME.match(value) else value
 
 
 def _counts(feed: Feed, membership: Membership) -> bool:

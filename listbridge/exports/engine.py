@@ -14,7 +14,7 @@ from itertools import chain
 from listbridge.errors import Skippable, SystemProblem
 from listbridge.exports.decisions import ListSpec, Person, ReadBack, Refuse, Send, content_of, decide
 from listbridge.exports.delivered import Refused, delivered, pack
-from listbridge.exports.ledger import MARK, Candidate, Ledger, LostLease, Record
+from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
 from listbridge.exports.protocol import Destination, Flags, Prepared, Row
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
@@ -85,11 +85,11 @@ class Deliverer:
             return False
         planned: list[Planned] = []
         try:
-            for part, cursor in lagging:
-                gathered = self._gather(part, cursor, spec, self._room - len(planned), now)
+            for lag in lagging:
+                gathered = self._gather(lag, spec, self._room - len(planned), now)
                 self._read_back(gathered)
                 if gathered.records:
-                    self._ledger.record(part, now, gathered.records)
+                    self._ledger.record(lag.part, now, gathered.records)
                 planned += self._plan(gathered, spec, now)
                 if len(planned) >= self._room:
                     break
@@ -100,20 +100,24 @@ class Deliverer:
             self._sender.send(prepared, planned)
         return True
 
-    def _gather(self, part: PartitionKeys, cursor: int, spec: ListSpec, room: int, now: int) -> _Gathered:
+    def _gather(self, lag: Lag, spec: ListSpec, room: int, now: int) -> _Gathered:
         """Decide about people of one partition until `room` rows are due or nobody is left."""
-        gathered = _Gathered(part, cursor, cursor)
-        doubted = self._ledger.doubted(part, self._ledger.due(part, now, room))
-        for candidate in chain(doubted, self._changed(gathered)):
+        gathered = _Gathered(lag.part, lag.cursor, lag.cursor)
+        doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
+        for candidate in chain(doubted, self._changed(gathered, lag.newest)):
             self._sort(candidate, spec, gathered, now)
             if len(gathered.sends) >= room or len(gathered.read_back) >= READ_BACK_AT_ONCE:
                 break
         return gathered
 
-    def _changed(self, gathered: _Gathered) -> Iterator[Candidate]:
-        """Who changed, oldest change first; the cursor follows. Those in doubt are left to the retry set."""
+    def _changed(self, gathered: _Gathered, newest: int) -> Iterator[Candidate]:
+        """Who changed, oldest change first; the cursor follows. Those in doubt are left to the retry set.
+
+        Who changes on the way has a sequence beyond `newest` and waits for the next pass: one pass has
+        one row of a person, or the outcome of one would be taken for that of the other.
+        """
         part = gathered.part
-        while people := self._ledger.changed(part, gathered.cursor, READ_AT_ONCE):
+        while people := self._ledger.changed(part, gathered.cursor, newest, READ_AT_ONCE):
             self._keep_lease()
             calm = {candidate.key: candidate for candidate in self._ledger.calm(part, people)}
             for key, sequence in people:

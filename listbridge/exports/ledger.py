@@ -109,6 +109,15 @@ class LostLease(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """A partition with something to deliver: its cursor and its newest change, as they were seen."""
+
+    part: PartitionKeys
+    cursor: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """Somebody to decide about: with the `sequence` of a change, or with a `doubt` (their score in the
     retry set)."""
@@ -165,18 +174,16 @@ class Ledger:
             pipe.set(part.fence(self._list), self._token)
         pipe.execute()
 
-    def lagging(self, now: int) -> list[tuple[PartitionKeys, int]]:
-        """The partitions with changes beyond the cursor or with retries that are due, and their cursors."""
+    def lagging(self, now: int) -> list[Lag]:
+        """The partitions with changes beyond the cursor or with retries that are due."""
         looks = zip(self._store.parts, _looks(self._store, self._list, now), strict=True)
-        return [(part, cursor) for part, (cursor, behind) in looks if behind]
+        return [Lag(part, cursor, newest) for part, (cursor, newest, behind) in looks if behind]
 
-    def changed(self, part: PartitionKeys, after: int, limit: int) -> list[tuple[str, int]]:
-        """Who changed after the cursor, oldest change first."""
+    def changed(self, part: PartitionKeys, after: int, until: int, limit: int) -> list[tuple[str, int]]:
+        """Who changed after the cursor and up to `until`, oldest change first."""
+        name, low = part.changed, f"({after}"
         found = cast(
-            Any,
-            self._store.client.zrangebyscore(
-                part.changed, f"({after}", "+inf", start=0, num=limit, withscores=True
-            ),
+            Any, self._store.client.zrangebyscore(name, low, until, start=0, num=limit, withscores=True)
         )
         return [(key.decode(), int(score)) for key, score in found]
 
@@ -254,21 +261,22 @@ class Ledger:
 
 def lags(store: Store, list_id: str, now: int) -> list[bool]:
     """For each partition: is there something to deliver to the list?"""
-    return [behind for _, behind in _looks(store, list_id, now)]
+    return [behind for _, _, behind in _looks(store, list_id, now)]
 
 
-def _looks(store: Store, list_id: str, now: int) -> list[tuple[int, bool]]:
-    """For each partition its cursor, and whether there is something to deliver."""
+def _looks(store: Store, list_id: str, now: int) -> list[tuple[int, int, bool]]:
+    """For each partition its cursor, its newest change, and whether there is something to deliver."""
     pipe = store.client.pipeline(transaction=False)
     for part in store.parts:
         pipe.get(part.cursor(list_id))
         pipe.zrevrange(part.changed, 0, 0, withscores=True)
         pipe.zcount(part.retry(list_id), "-inf", now)
     answers = pipe.execute()
-    return [
-        (int(cursor or 0), bool(due) or bool(newest and newest[0][1] > int(cursor or 0)))
-        for cursor, newest, due in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
-    ]
+    looks = []
+    for held, last, due in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
+        cursor, newest = int(held or 0), int(last[0][1]) if last else 0
+        looks.append((cursor, newest, bool(due) or bool(last and newest > cursor)))
+    return looks
 
 
 def rewind(store: Store, list_id: str) -> None:

@@ -55,11 +55,11 @@ def deliver(
             _fail(context, active, problem)
             return None
         lease = Lease(store, bell_of(list_id), int(destination.call_seconds * 1000) + 2000)
+        time.sleep(context.settings.flush_milliseconds / 1000)
         if not lease.acquire():
             return None  # whoever holds it looks at the bell once more after letting go
         try:
             bells.clear(store, bell_of(list_id))
-            time.sleep(context.settings.flush_milliseconds / 1000)
             result = _deliver(context, list_id, feeds, destination, lease, stopping)
         finally:
             lease.release()
@@ -114,7 +114,10 @@ def _deliver(
         return stopping() or basis != _basis(registry.exports_to(store, list_id))
 
     try:
-        setup = _prepare(context, list_id, feeds, destination)
+        with lease.kept():
+            setup = _prepare(context, list_id, feeds, destination)
+        if not lease.extend():
+            raise LostLease("the lease on this list ran out")
         ledger.take_over()
         prepared = Prepared(setup.field_key, setup.mapped, setup.dates)
         deliverer.run(_spec(list_id, feeds, setup), prepared, stop)
@@ -125,6 +128,12 @@ def _deliver(
         _fail(context, active, problem)
     except LostLease as problem:
         logger.warning("list %s: %s", list_id, problem)
+    except Exception as problem:
+        # Otherwise the sweep would try again at once, for ever.
+        for workflow in active:
+            reason = f"unexpected {type(problem).__name__}: the worker's log has it"
+            registry.sleep(store, workflow, reason, None)
+        raise
     else:
         for workflow in active:
             registry.succeeded(store, workflow)
@@ -186,6 +195,7 @@ def _spec(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
         first.email_field,
         first.name_field,
         fields,
+        setup.dates,
     )
 
 

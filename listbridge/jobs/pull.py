@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event, Thread
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
-import redis
 
 from listbridge import authorizations
 from listbridge.context import Context
@@ -55,7 +52,7 @@ def pull(
         return None
     run = _Run(context, workflow, ring_fold)
     try:
-        with kept(lease) as lost:
+        with lease.kept() as lost:
             return run.run(lambda: stopping() or lost.is_set())
     except Retriable as problem:
         registry.sleep(context.store, run.workflow, str(problem), problem.retry_after_seconds)
@@ -69,28 +66,6 @@ def pull(
     finally:
         lease.release()
     return None
-
-
-@contextmanager
-def kept(lease: Lease) -> Iterator[Event]:
-    """Extend the lease for as long as this lasts; the event is set when it was lost all the same."""
-    lost, over = Event(), Event()
-
-    def beat() -> None:
-        while not over.wait(LEASE_MS / 3000):
-            try:
-                if not lease.extend():
-                    lost.set()
-            except redis.RedisError as error:
-                logger.warning("the lease of an import could not be extended: %s", error)
-
-    thread = Thread(target=beat, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield lost
-    finally:
-        over.set()
-        thread.join()
 
 
 def is_due(workflow: Workflow) -> bool:

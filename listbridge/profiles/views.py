@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from listbridge.aggregation import Program, view
-from listbridge.identity import person_key
-from listbridge.profiles.codec import Codec, Profile
+from listbridge.profiles.codec import Profile
 from listbridge.profiles.membership import FIELD, members_of
-from listbridge.store.store import Store
 
 
 def timestamp(epoch_ms: int) -> str:
@@ -34,15 +32,3 @@ def profile_view(program: Program, key: str, profile: Profile) -> dict[str, Any]
         "audiences": sorted(members_of(program, profile.states)),
         "updated_at": timestamp(profile.updated_at),
     }
-
-
-def read_profile(store: Store, program: Program, address: str) -> dict[str, Any] | None:
-    """The profile of the person with this address, or None when nothing is known of them.
-
-    Raises `CorruptProfile` when the stored value's checksum is wrong.
-    """
-    key = person_key(address)
-    if key is None:
-        return None
-    packed = cast(bytes | None, store.client.hget(store.part(key).profiles, key))
-    return profile_view(program, key, Codec(store).unpack(packed)) if packed else None

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import redis
 
 from listbridge.store import keys
 from listbridge.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 _EXTEND = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -39,3 +47,24 @@ class Lease:
 
     def release(self) -> None:
         self._store.script(_RELEASE, [self._key], [self.token])
+
+    @contextmanager
+    def kept(self) -> Iterator[Event]:
+        """Extend the lease for as long as this lasts; the event is set when it was lost all the same."""
+        lost, over = Event(), Event()
+
+        def beat() -> None:
+            while not over.wait(self._milliseconds / 3000):
+                try:
+                    if not self.extend():
+                        lost.set()
+                except redis.RedisError as error:
+                    logger.warning("%s could not be extended: %s", self._key, type(error).__name__)
+
+        thread = Thread(target=beat, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield lost
+        finally:
+            over.set()
+            thread.join()

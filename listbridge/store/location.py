@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit, urlunsplit
+
 from listbridge.store.embedded import discover
 from settings import Settings, SettingsError
 
@@ -18,9 +20,13 @@ def store_url(settings: Settings) -> str:
 
 
 def broker_url(settings: Settings) -> str:
-    """The broker's URL: the one that is set, or database 1 of the store."""
+    """The broker's URL: the one that is set, or database 1 of the store. Raises `SettingsError`."""
     if settings.broker_url:
         return settings.broker_url
-    url = store_url(settings)
-    base, _, database = url.rpartition("/")
-    return f"{base}/1" if database.isdigit() else f"{url}/1"
+    parts = urlsplit(store_url(settings))
+    if parts.scheme not in ("redis", "rediss"):
+        raise SettingsError(
+            "LISTBRIDGE_REDIS_URL is a unix socket, which Celery can't use; "
+            "set LISTBRIDGE_BROKER_URL to a redis:// or amqp:// server"
+        )
+    return urlunsplit(parts._replace(path="/1"))

@@ -8,9 +8,13 @@ set aside. Leases save double work; what makes a fold safe is the version that i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
+
+Ending = Literal["well", "unfinished", "badly"]
+"""How a try ended: with its commits, with an exception that the worker survived, or with the worker."""
 
 LEASE_MS = 10_000
 ENTRIES_A_STEP = 32
@@ -77,16 +81,22 @@ def claim(
 
 
 def release(
-    store: Store, token: str, attempts: Sequence[tuple[PartitionKeys, int]], *, ended_well: bool
+    store: Store, token: str, attempts: Sequence[tuple[PartitionKeys, int]], *, ended: Ending
 ) -> None:
-    """Let go of claimed partitions; a try that ended well lowers the count."""
+    """Let go of claimed partitions: a try that ended well lowers the count, an unfinished one is none."""
     store.scripts(
         _RELEASE,
         [
-            ([part.fold_lease, part.attempts], [token, tries_left(number) if ended_well else ""])
+            ([part.fold_lease, part.attempts], [token, _remembered(number, ended)])
             for part, number in attempts
         ],
     )
+
+
+def _remembered(attempt: int, ended: Ending) -> int | str:
+    if ended == "badly":
+        return ""
+    return tries_left(attempt) if ended == "well" else attempt - 1
 
 
 def entries_at(attempt: int) -> int:

@@ -24,6 +24,10 @@ from listbridge.workflows.schemas import load_export, load_import
 logger = logging.getLogger(__name__)
 
 
+class AuthorizationInUse(Fatal):
+    """A workflow acts with this authorization: delete the workflow first."""
+
+
 class FieldNameTaken(Fatal):
     """All exports into one list share one audience field: give this one the same field_name."""
 
@@ -79,6 +83,14 @@ def resume(context: Context, workflow_id: str) -> Workflow:
 
 def stop(context: Context, workflow_id: str) -> Workflow:
     return _rewound(context, registry.stop(context.store, workflow_id))
+
+
+def delete_authorization(context: Context, authorization_id: str) -> None:
+    """Forget a credential that no workflow uses. Raises `AuthorizationInUse`, `NoSuchAuthorization`."""
+    users = [w.id for w in registry.list_all(context.store) if w.authorization_id == authorization_id]
+    if users:
+        raise AuthorizationInUse(f"used by workflow {', '.join(users)}: delete that first")
+    authorizations.delete(context.store, authorization_id)
 
 
 def delete(context: Context, workflow_id: str) -> None:

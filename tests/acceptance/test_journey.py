@@ -137,7 +137,9 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(running, simulator):
     people = active_addresses(simulator)
     pid = int(
         subprocess.run(
-            ["pgrep", "-P", str(running.process.pid), "-f", "deliver,pull"], capture_output=True, text=True
+            ["pgrep", "-P", str(running.process.pid), "-f", "deliver,schedule"],
+            capture_output=True,
+            text=True,
         ).stdout.split()[0]
     )
     post_events(running, people[30:40], "vip", "enter")

@@ -54,6 +54,29 @@ def test_more_people_than_fit_into_one_pass_cost_full_calls_too(new_world):
     world.check()
 
 
+def test_who_changes_while_the_pass_is_gathered_has_one_row_in_it(new_world, monkeypatch):
+    world = new_world(people=4, limit=1)
+    for person in range(4):
+        world.enter(person, "a")
+    read, looked_at = world.person_of, []
+
+    def person_of(candidate):
+        person = read(candidate)
+        looked_at.append(candidate.key)
+        if looked_at.count(candidate.key) == 1:
+            world.enter(world.keys.index(candidate.key), "b")
+        return person
+
+    monkeypatch.setattr(world, "person_of", person_of)
+
+    world.deliver(in_flight=4)
+
+    first_pass = [row.key for rows, _ in world.calls[:4] for row in rows]
+    assert sorted(first_pass) == sorted(world.keys)
+    assert len(world.calls) == 8
+    world.check()
+
+
 def test_who_is_unchanged_costs_no_call(new_world):
     world = new_world(people=30, limit=10)
     for person in range(30):

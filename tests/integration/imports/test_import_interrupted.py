@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from listbridge.jobs.pull import LEASE_MS, kept, lease_of
+from listbridge.jobs.pull import LEASE_MS, lease_of
 from listbridge.jobs.sweep import sweep
 from listbridge.store import keys
 from listbridge.store.lease import Lease
@@ -170,11 +170,10 @@ def test_one_worker_runs_an_import_at_a_time(importer):
     assert sweep(importer.context).imports == ()
 
 
-def test_a_lease_is_kept_for_as_long_as_the_run_lasts(store, monkeypatch):
-    monkeypatch.setattr("listbridge.jobs.pull.LEASE_MS", 600)
+def test_a_lease_is_kept_for_as_long_as_the_run_lasts(store):
     lease = Lease(store, "pull:x", 600)
     lease.acquire()
-    with kept(lease) as lost:
+    with lease.kept() as lost:
         time.sleep(0.8)
         assert not lost.is_set()
         assert not Lease(store, "pull:x", 600).acquire()

@@ -75,7 +75,7 @@ def test_what_nobody_expected_is_500_and_the_log_says_where_but_not_what(client,
     def fail(*_):
         raise ValueError(f"{ADDRESS} is odd")
 
-    monkeypatch.setattr(profiles, "read_profile", fail)
+    monkeypatch.setattr(profiles, "profile_of", fail)
     caplog.set_level(logging.INFO)
     answer = client.get(f"/v1/profiles/{ADDRESS}")
     assert (answer.status_code, error(answer)["status"]) == (500, 500)
