@@ -12,6 +12,7 @@ from cli.accounts import authorization_option, client_option
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.runtime import context
 from listbridge.context import Context
+from listbridge.exports.ledger import refused_by
 from listbridge.profiles.views import timestamp
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
@@ -53,6 +54,7 @@ def export() -> None:
     "--resubscribe", type=click.Choice(["never", "when_opted_in_later"]), default="never", show_default=True
 )
 @click.option("--queue-autoresponders", is_flag=True, help="For people who are added; not on a backfill.")
+@click.option("--queue-autoresponders-on-backfill", is_flag=True, help="Also for people of a backfill.")
 @click.option("--email-field", default="email", show_default=True)
 @click.option("--name-field", help="The profile field that holds the name.")
 @click.option(
@@ -97,6 +99,24 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     if wrong := [value for value in values if "=" not in value]:
         raise click.BadParameter(f"{wrong[0]!r} has no '='", param_hint=option)
     return pairs
+
+
+@export.command("refused")
+@click.argument("workflow_id", metavar="ID")
+@json_option
+def refused(workflow_id: str, as_json: bool) -> None:
+    """Who the export's list does not take, and why."""
+    with context() as ctx:
+        workflow = registry.get(ctx.store, workflow_id)
+        if workflow.kind != "export":
+            raise registry.NotAllowed(f"{workflow_id} is an import; only exports are refused anybody")
+        held = refused_by(ctx.store, workflow.export.list_id)
+    rows = [
+        {"key": key, "code": each.code, "message": each.message, "at": timestamp(each.at)}
+        for key, each in sorted(held.items())
+    ]
+    columns = {"key": "PERSON", "code": "CODE", "message": "MESSAGE", "at": "AT"}
+    show_rows(rows, columns, as_json=as_json, empty="Nobody is refused.")
 
 
 @click.group("import")

@@ -28,6 +28,7 @@ LARGEST_LOSS = 0.2
 ATTRIBUTES = "attributes"
 APPEND_AT_ONCE = 5000
 FOLD_SECONDS = 300.0
+EMAIL_COLUMNS = ("email", "e-mail", "email address", "emailaddress")
 
 
 class SnapshotError(Exception):
@@ -78,11 +79,14 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _email_column(names: Iterable[str], path: Path) -> str:
+    """The column with the addresses. Raises `SnapshotError` when there is none, or more than one."""
     names = list(names)
-    for name in names:
-        if name.strip().lower() in ("email", "e-mail", "email address", "emailaddress"):
-            return name
-    raise SnapshotError(f"{path.name} has no column email; it has: {', '.join(names) or 'none'}")
+    found = [name for name in names if name.strip().lower() in EMAIL_COLUMNS]
+    if len(found) > 1:
+        raise SnapshotError(f"{path.name} has several columns of addresses: {', '.join(found)}; keep one")
+    if not found:
+        raise SnapshotError(f"{path.name} has no column email; it has: {', '.join(names) or 'none'}")
+    return found[0]
 
 
 def await_folded(context: Context, *, seconds: float = FOLD_SECONDS) -> None:

@@ -310,3 +310,12 @@ def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str,
     return {
         key: unpack_delivered(packed) for key, packed in zip(people, pipe.execute(), strict=True) if packed
     }
+
+
+def refused_by(store: Store, list_id: str) -> dict[str, Refused]:
+    """Everybody whom the list does not take, by key."""
+    found: dict[str, Refused] = {}
+    for part in store.parts:
+        for key, packed in store.client.hscan_iter(part.refused(list_id), count=1000):
+            found[key.decode()] = unpack_refused(packed)
+    return found

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
+from redis.client import Pipeline
+
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
@@ -20,7 +22,9 @@ def write(store: Store, workflow_id: str, message: str, *, level: Level = "info"
     """Add a line; the newest `KEPT_LINES` are kept."""
     logger.log(logging.getLevelNamesMapping()[level.upper()], "%s: %s", workflow_id, message)
     line: dict[Any, Any] = {"at": now_ms(), "level": level, "message": message}
-    store.client.xadd(keys.log(workflow_id), line, maxlen=KEPT_LINES, approximate=True)
+    pipe = store.client.pipeline(transaction=False)
+    pipe.xadd(keys.log(workflow_id), line, maxlen=KEPT_LINES, approximate=True)
+    _execute(pipe, store, workflow_id, keys.log(workflow_id))
 
 
 def read(store: Store, workflow_id: str, count: int = 100) -> list[dict[str, object]]:
@@ -41,7 +45,14 @@ def count(store: Store, workflow_id: str, counters: Mapping[str, int]) -> None:
         if amount:
             pipe.hincrby(keys.progress(workflow_id), name, amount)
     if len(pipe):
-        pipe.execute()
+        _execute(pipe, store, workflow_id, keys.progress(workflow_id))
+
+
+def _execute(pipe: Pipeline, store: Store, workflow_id: str, written: str) -> None:
+    """Write; what was written about a workflow that has been deleted since goes away again."""
+    pipe.exists(keys.workflow(workflow_id))
+    if not pipe.execute()[-1]:
+        store.client.delete(written)
 
 
 def progress(store: Store, workflow_id: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ from marshmallow import ValidationError
 
 from listbridge import authorizations
 from listbridge.context import Context
-from listbridge.errors import Fatal
+from listbridge.errors import Fatal, Retriable
 from listbridge.exports import ledger
 from listbridge.exports.setup import prepare_again
+from listbridge.jobs.pull import lease_of
 from listbridge.profiles.views import timestamp
 from listbridge.store import keys
 from listbridge.systems import system_of
@@ -23,9 +25,16 @@ from listbridge.workflows.schemas import load_export, load_import
 
 logger = logging.getLogger(__name__)
 
+RUN_END_SECONDS = 40.0
+"""A little longer than the lease of a run whose worker was killed."""
+
 
 class AuthorizationInUse(Fatal):
     """A workflow acts with this authorization: delete the workflow first."""
+
+
+class StillRunning(Retriable):
+    """A worker is in the middle of a call: delete the import again in a minute."""
 
 
 class FieldNameTaken(Fatal):
@@ -103,6 +112,7 @@ def delete(context: Context, workflow_id: str) -> None:
     if workflow.state in ACTIVE:
         registry.stop(context.store, workflow_id)
     if workflow.kind == "import":
+        _await_end(context, workflow_id)
         try:
             authorization = authorizations.get(context.store, workflow.authorization_id)
             system_of(authorization).source(context, authorization, workflow).close()
@@ -111,6 +121,15 @@ def delete(context: Context, workflow_id: str) -> None:
             context.store.client.delete(keys.receiver(workflow_id))
     registry.delete(context.store, workflow_id)
     _rewound(context, workflow)
+
+
+def _await_end(context: Context, workflow_id: str) -> None:
+    """Wait until no worker runs the import any more: it could make a webhook that was just taken away."""
+    deadline = time.monotonic() + RUN_END_SECONDS
+    while context.store.client.exists(keys.lease(lease_of(workflow_id))):
+        if time.monotonic() > deadline:
+            raise StillRunning(f"the run of import {workflow_id} has not ended; {StillRunning.__doc__}")
+        time.sleep(0.1)
 
 
 def _rewound(context: Context, workflow: Workflow) -> Workflow:

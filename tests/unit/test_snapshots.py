@@ -5,9 +5,9 @@ import pytest
 
 from listbridge import audiences
 from listbridge.aggregation.fold import Folder
-from listbridge.audiences import members
+from listbridge.audiences import AudienceEvent, members, now, receive
 from listbridge.profiles.reading import profile_of
-from listbridge.snapshots import SnapshotError, apply, compare, read_rows
+from listbridge.snapshots import SnapshotError, apply, await_folded, compare, read_rows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -55,6 +55,11 @@ def test_a_parquet_file_is_read(tmp_path):
     [
         ("vip.csv", "mail,plan\nann@x.se,gold\n", "vip.csv has no column email; it has: mail, plan"),
         ("vip.csv", "", "vip.csv has no column email; it has: none"),
+        (
+            "vip.csv",
+            "email,E-mail\na@x.se,b@x.se\n",
+            "vip.csv has several columns of addresses: email, E-mail",
+        ),
         ("vip.xlsx", "x", "vip.xlsx is neither .csv nor .parquet"),
         ("vip", "x", "vip is neither .csv nor .parquet"),
         ("vip.parquet", "not parquet", "vip.parquet can't be read: "),
@@ -213,3 +218,24 @@ def test_an_event_after_the_snapshot_wins_over_it(context, take):
     take(rows("ann@x.se"))
 
     assert members(context.store, "vip") == set()
+
+
+def test_a_snapshot_waits_for_what_another_worker_is_folding(context, take):
+    take(rows("ann@x.se"))
+    leave = AudienceEvent(email="ann@x.se", audience="vip", event="exit", timestamp=now())
+    receive(context.store, [leave])
+    part = context.store.part("ann@x.se")
+    context.store.client.set(part.fold_lease, "another worker", px=300)
+
+    await_folded(context, seconds=10)
+
+    assert compare(context, "vip", rows("ann@x.se")).enters.keys() == {"ann@x.se"}
+
+
+def test_a_snapshot_is_not_compared_with_what_is_not_folded(context):
+    enter = AudienceEvent(email="ann@x.se", audience="vip", event="enter", timestamp=now())
+    receive(context.store, [enter])
+    context.store.client.set(context.store.part("ann@x.se").fold_lease, "another worker", px=60_000)
+
+    with pytest.raises(SnapshotError, match=r"not folded within 0\.2 s"):
+        await_folded(context, seconds=0.2)

@@ -6,6 +6,7 @@ import pytest
 from simulated import IMPORT, minutes_from_now
 
 from listbridge import authorizations
+from listbridge.campaign_monitor import destination
 from listbridge.workflows import registry, service
 from listbridge.workflows.models import State
 from simulator import segments
@@ -197,6 +198,10 @@ def test_a_profile_date_goes_into_a_date_field_as_a_day(export):
     export.deliver()
 
     assert export.list.find(ANN).values["[Optedin]"] == ["2026-03-09"]
+    calls = export.calls()
+    export.happen(("enter", ANN, "vip", {"opted_in_at": datetime(2026, 3, 9, 8, 30, tzinfo=UTC)}))
+    export.deliver()
+    assert export.calls() == calls
 
 
 def test_a_value_of_251_characters_is_refused_with_a_clear_reason(export):
@@ -384,6 +389,17 @@ def test_2500_people_cost_three_calls(export):
 
     assert (result.sent, export.calls()) == (2500, 3)
     assert sum(p.state == "Active" for p in export.list.subscribers.values()) == 2500
+
+
+def test_an_unexpected_problem_puts_the_export_to_sleep_and_is_raised(export, monkeypatch):
+    only = export.create("vip")
+    monkeypatch.setattr(destination.CampaignMonitorList, "prepare", lambda *_: {}["no such key"])
+
+    with pytest.raises(KeyError):
+        export.deliver()
+
+    assert export.state(only) is State.SLEEPING
+    assert "unexpected KeyError" in registry.get(export.context.store, only.id).reason
 
 
 def _add_text_field(export, name):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from listbridge.campaign_monitor import suppression as suppression_module
 from listbridge.campaign_monitor.suppression import NEWEST, SuppressionList
 from listbridge.exports.ledger import lags
 from listbridge.store import keys
@@ -98,6 +99,27 @@ def test_somebody_of_a_second_in_which_many_were_suppressed_is_found(export, api
     api.suppress(export.client.client_id, [ANN])
 
     assert suppression.among([ANN, BOB]) == {ANN}
+
+
+def test_a_reading_during_which_somebody_left_is_made_again(export, api, suppression, monkeypatch):
+    people = [f"person.{n:04}@example.com" for n in range(25)]
+    api.suppress(export.client.client_id, people)
+    monkeypatch.setattr(suppression_module, "MAX_PAGE_SIZE", 10)
+    fetch, pages = suppression._client.suppression_list, []
+
+    def leaving(*args, **kwargs):
+        page = fetch(*args, **kwargs)
+        pages.append(page)
+        if len(pages) == 1:
+            api.unsuppress(export.client.client_id, page.results[0].email_address)
+        return page
+
+    monkeypatch.setattr(suppression._client, "suppression_list", leaving)
+
+    suppression.refresh()
+
+    held = suppression.among(people)
+    assert held == set(people) - {pages[0].results[0].email_address}
 
 
 def test_a_reading_that_breaks_off_leaves_the_copy_as_it_was(export, api, suppression):

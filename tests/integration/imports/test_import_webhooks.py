@@ -7,7 +7,9 @@ import pytest
 
 from listbridge.campaign_monitor.incoming import receive
 from listbridge.campaign_monitor.webhooks import receiver
-from listbridge.workflows import service
+from listbridge.jobs.pull import lease_of
+from listbridge.store.lease import Lease
+from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import State
 from simulator.webhooks import payload
 
@@ -157,3 +159,28 @@ def test_what_a_webhook_told_is_not_counted_again_when_lists_and_reports_are_rea
     before = importer.event_count()
     again(importer, workflow)
     assert importer.event_count() == before
+
+
+def test_an_import_is_not_deleted_in_the_middle_of_a_run(importer, monkeypatch):
+    workflow = importer.create()
+    lease = Lease(importer.context.store, lease_of(workflow.id), 60_000)
+    assert lease.acquire()
+    monkeypatch.setattr(service, "RUN_END_SECONDS", 0.2)
+
+    with pytest.raises(service.StillRunning):
+        service.delete(importer.context, workflow.id)
+
+    lease.release()
+    service.delete(importer.context, workflow.id)
+    assert registry.find(importer.context.store, workflow.id) is None
+
+
+def test_what_a_late_worker_writes_about_a_deleted_workflow_goes_away(importer):
+    workflow = importer.create()
+    service.delete(importer.context, workflow.id)
+
+    log.write(importer.context.store, workflow.id, "late")
+    log.count(importer.context.store, workflow.id, {"api_calls": 1})
+
+    assert log.read(importer.context.store, workflow.id) == []
+    assert log.progress(importer.context.store, workflow.id) == {}

@@ -1,6 +1,6 @@
 import pytest
 
-from listbridge.streams.claims import entries_at, tries_left
+from listbridge.streams.claims import claim, entries_at, look, release, tries_left
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,15 @@ def test_each_further_try_takes_less_until_the_next_entry_is_set_aside(attempt, 
 )
 def test_a_try_that_ended_well_gives_back_some_trust_and_leaves_a_suspect_alone(attempt, left):
     assert tries_left(attempt) == left
+
+
+@pytest.mark.parametrize(("ended", "tries"), [("badly", 4), ("unfinished", 3), ("well", 2)])
+def test_only_a_try_that_ends_its_worker_counts(fake_store, ended, tries):
+    part = fake_store.parts[0]
+    fake_store.client.xadd(part.stream("audience"), {"n": 1, "e": "{}"})
+
+    mine = claim(fake_store, "token", [(part, 4)])
+    release(fake_store, "token", mine, ended=ended)
+
+    assert look(fake_store, ["audience"], clear_bells=False)[0] == tries
+    assert not fake_store.client.exists(part.fold_lease)

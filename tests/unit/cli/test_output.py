@@ -1,0 +1,58 @@
+"""What comes from outside is printed as it is."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cli import output, runtime
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(output, "console", Console(file=out, width=80, highlight=False, markup=False))
+    return out
+
+
+def test_square_brackets_in_a_table_are_no_markup(printed):
+    output.show_rows([{"kind": "map[string]intsum [/b]"}], {"kind": "KIND"}, as_json=False, empty="")
+    output.show_fields({"kind": "[red]x[/red]"}, as_json=False)
+    output.say("[/b] as it is")
+    text = printed.getvalue()
+    assert "map[string]intsum [/b]" in text
+    assert "[red]x[/red]" in text
+    assert "[/b] as it is" in text
+
+
+def test_square_brackets_in_an_error_are_no_markup(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(runtime, "errors", Console(file=out, width=80, markup=False))
+    with pytest.raises(SystemExit) as ended:
+        runtime.fail("KIND map[string]intsum [/b]")
+    assert ended.value.code == 1
+    assert "error: KIND map[string]intsum [/b]" in out.getvalue()
+
+
+def test_nested_validation_messages_become_a_line_each_with_their_path():
+    messages = {"audiences": {0: ["too long"]}, "labels": ["not among the audiences"]}
+    assert runtime.flat(messages) == ["audiences[0]: too long", "labels: not among the audiences"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "-"),
+        ("", "-"),
+        ([], "-"),
+        ({}, "-"),
+        (True, "yes"),
+        (0, "0"),
+        (["a", 1], "a, 1"),
+        ({"a": None}, "a: -"),
+    ],
+)
+def test_a_value_in_a_cell(value, shown):
+    assert output.text(value) == shown
