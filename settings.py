@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 
 PREFIX = "LISTBRIDGE_"
+DEFAULT_ENV_FILE = "listbridge.env"
 SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "ENCRYPTION_KEYS"}
 
 
@@ -116,8 +118,29 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def check_web_url(value: str) -> None:
+    """Raises ValueError for what is not a plain http(s) address: no password, query or fragment in it."""
+    parts = urlsplit(value)
+    _check_url(value, ("http", "https"))
+    if parts.username is not None or parts.query or parts.fragment or not value.isascii():
+        raise ValueError
+
+
+def _web_url(value: str) -> str:
+    if value:
+        check_web_url(value)
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    """An IP address: what the web server binds to."""
+    return str(ip_address("127.0.0.1" if value == "localhost" else value))
+
+
 def _check_url(value: str, schemes: tuple[str, ...]) -> None:
     parts = urlsplit(value)
+    if any(letter.isspace() for letter in value):
+        raise ValueError
     place = parts.path if parts.scheme == "unix" else parts.hostname
     if parts.scheme not in schemes or not place:
         raise ValueError
@@ -140,7 +163,7 @@ def _fernet_keys(value: str) -> tuple[str, ...]:
 
 def _tokens(value: str) -> tuple[str, ...]:
     tokens = _list(value)
-    if any(len(token) < 16 for token in tokens):
+    if any(len(token) < 16 or not token.isascii() for token in tokens):
         raise ValueError
     return tokens
 
@@ -156,13 +179,13 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "REDIS_PORT": (_integer(0, 65535), "a port from 1 to 65535, or 0 for any free one"),
     "APPENDFSYNC": (_one_of("always", "everysec"), "always or everysec"),
     "PARTITIONS": (_integer(1, 1024), "a whole number from 1 to 1024"),
-    "HTTP_HOST": (_text, "a host name or address"),
+    "HTTP_HOST": (_address, "an IP address such as 127.0.0.1 or 0.0.0.0"),
     "HTTP_PORT": (_integer(1, 65535), "a port from 1 to 65535"),
-    "PUBLIC_URL": (_url("http", "https"), "the http(s):// address at which Campaign Monitor reaches this"),
+    "PUBLIC_URL": (_web_url, "the http(s):// address at which Campaign Monitor reaches this"),
     "MAX_BODY_BYTES": (_integer(1024, 1 << 30), "a number of bytes from 1024 to 1073741824"),
     "API_TOKENS": (_tokens, "tokens of at least 16 characters, separated by commas"),
     "ENCRYPTION_KEYS": (_fernet_keys, "Fernet keys (32 bytes, URL-safe base64), newest first, by commas"),
-    "API_BASE_URL": (_url("http", "https"), "the http(s):// address of the Campaign Monitor API"),
+    "API_BASE_URL": (_web_url, "the http(s):// address of the Campaign Monitor API"),
     "API_CONNECT_TIMEOUT_SECONDS": (_number(0.1, 60), "seconds from 0.1 to 60"),
     "API_READ_TIMEOUT_SECONDS": (_number(0.1, 600), "seconds from 0.1 to 600"),
     "API_CALLS_IN_FLIGHT": (_integer(1, 32), "a whole number from 1 to 32"),
@@ -173,9 +196,13 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises `SettingsError` on the first variable that is wrong or unknown."""
-    values = dict(environ) if environ is not None else {**_env_file(), **os.environ}
+def load(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
+    """Read the settings, by default from the environment and its file.
+
+    `env_file` is read instead of that one, if it exists. Raises `SettingsError` on the first variable
+    that is wrong or unknown.
+    """
+    values = dict(environ) if environ is not None else {**_from_file(env_file), **os.environ}
     given: dict[str, Any] = {}
     for name, text in values.items():
         if not name.startswith(PREFIX) or name == f"{PREFIX}ENV_FILE":
@@ -184,11 +211,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if key not in _RULES:
             known = ", ".join(sorted(_RULES))
             raise SettingsError(f"{name} is not a setting of listbridge; known after {PREFIX}: {known}")
-        given[key.lower()] = _parse(key, text.strip())
+        given[key.lower()] = parse(key, text.strip())
     return Settings(**given)
 
 
-def _parse(key: str, text: str) -> Any:
+def parse(key: str, text: str) -> Any:
+    """The value of one setting, named without the prefix. Raises `SettingsError`."""
     rule, expected = _RULES[key]
     try:
         return rule(text)
@@ -197,9 +225,17 @@ def _parse(key: str, text: str) -> Any:
         raise SettingsError(f"{PREFIX}{key} holds {shown}; it should be {expected}") from None
 
 
-def _env_file() -> dict[str, str]:
-    path = Path(os.environ.get(f"{PREFIX}ENV_FILE", "listbridge.env"))
-    return {name: value or "" for name, value in dotenv_values(path).items()} if path.is_file() else {}
+def _from_file(env_file: Path | None) -> dict[str, str]:
+    named = os.environ.get(f"{PREFIX}ENV_FILE")
+    path = env_file or Path(named or DEFAULT_ENV_FILE)
+    if not path.is_file():
+        if named and env_file is None:
+            raise SettingsError(f"{PREFIX}ENV_FILE holds {named!r}; there is no such file")
+        return {}
+    try:
+        return {name: value or "" for name, value in dotenv_values(path).items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {path} can't be read: {error}") from error
 
 
 def as_environ(settings: Settings) -> dict[str, str]:

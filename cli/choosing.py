@@ -28,9 +28,8 @@ def choose(wanted: str, known: Mapping[str, str], what: str) -> str:
         raise NotFound(f"{len(found)} {what}s are called {wanted!r}; give the id: {', '.join(found)}")
     near = difflib.get_close_matches(wanted, known.values(), n=1, cutoff=0.4)
     names = ", ".join(f"{name!r}" for name in known.values()) or "none"
-    raise NotFound(
-        f"no {what} is called {wanted!r}{f'; did you mean {near[0]!r}?' if near else ''} There are: {names}"
-    )
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise NotFound(f"no {what} is called {wanted!r}{hint} There are: {names}")
 
 
 def authorization(context: Context, wanted: str | None) -> Authorization:
@@ -43,7 +42,8 @@ def authorization(context: Context, wanted: str | None) -> Authorization:
             raise NotFound(
                 "there is no authorization yet: `listbridge authorization add`, or `listbridge init`"
             )
-        raise NotFound(f"say which with --authorization: {', '.join(f'{a.description!r}' for a in held)}")
+        names = ", ".join(f"{a.description!r} ({a.id})" for a in held)
+        raise NotFound(f"say which with --authorization: {names}")
     chosen = choose(wanted, {a.id: a.description for a in held}, "authorization")
     return next(a for a in held if a.id == chosen)
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 from cryptography.fernet import Fernet
 
+import settings as settings_module
 from cli.output import say
-from cli.runtime import settings
 from listbridge import authorizations
 from listbridge.campaign_monitor import ApiKey, CampaignMonitor
 from listbridge.context import build
+from listbridge.store.data_directory import write_private
 from listbridge.store.embedded import opened
-from settings import PREFIX, Settings
+from settings import DEFAULT_ENV_FILE, PREFIX, Settings, parse
 
 
 @click.command()
@@ -39,8 +40,8 @@ def init(
     public_url: str | None,
 ) -> None:
     """Make tokens and keys, store an API key, and check that it works."""
-    path = env_file or Path(os.environ.get(f"{PREFIX}ENV_FILE", "listbridge.env"))
-    held = settings()
+    path = env_file or Path(os.environ.get(f"{PREFIX}ENV_FILE", DEFAULT_ENV_FILE))
+    held = settings_module.load(env_file=path)
     made = _secrets(held, public_url)
     key = (api_key or click.prompt("Campaign Monitor API key", hide_input=True)).strip()
     api = CampaignMonitor(ApiKey(key), base_url=made.api_base_url)
@@ -50,14 +51,16 @@ def init(
     _write(path, made)
     with opened(made) as url:
         context = build(made, url)
-        authorizations.create(
+        authorizations.put(
             context.store, context.secrets, secret=key, description=description, base_url=made.api_base_url
         )
     say(f"The key works: client {client_name!r} ({details.time_zone}), list {list_name!r} ({list_id}).")
     say(f"Tokens and keys are in {path}; keep it private. Next:")
-    say("  listbridge up")
-    say(f'  listbridge import create --client "{client_name}" --list "{list_name}" --keep-updated')
-    say(f'  listbridge export create --client "{client_name}" --list "{list_name}" --audience AUDIENCE')
+    prefix = "" if path == Path(DEFAULT_ENV_FILE) else f"{PREFIX}ENV_FILE={path} "
+    say(f"  {prefix}listbridge up")
+    place = f'--client "{client_name}" --list "{list_name}"'
+    say(f"  {prefix}listbridge import create {place} --keep-updated")
+    say(f"  {prefix}listbridge export create {place} --audience AUDIENCE")
 
 
 def _secrets(held: Settings, public_url: str | None) -> Settings:
@@ -70,7 +73,7 @@ def _secrets(held: Settings, public_url: str | None) -> Settings:
         held,
         api_tokens=held.api_tokens or (secrets.token_urlsafe(32),),
         encryption_keys=held.encryption_keys or (Fernet.generate_key().decode(),),
-        public_url=(public_url or held.public_url).rstrip("/"),
+        public_url=parse("PUBLIC_URL", public_url or held.public_url),
     )
 
 
@@ -102,7 +105,7 @@ def _write(path: Path, made: Settings) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if line.partition("=")[0].strip() not in ours]
     text = "\n".join([*kept, *(f"{name}={value}" for name, value in ours.items() if value)]) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(text)
+    try:
+        write_private(path, text.encode())
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}") from error

@@ -18,7 +18,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 def say(line: str) -> None:
     """A sentence, as it is."""
-    console.print(line, soft_wrap=True)
+    console.print(printable(line), soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
@@ -37,7 +37,7 @@ def show_rows(
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in columns.values():
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
     for row in rows:
         table.add_row(*(Text(text(row.get(name))) for name in columns))
     console.print(table)
@@ -66,4 +66,11 @@ def text(value: Any) -> str:
         return ", ".join(text(held) for held in value) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return printable(str(value))
+
+
+def printable(line: str) -> str:
+    """The text without what could steer the terminal or turn the direction of writing."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in line
+    )

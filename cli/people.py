@@ -117,7 +117,9 @@ def stream() -> None:
 
 @stream.command("tail")
 @click.argument("name", metavar="STREAM", type=click.Choice(sorted(SCHEMAS)))
-@click.option("--count", default=20, show_default=True, help="How many of the newest.")
+@click.option(
+    "--count", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many of the newest."
+)
 @click.option("--quarantine", is_flag=True, help="What was set aside, with the reason.")
 @json_option
 def tail_stream(name: str, count: int, quarantine: bool, as_json: bool) -> None:

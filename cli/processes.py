@@ -139,6 +139,7 @@ class Supervisor:
         deadline = time.monotonic() + run.child.ready_seconds
         while ready is not None and not until.is_set():
             if run.alive and ready():
+                run.is_ready = True
                 return
             if time.monotonic() > deadline:
                 raise NotReady(f"{run.child.name} was not ready after {run.child.ready_seconds:g} seconds")
@@ -159,6 +160,7 @@ class _Run:
         self._started_at = 0.0
         self._retry_at = 0.0
         self._deadline = 0.0
+        self.is_ready = child.ready is None
 
     @property
     def alive(self) -> bool:
@@ -204,12 +206,21 @@ class _Run:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         try:
-            process.wait(max(self._deadline - time.monotonic(), 0.1))
+            self._await_end(process)
         except subprocess.TimeoutExpired:
             self._say(f"did not end within {self.child.stop_seconds:g} s; killing it")
         finally:
             kill_group(process)
             process.wait()
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for the end. A process that is still starting may have missed the signal: it gets it again."""
+        while not self.is_ready and time.monotonic() < self._deadline - 1:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+                return
+            process.send_signal(self.child.stop_signal)
+        process.wait(max(self._deadline - time.monotonic(), 0.1))
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

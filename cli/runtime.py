@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 import settings as settings_module
+from cli.processes import NotReady
 from listbridge.aggregation import MappingError
 from listbridge.context import Context, build
 from listbridge.errors import SystemProblem
@@ -22,7 +23,7 @@ from listbridge.store.embedded import opened
 from listbridge.store.store import StoreError
 from settings import Settings, SettingsError
 
-EXPECTED = (SystemProblem, SettingsError, StoreError, SnapshotError, MappingError)
+EXPECTED = (SystemProblem, SettingsError, StoreError, SnapshotError, MappingError, NotReady, OSError)
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
@@ -37,6 +38,8 @@ class Group(click.Group):
             fail(str(problem))
         except ValidationError as problem:
             fail("\n".join(flat(problem.normalized_messages())))
+        except redis.ResponseError as problem:
+            fail(f"the store refuses: {problem}")
         except redis.RedisError as problem:
             fail(f"the store can't be reached: {problem}")
 
@@ -51,6 +54,9 @@ def flat(messages: Mapping[Any, Any], path: str = "") -> list[str]:
     """Marshmallow's nested messages, a line each with the path of what is wrong."""
     lines: list[str] = []
     for name, value in messages.items():
+        if name == "_schema" and not isinstance(value, Mapping):
+            lines += [str(text) for text in value]
+            continue
         here = (
             f"{path}.{name}"
             if path and not isinstance(name, int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 import urllib.error
@@ -13,7 +14,7 @@ from dataclasses import replace
 from cli.processes import Child
 from listbridge.store.embedded import EmbeddedStore
 from listbridge.store.location import broker_url
-from settings import Settings, as_environ
+from settings import Settings, SettingsError, as_environ
 
 CELERY = (sys.executable, "-m", "celery", "-q", "-A", "workers.app")
 GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
@@ -39,6 +40,20 @@ def store_of(settings: Settings) -> Iterator[Settings]:
         finally:
             until.set()
             keeper.join()
+
+
+def require_port(settings: Settings) -> None:
+    """Refuse a port that something listens on: the web server would share it. Raises `SettingsError`."""
+    address = settings.http_host, settings.http_port
+    with socket.socket(socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise SettingsError(
+                f"{settings.http_host} port {settings.http_port} can't be listened on ({error.strerror}); "
+                "set LISTBRIDGE_HTTP_HOST and LISTBRIDGE_HTTP_PORT to an address that is free"
+            ) from error
 
 
 def services(settings: Settings) -> list[Child]:

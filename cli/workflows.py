@@ -107,10 +107,7 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 def refused(workflow_id: str, as_json: bool) -> None:
     """Who the export's list does not take, and why."""
     with context() as ctx:
-        workflow = registry.get(ctx.store, workflow_id)
-        if workflow.kind != "export":
-            raise registry.NotAllowed(f"{workflow_id} is an import; only exports are refused anybody")
-        held = refused_by(ctx.store, workflow.export.list_id)
+        held = refused_by(ctx.store, _of_kind(ctx, workflow_id, "export").export.list_id)
     rows = [
         {"key": key, "code": each.code, "message": each.message, "at": timestamp(each.at)}
         for key, each in sorted(held.items())
@@ -167,22 +164,31 @@ def list_workflows(as_json: bool) -> None:
     show_rows(rows, COLUMNS, as_json=as_json, empty="No workflow yet: `listbridge export create`.")
 
 
-def _showing(kind: str) -> Callable[[str, bool], None]:
+def _of_kind(ctx: Context, workflow_id: str, kind: str | None) -> Workflow:
+    found = registry.get(ctx.store, workflow_id)
+    if kind not in (None, found.kind):
+        raise registry.NotAllowed(f"{workflow_id} is an {found.kind}; this is for an {kind}")
+    return found
+
+
+def _showing(kind: str | None) -> Callable[[str, bool], None]:
     def show(workflow_id: str, as_json: bool) -> None:
         with context() as ctx:
-            _show(ctx, registry.get(ctx.store, workflow_id), as_json)
+            _show(ctx, _of_kind(ctx, workflow_id, kind), as_json)
 
-    show.__doc__ = f"How {kind} stands."
+    show.__doc__ = f"How an {kind} stands." if kind else "How a workflow stands."
     return show
 
 
-for group, kind in ((export, "an export"), (import_, "an import"), (workflow, "a workflow")):
+for group, kind in ((export, "export"), (import_, "import"), (workflow, None)):
     group.command("show")(click.argument("workflow_id", metavar="ID")(json_option(_showing(kind))))
 
 
 @workflow.command("log")
 @click.argument("workflow_id", metavar="ID")
-@click.option("--lines", default=50, show_default=True, help="How many of the newest.")
+@click.option(
+    "--lines", type=click.IntRange(1, 2000), default=50, show_default=True, help="How many of the newest."
+)
 @json_option
 def show_log(workflow_id: str, lines: int, as_json: bool) -> None:
     """What a workflow did, newest last."""

@@ -63,6 +63,8 @@ def faults(body: AudienceEvents, now: int) -> list[Fault]:
                 continue
             if at.tzinfo is None:
                 found.append(Fault(f"{place}.{name}", "the offset from UTC is missing: write Z or +hh:mm"))
+            elif milliseconds(at) < 0:
+                found.append(Fault(f"{place}.{name}", "before 1970"))
             elif milliseconds(at) > now + MAX_AHEAD_MS:
                 found.append(Fault(f"{place}.{name}", "more than five minutes in the future"))
         found += [

@@ -61,6 +61,16 @@ def create(
     return made
 
 
+def put(store: Store, box: Secrets, *, secret: str, description: str, base_url: str) -> Authorization:
+    """Store a credential in the place of the one with this description and address, or as a new one."""
+    for held in list_all(store):
+        if (held.description, held.base_url) == (description, base_url):
+            changed = msgspec.structs.replace(held, secret=box.encrypt(secret))
+            store.client.set(keys.authorization(held.id), msgspec.json.encode(changed))
+            return changed
+    return create(store, box, secret=secret, description=description, base_url=base_url)
+
+
 def get(store: Store, authorization_id: str) -> Authorization:
     held = cast(bytes | None, store.client.get(keys.authorization(authorization_id)))
     if held is None:

@@ -24,9 +24,9 @@ class Context:
     secrets: Secrets
 
 
-def build(settings: Settings, redis_url: str) -> Context:
+def build(settings: Settings, redis_url: str, *, timeout_seconds: float = 10.0, retries: int = 3) -> Context:
     """Connect to the store at `redis_url`, check its layout, compile the mappings."""
-    store = connect(redis_url, settings.partitions)
+    store = connect(redis_url, settings.partitions, timeout_seconds=timeout_seconds, retries=retries)
     store.prepare()
     return Context(settings, store, load_program(settings), Secrets(settings.encryption_keys))
 

@@ -66,9 +66,11 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _csv(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, strict=True)
         email = _email_column(reader.fieldnames or (), path)
         for row in reader:
+            if None in row:
+                raise SnapshotError(f"{path.name}, line {reader.line_num}: more values than columns")
             yield {("email" if name == email else name): value for name, value in row.items() if name}
 
 

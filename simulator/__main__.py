@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host", default="127.0.0.1", help="keep it on loopback: the control API has no lock"
     )
-    parser.add_argument("--port", type=int, default=0, help="0 takes any free one")
+    parser.add_argument(
+        "--port", type=int, default=0, choices=range(65536), metavar="PORT", help="0 takes any free one"
+    )
     parser.add_argument("--api-key", default="", help="default: derived from the seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lists", type=int, default=3)

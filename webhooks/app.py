@@ -33,6 +33,9 @@ BLUEPRINTS = (
     document.blueprint,
 )
 
+STORE_SECONDS = 2.0
+"""How long a request waits for the store, and once more, before it answers 503."""
+
 
 def create_app(
     context: Context | None = None,
@@ -65,7 +68,7 @@ def create_app(
 
 def _context() -> Context:
     settings = settings_module.current()
-    return build(settings, store_url(settings))
+    return build(settings, store_url(settings), timeout_seconds=STORE_SECONDS, retries=1)
 
 
 @lru_cache(maxsize=1)

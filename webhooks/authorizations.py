@@ -13,6 +13,7 @@ from listbridge.profiles.views import timestamp
 from listbridge.workflows import service
 from listbridge.workflows.schemas import AuthorizationSchema
 from listbridge.workflows.service import AuthorizationInUse
+from settings import check_web_url
 from webhooks.arguments import Blueprint
 from webhooks.errors import Refusal
 from webhooks.wiring import web
@@ -90,7 +91,15 @@ def checked_url(wanted: str | None, configured: str) -> str:
     Raises `Refusal` (422).
     """
     url = (wanted or configured).rstrip("/")
-    if url != configured.rstrip("/") and not url.lower().startswith("https://"):
+    if url != configured.rstrip("/") and not (url.lower().startswith("https://") and _is_plain(url)):
         fault = Fault("$.base_url", f"https:// or {configured}: a key is not sent over an open line")
         raise Refusal(422, "the body is not as it should be", [fault])
     return url
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        check_web_url(url)
+    except ValueError:
+        return False
+    return True

@@ -112,20 +112,22 @@ class Story:
         self.events += events
 
     def _trouble(self) -> None:
-        """Five people opt out just as a call that holds them is applied; later a call is slow."""
+        """Five people opt out just as a call that holds them is applied; later a call is answered late."""
         order = {"match": "import", "after": 1, "times": 1, "action": "unsubscribe", "people": 5}
         self.stage.control("POST", "/interject", order)
         self.opted_out_in_the_middle = 5
         self.stage.control(
-            "POST", "/faults", {"match": "import", "after": 3, "kind": "slow", "times": 2, "seconds": 1.5}
+            "POST",
+            "/faults",
+            {"match": "import", "after": 3, "kind": "slow-after", "times": 2, "seconds": 1.5},
         )
 
     def _kill_worker_in_a_call(self) -> None:
-        """SIGKILL the worker while an import call is slow."""
+        """SIGKILL the worker while it waits for the answer to a call that has been applied."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             standing = self.stage.control("GET", "/faults")["faults"]
-            if any(fault["kind"] == "slow" and fault["times"] < 2 for fault in standing):
+            if any(fault["kind"] == "slow-after" and fault["times"] < 2 for fault in standing):
                 break
             time.sleep(0.02)
         pid = self.stage.supervisor.pid("worker")

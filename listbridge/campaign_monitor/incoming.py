@@ -37,6 +37,9 @@ from listbridge.streams.schemas import CM_ACTIVITY
 ECHO_WINDOW_MS = 120_000
 """How far a webhook's minute may lie from our write, by the system's clock, to be its echo."""
 
+MAX_AHEAD_MS = 2 * 86_400_000
+"""An event that claims to be later than this would stand as the latest for good."""
+
 SELF = "self"
 
 T = TypeVar("T")
@@ -160,6 +163,8 @@ def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool
 
     Raises `ValueError` for a type or a time that can't be understood.
     """
+    if to_epoch_ms(told.date, account.zone) > now_ms() + MAX_AHEAD_MS:
+        raise ValueError("its time lies more than two days ahead")
     origin = SELF if own else None
     fields = custom_values(told.fields or ())
     state = told.state or ("Active" if told.type == "Subscribe" else "")

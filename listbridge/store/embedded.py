@@ -101,6 +101,7 @@ class EmbeddedStore:
             self._stopping.clear()
             server_binary()
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.data_dir.chmod(0o700)
             self._lock = take_lock(self.data_dir)
             self._spawner = Spawner()
             try:
@@ -208,6 +209,7 @@ class EmbeddedStore:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=(server_lock,),
+                    umask=0o077,
                 )
         finally:
             os.close(server_lock)

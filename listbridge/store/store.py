@@ -85,17 +85,25 @@ class Store:
             )
 
 
-def connect(url: str, partitions: int, *, timeout_seconds: float = 10.0) -> Store:
-    """Connect to a server. Every write that goes through the store is safe to repeat, so lost replies are
-    retried by the client a few times."""
-    client = redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=3,
-        socket_keepalive=True,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
-    )
+def connect(url: str, partitions: int, *, timeout_seconds: float = 10.0, retries: int = 3) -> Store:
+    """Connect to a server. Raises `StoreError` for an address that can't be one.
+
+    Every write that goes through the store is safe to repeat, so the client repeats what got no answer
+    within `timeout_seconds`.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": min(timeout_seconds, 3),
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+    }
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    try:
+        client = redis.Redis.from_url(url, **options)
+        client.connection_pool.make_connection()
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the store's address can't be used: {error}") from error
     return Store(client, partitions)
 
 

@@ -101,7 +101,7 @@ def test_what_a_shape_cannot_say_is_a_fault_with_its_place(values, name, message
         {"audience": "Très bons clients: {2026} *"},
         {"timestamp": NOON + timedelta(minutes=5)},
         {"timestamp": NOON.astimezone(timezone(timedelta(hours=-12)))},
-        {"timestamp": datetime(1, 1, 1, tzinfo=UTC)},
+        {"timestamp": datetime(1970, 1, 1, tzinfo=UTC)},
         {"email": "not an address"},
         {"fields": {"a": "x" * MAX_TEXT, "": ""}},
     ],

@@ -184,8 +184,19 @@ def test_values_come_from_the_file_and_the_environment_wins(env_file, monkeypatc
     assert (given.http_port, given.partitions, given.redis_url) == (4321, 8, "")
 
 
-def test_a_file_that_is_not_made_yet_holds_nothing(env_file):
-    assert load() == Settings()
+def test_a_file_that_is_named_must_be_there(env_file):
+    with pytest.raises(SettingsError, match=r"LISTBRIDGE_ENV_FILE holds .*there is no such file"):
+        load()
+
+
+def test_a_file_that_is_to_be_made_holds_nothing(env_file):
+    assert load(env_file=env_file) == Settings()
+
+
+def test_a_file_that_is_no_text_is_named(env_file):
+    env_file.write_bytes(b"LISTBRIDGE_HTTP_PORT=\xff\n")
+    with pytest.raises(SettingsError, match="can't be read"):
+        load()
 
 
 def test_what_is_wrong_in_the_file_is_named(env_file):

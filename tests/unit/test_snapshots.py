@@ -28,7 +28,7 @@ def write(tmp_path, text, name="vip.csv", encoding="utf-8"):
         ("plan,email\ngold,ann@x.se\n", "utf-8"),
         (" E-Mail ,plan\nann@x.se,gold\n", "utf-8"),
         ("Email Address,plan\nann@x.se,gold\n", "utf-8"),
-        ("EmailAddress,plan,\nann@x.se,gold,extra,more\n", "utf-8"),
+        ("EmailAddress,plan,\nann@x.se,gold,extra\n", "utf-8"),
     ],
 )
 def test_a_csv_file_is_read_however_it_is_written(tmp_path, text, encoding):
@@ -60,6 +60,8 @@ def test_a_parquet_file_is_read(tmp_path):
             "email,E-mail\na@x.se,b@x.se\n",
             "vip.csv has several columns of addresses: email, E-mail",
         ),
+        ("vip.csv", "email,plan\na@x.se,gold,more\n", "vip.csv, line 2: more values than columns"),
+        ("vip.csv", 'email,plan\na@x.se,"gold\nb@x.se,free\n', "vip.csv can't be read: "),
         ("vip.xlsx", "x", "vip.xlsx is neither .csv nor .parquet"),
         ("vip", "x", "vip is neither .csv nor .parquet"),
         ("vip.parquet", "not parquet", "vip.parquet can't be read: "),

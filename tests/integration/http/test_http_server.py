@@ -30,12 +30,19 @@ class Served:
         return requests.request(method, f"{self.url}{path}", timeout=10, **options)
 
 
+def _empty(directory):
+    """A settings file that holds nothing."""
+    path = directory / "empty.env"
+    path.write_text("")
+    return path
+
+
 @pytest.fixture(scope="module")
 def served(store_server, tmp_path_factory):
     directory = tmp_path_factory.mktemp("served")
     port, log = free_port(), directory / "log"
     environment = {n: v for n, v in os.environ.items() if not n.startswith("LISTBRIDGE_")} | {
-        "LISTBRIDGE_ENV_FILE": str(directory / "none"),
+        "LISTBRIDGE_ENV_FILE": str(_empty(directory)),
         "LISTBRIDGE_REDIS_URL": store_server.removesuffix("/0") + "/9",
         "LISTBRIDGE_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
         "LISTBRIDGE_API_TOKENS": TOKEN,
