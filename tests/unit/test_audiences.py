@@ -73,6 +73,7 @@ NAIVE = "the offset from UTC is missing: write Z or +hh:mm"
         ({"audience": "x" * 101}, "audience", NAME),
         ({"timestamp": datetime(2026, 3, 1, 12)}, "timestamp", NAIVE),
         ({"timestamp": NOON + timedelta(minutes=5, milliseconds=1)}, "timestamp", AHEAD),
+        ({"timestamp": datetime(1969, 12, 31, 23, 59, tzinfo=UTC)}, "timestamp", "before 1970"),
         ({"opted_in_at": datetime(2026, 3, 1, 12)}, "opted_in_at", NAIVE),
         ({"opted_in_at": NOON + timedelta(hours=1)}, "opted_in_at", AHEAD),
         (

@@ -56,3 +56,16 @@ def test_nested_validation_messages_become_a_line_each_with_their_path():
 )
 def test_a_value_in_a_cell(value, shown):
     assert output.text(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("\x1b]0;owned\x07\x1b[31mred", "\ufffd]0;owned\ufffd\ufffd[31mred"),
+        ("abc\u202edef", "abc\ufffddef"),
+        ("two\nlines", "two\nlines"),
+        ("Zoë 李 🙂", "Zoë 李 🙂"),
+    ],
+)
+def test_nothing_that_steers_a_terminal_is_printed(value, shown):
+    assert output.text(value) == shown

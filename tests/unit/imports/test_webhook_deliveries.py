@@ -206,6 +206,7 @@ def test_an_update_without_a_state_tells_none():
         (event(Date="yesterday"), "a time is YYYY-MM-DD HH:MM[:SS], not 'yesterday'"),
         (event(Date=""), "a time is YYYY-MM-DD HH:MM[:SS], not ''"),
         (event(Date="2024-02-30 10:00:00"), "day is out of range for month"),
+        (event(Date="9998-01-01 00:00:00"), "its time lies more than two days ahead"),
         (event(Date=20240301), "not an event: Expected `str`, got `int` - at `$.Date`"),
         ({"Type": "Update"}, "not an event: Object missing required field `Date`"),
         ("Update", "not an event: Expected `object`, got `str`"),
