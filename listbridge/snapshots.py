@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from listbridge.aggregation.fold import Folder, has_lag
 from listbridge.audiences import AudienceEvent
 from listbridge.context import Context
 from listbridge.identity import person_key
-from listbridge.profiles.codec import Codec
+from listbridge.profiles.codec import Codec, CorruptProfile
 from listbridge.profiles.commit import read_packed
 from listbridge.streams.events import Counts, Event
 from listbridge.streams.log import append
@@ -135,14 +136,13 @@ def compare(context: Context, slug: str, rows: Iterable[Mapping[str, Any]]) -> D
 def _attributes(context: Context, people: list[str]) -> dict[str, dict[str, str]]:
     """What is known of these people's attributes."""
     codec, definition = Codec(context.store), context.program.fields[ATTRIBUTES]
-    by_part: dict[int, list[str]] = {}
-    for key in people:
-        by_part.setdefault(context.store.part(key).number, []).append(key)
     known = {}
-    for number, keys in by_part.items():
-        for key, packed in read_packed(context.store, context.store.parts[number], keys).items():
-            states = codec.unpack(packed).states.get(definition.id, {})
-            known[key] = {name: state[2] for name, state in states.items()}
+    for part, keys in context.store.by_part(people):
+        for key, packed in read_packed(context.store, part, keys).items():
+            # Of a damaged profile nothing is known until the next fold makes it anew: it is told again.
+            with suppress(CorruptProfile):
+                states = codec.unpack(packed).states.get(definition.id, {})
+                known[key] = {name: state[2] for name, state in states.items()}
     return known
 
 

@@ -10,7 +10,6 @@ import logging
 import random
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -137,13 +136,11 @@ class Folder:
         self, work: Sequence[tuple[Pending, dict[str, list[bytes]]]], people: People, result: FoldResult
     ) -> None:
         """Merge and write; a partition in which somebody else was first is left for the next round."""
-        by_part: dict[int, list[str]] = defaultdict(list)
-        for key in people:
-            by_part[self._store.part(key).number].append(key)
+        by_part = {part.number: found for part, found in self._store.by_part(people)}
         commits = []
         for item, bad in work:
             commit = Commit(item.part, item.version, offsets=item.offsets, quarantined=bad)
-            owners = by_part[item.part.number]
+            owners = by_part.get(item.part.number, [])
             held = read_packed(self._store, item.part, owners)
             for key in owners:
                 self._merge_one(commit, key, people[key], held.get(key))

@@ -292,12 +292,8 @@ def rewind(store: Store, list_id: str) -> None:
 
 def raise_doubt(store: Store, list_id: str, people: Sequence[str], now: int) -> int:
     """Somebody else wrote to these people's rows: they are sent again. -> how many we had delivered."""
-    by_part: dict[int, list[str]] = {}
-    for key in people:
-        by_part.setdefault(store.part(key).number, []).append(key)
     calls = [
-        ([store.parts[n].delivered(list_id), store.parts[n].retry(list_id)], [now, *keys])
-        for n, keys in by_part.items()
+        ([part.delivered(list_id), part.retry(list_id)], [now, *keys]) for part, keys in store.by_part(people)
     ]
     return sum(int(n) for n in store.scripts(_DOUBT, calls)) if calls else 0
 

@@ -68,16 +68,9 @@ def pull(
     return None
 
 
-def is_due(workflow: Workflow) -> bool:
-    """Running, or asleep until a time that has come."""
-    return workflow.state is State.RUNNING or (
-        workflow.state is State.SLEEPING and 0 < workflow.wake_at <= now_ms()
-    )
-
-
 def _due(context: Context, workflow_id: str) -> Workflow | None:
     workflow = registry.find(context.store, workflow_id)
-    if workflow is None or not is_due(workflow):
+    if workflow is None or not workflow.is_due(now_ms()):
         return None
     if workflow.state is State.SLEEPING:
         registry.wake(context.store, workflow_id)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from listbridge.aggregation.fold import has_lag
 from listbridge.context import Context
 from listbridge.exports.ledger import lags
-from listbridge.jobs.pull import is_due, lease_of
+from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.workflows import registry
-from listbridge.workflows.models import State, Workflow
+from listbridge.workflows.models import Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,9 @@ def sweep(context: Context) -> Due:
         imports=tuple(
             w.id
             for w in workflows
-            if w.kind == "import" and is_due(w) and not store.client.exists(keys.lease(lease_of(w.id)))
+            if w.kind == "import"
+            and w.is_due(now_ms())
+            and not store.client.exists(keys.lease(lease_of(w.id)))
         ),
     )
 
@@ -41,11 +43,4 @@ def sweep(context: Context) -> Due:
 def deliverable(workflows: list[Workflow]) -> list[str]:
     """The lists that have an export to deliver now."""
     now = now_ms()
-    return sorted(
-        {
-            w.export.list_id
-            for w in workflows
-            if w.kind == "export"
-            and (w.state is State.RUNNING or (w.state is State.SLEEPING and w.wake_at <= now))
-        }
-    )
+    return sorted({w.export.list_id for w in workflows if w.kind == "export" and w.is_due(now)})

@@ -112,10 +112,7 @@ end
 
 def touch(store: Store, people: Iterable[str]) -> None:
     """Have every export look again at those of these people who have a profile."""
-    by_part: dict[int, list[str]] = {}
-    for key in people:
-        by_part.setdefault(store.part(key).number, []).append(key)
-    parts = [(store.parts[number], keys) for number, keys in by_part.items()]
+    parts = store.by_part(people)
     if parts:
         store.scripts(_TOUCH, [([part.changed, part.sequence, part.profiles], keys) for part, keys in parts])
 

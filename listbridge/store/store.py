@@ -38,6 +38,13 @@ class Store:
         """The partition of a person's key."""
         return self.parts[keys.partition_of(person.encode(), self.partitions)]
 
+    def by_part(self, people: Iterable[str]) -> list[tuple[keys.PartitionKeys, list[str]]]:
+        """These people by their partitions, in the order given; partitions of nobody are left out."""
+        grouped: dict[int, list[str]] = {}
+        for person in people:
+            grouped.setdefault(keys.partition_of(person.encode(), self.partitions), []).append(person)
+        return [(self.parts[number], found) for number, found in grouped.items()]
+
     def script(self, source: str, keys: Sequence[str], args: Iterable[Any]) -> Any:
         """Run one Lua script; all its keys must be of one partition."""
         return self._registered(source)(keys=list(keys), args=list(args))

@@ -68,6 +68,10 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Retriable problems in a row: the back-off doubles with each."""
 
+    def is_due(self, now: int) -> bool:
+        """Running, or asleep until a time that has come (epoch ms)."""
+        return self.state is State.RUNNING or (self.state is State.SLEEPING and self.wake_at <= now)
+
     @property
     def export(self) -> ExportConfig:
         assert isinstance(self.config, ExportConfig), "not an export"

@@ -81,9 +81,11 @@ def get(store: Store, workflow_id: str) -> Workflow:
 
 def list_all(store: Store, kind: Kind | None = None) -> list[Workflow]:
     """Oldest first."""
-    ids = sorted(cast(set[bytes], store.client.smembers(keys.WORKFLOWS)))
-    found = [find(store, each.decode()) for each in ids]
-    kept = [each for each in found if each is not None and (kind is None or each.kind == kind)]
+    pipe = store.client.pipeline(transaction=False)
+    for each in cast(set[bytes], store.client.smembers(keys.WORKFLOWS)):
+        pipe.hgetall(keys.workflow(each.decode()))
+    found = [_decode(held) for held in pipe.execute() if held]
+    kept = [each for each in found if kind is None or each.kind == kind]
     return sorted(kept, key=lambda w: (w.created_at, w.id))
 
 
@@ -98,8 +100,10 @@ def pause(store: Store, workflow_id: str) -> Workflow:
 
 
 def resume(store: Store, workflow_id: str) -> Workflow:
-    """Go on after a pause, a failure or a sleep."""
+    """Go on after a pause, a failure or a sleep; an import that is done runs once more."""
     from_ = frozenset({State.PAUSED, State.FAILED, State.SLEEPING})
+    if get(store, workflow_id).kind == "import":
+        from_ |= {State.COMPLETED}
     return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, wake_at=0, failures=0)
 
 

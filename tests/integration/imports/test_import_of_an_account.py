@@ -66,6 +66,14 @@ def test_a_second_run_adds_only_what_is_new(importer):
     assert importer.held() <= importer.stored()
 
 
+def test_an_import_that_is_done_can_be_run_once_more_and_adds_nothing(importer):
+    workflow = importer.import_all(webhooks=False)
+    assert importer.state(workflow).state is State.COMPLETED
+    service.resume(importer.context, workflow.id)
+    assert importer.run(workflow).accepted == 0
+    assert importer.state(workflow).state is State.COMPLETED
+
+
 def test_an_import_that_is_deleted_and_made_again_adds_nothing(importer):
     service.delete(importer.context, importer.import_all(webhooks=False).id)
     before = importer.stored()
