@@ -17,6 +17,16 @@ from cli.processes import Child, MergedLog, NotReady, Supervisor
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
 
 
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """The handlers of a process in the foreground: a runner in the background ignores SIGINT."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def test_lines_of_all_children_are_merged_behind_their_aligned_names():
     out = io.StringIO()
     web = shell("web", "echo one; echo two >&2; exec sleep 60")
