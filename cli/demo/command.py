@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -55,7 +56,7 @@ def demo(once: bool, as_json: bool, scale: int) -> None:
                 if as_json:
                     click.echo(json.dumps(summary))
                 if not once:
-                    console.print(f"All stays up at {local_url(set_up.context.settings)} until Ctrl-C.")
+                    _invite(console, set_up)
                     until.wait()
     except (RuntimeError, TimeoutError, OSError) as problem:
         kept = Path(tempfile.gettempdir()) / "listbridge-demo.log"
@@ -65,6 +66,19 @@ def demo(once: bool, as_json: bool, scale: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
     if problems:
         fail("something differs")
+
+
+def _invite(console: Console, set_up: Stage) -> None:
+    """How to look around while everything stays up."""
+    settings = set_up.context.settings
+    here = f"LISTBRIDGE_DATA_DIR={settings.data_dir} {sys.argv[0]}"
+    console.print("All stays up until Ctrl-C. In another terminal:")
+    console.print(f"  {here} workflow list", soft_wrap=True)
+    console.print(f"  {here} profile show new.reader.1@example.org", soft_wrap=True)
+    console.print(
+        f"  curl -H 'Authorization: Bearer {settings.api_tokens[0]}' {local_url(settings)}/v1/audiences",
+        soft_wrap=True,
+    )
 
 
 def _judge(set_up: Stage, story: Story, seconds: float) -> tuple[dict[str, Any], list[str]]:
