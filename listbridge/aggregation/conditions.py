@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from listbridge.aggregation.values import Value, as_bool, as_int, as_number, as_text
+from listbridge.aggregation.values import Value, as_bool, as_int, as_number, as_text, as_time
 
 OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "==": operator.eq,
@@ -23,15 +23,20 @@ OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 _NUMERIC: Final = ("int", "number")
+_ORDERED: Final = (*_NUMERIC, "time")
 
 
 def comparable(left: Value, operator_: str, right: Value) -> str | None:
     """Say what would be right if the two can't be compared, else None."""
-    if "map" in (left.type, right.type):
-        return "text, a number or a truth value, not a map"
-    numeric = left.type in _NUMERIC or right.type in _NUMERIC
-    if operator_ not in ("==", "!=") and not numeric:
-        return "numbers beside > >= < <="
+    types = (left.type, right.type)
+    for container in ("map", "list"):
+        if container in types:
+            return f"text, a number or a truth value, not a {container}"
+    if "bool" in types and "time" in types:
+        return "times, or text or a number beside a time"
+    ordered = left.type in _ORDERED or right.type in _ORDERED
+    if operator_ not in ("==", "!=") and not ordered:
+        return "numbers or times (see todate) beside > >= < <="
     if left.type != right.type and "bool" in (left.type, right.type) and left.type != "string":
         return f"a {left.type} on the right too"
     return None
@@ -48,7 +53,7 @@ def compares(left: Value, operator_: str, right: Value) -> pl.Expr:
     both = left.expr.is_not_null() & right.expr.is_not_null()
     one = left.expr.is_not_null() ^ right.expr.is_not_null()
     compared = OPERATORS[operator_](first, second)
-    if left.type == "string" and right.type in _NUMERIC:
+    if left.type == "string" and right.type in _ORDERED:
         compared = compared.fill_null(unlike)
     elif left.type == "string" and right.type == "bool" and not unlike:
         compared = compared.fill_null(False)
@@ -60,7 +65,19 @@ def _alike(left: Value, right: Value) -> tuple[pl.Expr, pl.Expr]:
         return left.expr, right.expr
     if right.type == "bool":
         return as_bool(left), right.expr
+    if "time" in (left.type, right.type):
+        return as_time(left), as_time(right)
     return as_number(left), as_number(right)
+
+
+_CONVERSIONS: Final[dict[str, Callable[[Value], pl.Expr]]] = {
+    "string": as_text,
+    "int": as_int,
+    "number": as_number,
+    "bool": as_bool,
+    "time": as_time,
+    "list": lambda value: value.expr,
+}
 
 
 def equals(left: Value, right: Value) -> pl.Expr:
@@ -68,7 +85,7 @@ def equals(left: Value, right: Value) -> pl.Expr:
 
     Two missing values are equal; one missing value equals nothing; nor does what can't be converted.
     """
-    converted = {"string": as_text, "int": as_int, "number": as_number, "bool": as_bool}[left.type](right)
+    converted = _CONVERSIONS[left.type](right)
     both_missing = left.expr.is_null() & right.expr.is_null()
     return both_missing | (left.expr == converted).fill_null(False)
 

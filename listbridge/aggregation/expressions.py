@@ -9,6 +9,7 @@ import polars as pl
 from listbridge.aggregation import conditions, values
 from listbridge.aggregation.errors import MappingError, nearest
 from listbridge.aggregation.functions import FUNCTIONS
+from listbridge.aggregation.signatures import COMPARABLE, BadArgumentError, Parameter
 from listbridge.aggregation.syntax import (
     Call,
     Comparison,
@@ -108,20 +109,36 @@ def _call(node: Call, schema: Schema) -> Value:
             f"an unknown function `{node.function}`",
             nearest(node.function, AGGREGATES.union(FUNCTIONS)),
         )
-    check_arity(node, len(function.parameters))
+    if not function.accepts(len(node.arguments)):
+        raise _wrong_count(node, function.arity)
     arguments = [compile_expression(argument, schema) for argument in node.arguments]
-    for parameter, argument, part in zip(function.parameters, arguments, node.arguments, strict=True):
-        if argument.type == "map" or (parameter is not None and argument.type != parameter):
-            wanted = f"an argument of type {parameter}" if parameter else "text, a number or a truth value"
-            raise error(part.place, described(part, argument.type), wanted)
-    return Value(function.build(arguments), function.returns)
+    for position, (argument, part) in enumerate(zip(arguments, node.arguments, strict=True)):
+        _check_argument(function.parameter(position), argument, part)
+    try:
+        return function.build(arguments)
+    except BadArgumentError as problem:
+        raise error(node.arguments[problem.position].place, problem.found, problem.expected) from None
+
+
+def _check_argument(parameter: Parameter, argument: Value, part: Expression) -> None:
+    if argument.type not in parameter.types:
+        any_scalar = set(COMPARABLE) <= set(parameter.types)
+        wanted = (
+            "text, a number or a truth value" if any_scalar else f"of type {' or '.join(parameter.types)}"
+        )
+        raise error(part.place, described(part, argument.type), f"an argument: {wanted}")
+    if parameter.constant and argument.literal is None:
+        raise error(part.place, canonical(part), "text in double quotes, the same for all events")
 
 
 def check_arity(node: Call, wanted: int) -> None:
     """Raise MappingError unless the call has that many arguments."""
     if len(node.arguments) != wanted:
-        found = f"{len(node.arguments)} argument(s) of {node.function}()"
-        raise error(node.place, found, str(wanted) if wanted else "none: it is about the event's own time")
+        raise _wrong_count(node, str(wanted))
+
+
+def _wrong_count(node: Call, wanted: str) -> MappingError:
+    return error(node.place, f"{len(node.arguments)} argument(s) of {node.function}()", wanted)
 
 
 def _comparison(node: Comparison, schema: Schema) -> Value:

@@ -61,6 +61,7 @@ FITTING: Final[dict[Type, tuple[Element, ...]]] = {
     "int": ("int", "number", "date", "string", "intsum"),
     "number": ("number",),
     "bool": ("bool",),
+    "time": ("date", "number"),
 }
 """The elements that a value of a type can be stored as; the first is what it is by itself."""
 

@@ -39,6 +39,7 @@ _TERMINALS: Final = {
     "NAME": "a name",
     "QUOTED_NAME": "a name in back-ticks",
     "FUNCTION": "a function",
+    "CAST": "a function",
     "KIND_NAME": "a kind such as string or map[string]intsum",
     "OPERATOR": "an operator (== != > >= < <=)",
     "COMMA": "`,`",
@@ -94,7 +95,7 @@ def _end(text: str) -> tuple[int, int]:
 
 
 def _readable(terminals: set[str]) -> str:
-    names = sorted(_TERMINALS.get(terminal, terminal.lstrip("_")) for terminal in terminals)
+    names = sorted({_TERMINALS.get(terminal, terminal.lstrip("_")) for terminal in terminals})
     return " or ".join(names) if len(names) < 3 else "one of " + ", ".join(names)
 
 
@@ -209,6 +210,10 @@ class _Builder(Transformer[Token, Any]):
         name = function.lower()
         given = tuple(argument for argument in arguments if argument is not None)
         return Call(self._place(function), ALIASES.get(name, name), given)
+
+    @v_args(inline=True)
+    def typed_call(self, function: Token, argument: Expression, kind: Name) -> Call:
+        return Call(self._place(function), "cast", (argument, Literal(kind.place, kind.text)))
 
     @v_args(inline=True)
     def string(self, text: Token) -> Literal:

@@ -6,15 +6,17 @@ An expression is null where the value is missing. Text is never empty: "" is mis
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
-from listbridge.aggregation.syntax import Literal
+from listbridge.aggregation import syntax
+from listbridge.aggregation.distinct import on_distinct
+from listbridge.aggregation.times import parse_time
 from listbridge.streams.schemas import FieldType
 
-Type = FieldType
-"""The type of a value; that of a `map` is a list of {k, v} of text."""
+Type = FieldType | Literal["time", "list"]
+"""The type of a value: a `map` is a list of {k, v} of text, a `list` one of text, a `time` epoch ms."""
 
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
@@ -29,13 +31,16 @@ class Value:
 
     expr: pl.Expr
     type: Type
+    literal: str | int | float | bool | None = None
+    """What stands in the mapping itself, if that is where the value comes from."""
 
 
-def constant(literal: Literal) -> Value:
+def constant(literal: syntax.Literal) -> Value:
     """The literal as a value; empty text is missing."""
     types: dict[type, Type] = {str: "string", int: "int", float: "number", bool: "bool"}
     kind = types[type(literal.value)]
-    return Value(pl.lit(None if literal.value == "" else literal.value, dtype=_DTYPES[kind]), kind)
+    expr = pl.lit(None if literal.value == "" else literal.value, dtype=_DTYPES[kind])
+    return Value(expr, kind, literal.value)
 
 
 def field(name: str, kind: Type) -> pl.Expr:
@@ -54,9 +59,17 @@ def field(name: str, kind: Type) -> pl.Expr:
 
 
 def as_text(value: Value) -> pl.Expr:
-    """The value as text: whole numbers in decimal, truth values as `true` and `false`."""
-    if value.type == "string":
-        return value.expr
+    """The value as text: numbers in decimal, truth values as `true` and `false`, times as RFC 3339.
+
+    A list is read as its first element.
+    """
+    match value.type:
+        case "string":
+            return value.expr
+        case "list":
+            return value.expr.list.first()
+        case "time":
+            return pl.from_epoch(value.expr, time_unit="ms").dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
     text = value.expr.cast(pl.String)
     return text.str.strip_suffix(".0") if value.type == "number" else text
 
@@ -81,3 +94,11 @@ def as_bool(value: Value) -> pl.Expr:
     if value.type == "string":
         return pl.when(value.expr.is_in(_TRUE)).then(True).when(value.expr.is_in(_FALSE)).then(False)
     return pl.when(value.expr == 1).then(True).when(value.expr == 0).then(False)
+
+
+_parsed: Final = on_distinct(parse_time, pl.Int64)
+
+
+def as_time(value: Value) -> pl.Expr:
+    """The value as epoch milliseconds: text as `parse_time` reads it, numbers by their digits."""
+    return value.expr if value.type == "time" else _parsed(as_text(value))
