@@ -5,12 +5,14 @@ The rules are those of qlbridge: `vm/vm.go` for the operators, `value/coerce.go`
 
 from __future__ import annotations
 
+import fnmatch
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import polars as pl
 
+from listbridge.aggregation.distinct import on_distinct_pairs
 from listbridge.aggregation.values import Value, as_bool, as_int, as_number, as_text, as_time
 
 OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -22,6 +24,7 @@ OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "<=": operator.le,
 }
 
+_OF_TEXT: Final = ("CONTAINS", "LIKE")
 _NUMERIC: Final = ("int", "number")
 _ORDERED: Final = (*_NUMERIC, "time")
 
@@ -29,6 +32,8 @@ _ORDERED: Final = (*_NUMERIC, "time")
 def comparable(left: Value, operator_: str, right: Value) -> str | None:
     """Say what would be right if the two can't be compared, else None."""
     types = (left.type, right.type)
+    if operator_ in _OF_TEXT and "map" not in types and right.type != "list":
+        return None if operator_ == "CONTAINS" or left.type != "list" else "text before LIKE"
     for container in ("map", "list"):
         if container in types:
             return f"text, a number or a truth value, not a {container}"
@@ -42,12 +47,32 @@ def comparable(left: Value, operator_: str, right: Value) -> str | None:
     return None
 
 
+def holds_text(left: Value, operator_: str, right: Value) -> pl.Expr:
+    """`left CONTAINS right` or `left LIKE right`, letter for letter; false with a side missing. Never null.
+
+    A list contains its elements, text its parts. In a LIKE pattern `*` and `%` stand for any text and `?`
+    for any one character; the pattern has to fit the whole text.
+    """
+    part = as_text(right)
+    if operator_ == "LIKE":
+        return on_distinct_pairs(_is_like, pl.Boolean, as_text(left), part).fill_null(False)
+    if left.type == "list":
+        return left.expr.list.contains(part).fill_null(False) & part.is_not_null()
+    return as_text(left).str.contains(part, literal=True).fill_null(False)
+
+
+def _is_like(text: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(text, pattern.replace("%", "*").replace("[", "[[]"))
+
+
 def compares(left: Value, operator_: str, right: Value) -> pl.Expr:
     """`left operator right` for values that are `comparable`.
 
     With a side missing it is false, but `!=` is true if only one is. Text that isn't the number it is
     compared with can't be evaluated on the right; on the left it is unlike every number.
     """
+    if operator_ in _OF_TEXT:
+        return holds_text(left, operator_, right)
     first, second = _alike(left, right)
     unlike = operator_ == "!="
     both = left.expr.is_not_null() & right.expr.is_not_null()

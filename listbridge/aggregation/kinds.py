@@ -11,7 +11,8 @@ import polars as pl
 
 from listbridge.aggregation.values import Type, Value
 
-Container = Literal["scalar", "set", "map"]
+Container = Literal["scalar", "set", "seen", "map"]
+"""`seen` is a set that remembers when each of its values was last added."""
 Element = Literal["string", "int", "number", "bool", "date", "intsum"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +47,8 @@ KINDS: Final = MappingProxyType(
             Kind("bool", "scalar", "bool"),
             Kind("date", "scalar", "date"),
             Kind("[]string", "set", "string"),
+            Kind("[]time", "set", "date"),
+            Kind("ts[]string", "seen", "string"),
             Kind("map[string]string", "map", "string"),
             Kind("map[string]int", "map", "int"),
             Kind("map[string]number", "map", "number"),

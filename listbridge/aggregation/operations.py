@@ -4,8 +4,10 @@ A state is plain data that MessagePack can hold:
 
 ========================  ==========================================================
 sum, max, min             a number; times are epoch milliseconds
-latest, oldest            [event time, time received, value], times in epoch ms
-union                     a sorted list of distinct text
+total                     a decimal number, as text in its one shortest form
+latest, oldest            [event time, time received, value], times in epoch ms; a whole list is
+                          sorted, a whole map a list of [key, value] sorted by key
+union                     a sorted list of distinct text or times
 any of the first, mapped  an object of text to such states, joined key by key
 ========================  ==========================================================
 """
@@ -14,15 +16,29 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Any, Final, Literal
 
 Join = Callable[[Any, Any], Any]
-Fold = Literal["sum", "max", "min", "latest", "oldest", "union"]
+Fold = Literal["sum", "total", "max", "min", "latest", "oldest", "union"]
+
+_EXACT: Final = Context(prec=2000)
+"""More digits than any sum of 64-bit numbers, whole or floating, has."""
+
+
+def total(numbers: Iterable[int | float | str]) -> str:
+    """Return the exact sum of numbers, each as it is written in decimal, as text in its shortest form."""
+    result = Decimal(0)
+    for number in numbers:
+        result = _EXACT.add(result, Decimal(str(number)))
+    return str(result.normalize(_EXACT)) if result else "0"
+
 
 JOINS: Final[dict[Fold, Join]] = {
     "sum": operator.add,
+    "total": lambda a, b: total((a, b)),
     "max": max,
     "min": min,
     "latest": max,
@@ -33,10 +49,14 @@ JOINS: Final[dict[Fold, Join]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """What becomes of a field's values over all events: folded to one, or to one for each key of a map."""
+    """What becomes of a field's values over all events: folded to one, or to one for each key of a map.
+
+    `whole` values are lists or maps of which one event's is taken as it is.
+    """
 
     fold: Fold
     mapped: bool = False
+    whole: bool = False
 
     @property
     def timed(self) -> bool:

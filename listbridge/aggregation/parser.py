@@ -15,6 +15,7 @@ from listbridge.aggregation.errors import MappingError
 from listbridge.aggregation.syntax import (
     ALIASES,
     Call,
+    Capacity,
     Column,
     Comparison,
     Existence,
@@ -42,6 +43,7 @@ _TERMINALS: Final = {
     "CAST": "a function",
     "KIND_NAME": "a kind such as string or map[string]intsum",
     "OPERATOR": "an operator (== != > >= < <=)",
+    "CAPACITY": "a whole number from 1",
     "COMMA": "`,`",
     "LPAR": "`(`",
     "RPAR": "`)`",
@@ -145,6 +147,7 @@ class _Builder(Transformer[Token, Any]):
             condition=given.get("IF"),
             kind=given.get("KIND"),
             merge_operation=given.get("MERGEOP"),
+            capacity=given.get("CAP"),
             shortdesc=given.get("SHORTDESC", ""),
             longdesc=given.get("LONGDESC", ""),
         )
@@ -174,6 +177,10 @@ class _Builder(Transformer[Token, Any]):
         return "MERGEOP", self._place(operation), Name(self._place(operation), operation.lower())
 
     @v_args(inline=True)
+    def cap_clause(self, capacity: Token) -> tuple[str, Place, Capacity]:
+        return "CAP", self._place(capacity), Capacity(self._place(capacity), int(capacity))
+
+    @v_args(inline=True)
     def disjunction(self, left: Expression, right: Expression) -> Junction:
         return Junction(left.place, "OR", left, right)
 
@@ -187,7 +194,7 @@ class _Builder(Transformer[Token, Any]):
 
     @v_args(inline=True)
     def comparison(self, left: Expression, operator: Token, right: Expression) -> Comparison:
-        return Comparison(left.place, "==" if operator == "=" else str(operator), left, right)
+        return Comparison(left.place, "==" if operator == "=" else operator.upper(), left, right)
 
     @v_args(inline=True)
     def membership(self, member: Expression, *choices: Literal) -> Membership:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from decimal import Decimal
+from typing import Any, Final
 
 from listbridge.aggregation.operations import keep_greatest
 from listbridge.aggregation.programs import FieldDefinition, Program
 
 Partial = dict[str, Any]
 """State by `FieldDefinition.id`; the states are described in `operations`."""
+
+_GREATEST: Final = Decimal(sys.float_info.max)
 
 
 def merge(program: Program, a: Partial, b: Partial) -> Partial:
@@ -35,7 +39,9 @@ def merge_into(program: Program, target: Partial, other: Partial) -> None:
 def view(program: Program, partial: Partial) -> dict[str, Any]:
     """The partial as a user sees it: JSON values by field name, in the program's order.
 
-    Dates are RFC 3339 in UTC with milliseconds, sets sorted lists, maps objects with sorted keys. Fields
+    Dates are RFC 3339 in UTC with milliseconds, sets sorted lists, maps objects with sorted keys. Of a
+    field with CAP as many values as it says: of a set of times and of `ts[]string` the newest, of another
+    set the first in order; of a map the newest entries, or where it keeps no times the greatest. Fields
     without a state, and states of definitions that the program doesn't have, are left out.
     """
     return {
@@ -46,11 +52,43 @@ def view(program: Program, partial: Partial) -> dict[str, Any]:
 
 
 def _shown(definition: FieldDefinition, state: Any) -> Any:
-    if not definition.operation.mapped:
+    operation, capacity = definition.operation, definition.capacity
+    if definition.kind.container == "seen":
+        return sorted(state, key=lambda value: (-state[value], value))[:capacity]
+    if operation.mapped:
+        kept = _newest_or_greatest(state, definition) if capacity else state
+        return {key: _shown_one(definition, one) for key, one in sorted(kept.items())}
+    if definition.kind.container == "scalar":
         return _shown_one(definition, state)
-    return {key: _shown_one(definition, one) for key, one in sorted(state.items())}
+    value = state[2] if operation.timed else state
+    if definition.kind.container == "map":
+        return {key: definition.kind.shown(one) for key, one in value[:capacity]}
+    if definition.kind.element == "date" and capacity:
+        value = value[-capacity:]
+    return [definition.kind.shown(one) for one in value[:capacity]]
+
+
+def _newest_or_greatest(state: dict[str, Any], definition: FieldDefinition) -> dict[str, Any]:
+    """The entries that CAP keeps: the newest where times are known, else the greatest; then by key."""
+
+    def rank(key: str) -> Any:
+        held = state[key]
+        return held[:2] if definition.operation.timed else _value(definition, held)
+
+    keys = sorted(sorted(state), key=rank, reverse=True)
+    return {key: state[key] for key in keys[: definition.capacity]}
 
 
 def _shown_one(definition: FieldDefinition, state: Any) -> Any:
-    value = state[2] if definition.operation.timed else state
-    return definition.kind.shown(value)
+    return definition.kind.shown(_value(definition, state))
+
+
+def _value(definition: FieldDefinition, state: Any) -> Any:
+    if definition.operation.timed:
+        return state[2]
+    if definition.operation.fold != "total":
+        return state
+    exact = Decimal(state)
+    if definition.kind.element != "number":
+        return int(exact)
+    return float(min(_GREATEST, max(-_GREATEST, exact)))

@@ -36,6 +36,7 @@ class FieldDefinition:
     shortdesc: str
     longdesc: str
     streams: tuple[str, ...]
+    capacity: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def _definition(name: str, by_stream: dict[str, list[Contribution]]) -> FieldDef
         shortdesc=next((each.column.shortdesc for each in everyone if each.column.shortdesc), ""),
         longdesc=next((each.column.longdesc for each in everyone if each.column.longdesc), ""),
         streams=tuple(sorted(by_stream)),
+        capacity=first.capacity,
     )
 
 
@@ -132,6 +134,7 @@ def _check_agreement(name: str, first: Contribution, other: Contribution) -> Non
         ("KIND", other.kind.name, first.kind.name),
         ("operation", other.operation.name, first.operation.name),
         ("values of type", other.type, first.type),
+        ("CAP", other.capacity, first.capacity),
     ):
         if ours != theirs:
             found = f"`{name}` with {what} {ours}"

@@ -11,7 +11,7 @@ import polars as pl
 
 from listbridge.aggregation import values
 from listbridge.aggregation.columns import Contribution
-from listbridge.aggregation.operations import Fold, Operation
+from listbridge.aggregation.operations import Fold, Operation, total
 from listbridge.aggregation.partials import Partial, merge_into
 from listbridge.aggregation.programs import Program
 from listbridge.aggregation.values import Type
@@ -86,6 +86,10 @@ def _layers(slots: Sequence[_Slot]) -> list[list[_Slot]]:
 
 def _reduce_layer(evaluated: pl.DataFrame, slots: Sequence[_Slot], people: int) -> list[Partial]:
     partials: list[Partial] = [{} for _ in range(people)]
+    for slot in slots:
+        if slot.contribution.operation.whole:
+            _add_whole(partials, evaluated, slot)
+    slots = [slot for slot in slots if not slot.contribution.operation.whole]
     wide = [slot for slot in slots if not _is_long(slot.contribution.operation)]
     if wide:
         _add_wide(partials, evaluated, wide)
@@ -111,16 +115,38 @@ def _add_wide(partials: Sequence[Partial], evaluated: pl.DataFrame, slots: Seque
     for slot in slots:
         for partial, state in zip(owners, folded[slot.value].to_list(), strict=True):
             if state is not None and state != []:
-                partial[slot.id] = state
+                partial[slot.id] = total(state) if slot.contribution.operation.fold == "total" else state
+
+
+def _add_whole(partials: Sequence[Partial], evaluated: pl.DataFrame, slot: _Slot) -> None:
+    """Add the states that are the list or map of one event: the greatest or least of those at its times."""
+    greatest = slot.contribution.operation.fold == "latest"
+    value, when = pl.col(slot.value), pl.struct("_time", "_received")
+    rows = evaluated.select(*META, value.alias("_v")).drop_nulls("_v")
+    edge = (when.sort(descending=greatest).first()).over("_person")
+    for person, time, received, held in rows.filter(when == edge).rows():
+        state = [time, received, _in_order(held)]
+        other = partials[person].setdefault(slot.id, state)
+        partials[person][slot.id] = max(other, state) if greatest else min(other, state)
+
+
+def _in_order(held: list[Any]) -> list[Any]:
+    """The list sorted, or the map (a list of {k, v}) as sorted [key, value] pairs, the last of a key."""
+    if isinstance(held[0], dict):
+        return [list(pair) for pair in sorted({entry["k"]: entry["v"] for entry in held}.items())]
+    return sorted(set(held))
 
 
 def _wide(slot: _Slot) -> pl.Expr:
     column = pl.col(slot.value)
     match slot.contribution.operation.fold:
         case "union":
-            return column.drop_nulls().unique().sort()
+            values_ = column.explode() if slot.contribution.type == "list" else column
+            return values_.drop_nulls().unique().sort()
         case "sum":
             return pl.when(column.count() > 0).then(column.sum()).alias(slot.value)
+        case "total":
+            return column.drop_nulls()
         case "max":
             return column.max()
         case _:
@@ -145,6 +171,8 @@ def _add_long(partials: Sequence[Partial], evaluated: pl.DataFrame, slots: Seque
 
 def _states(folded: pl.DataFrame, operation: Operation) -> list[Any]:
     found = folded["_v"].to_list()
+    if operation.fold == "total":
+        return [total(numbers) for numbers in found]
     if not operation.timed:
         return found
     times = folded["_time"].to_list(), folded["_received"].to_list()
@@ -159,6 +187,8 @@ def _rows(evaluated: pl.DataFrame, slot: _Slot) -> pl.DataFrame:
         return evaluated.select(*META, mark, value.alias("_v")).drop_nulls("_v")
     if slot.key is not None:
         pairs = evaluated.select(*META, mark, pl.col(slot.key).alias("_k"), value.alias("_v"))
+        if pairs.schema["_k"] == pl.List:
+            pairs = pairs.drop_nulls("_k").explode("_k")
         return pairs.drop_nulls(["_k", "_v"])
     entries = evaluated.select(*META, mark, value.alias("_entry")).drop_nulls("_entry").explode("_entry")
     entry = pl.col("_entry").struct
@@ -171,4 +201,6 @@ def _fold(rows: pl.DataFrame, by: Iterable[str], fold: Fold) -> pl.DataFrame:
         ordered = rows.sort("_time", "_received", "_v")
         return ordered.unique(list(by), keep="last" if fold == "latest" else "first")
     column = pl.col("_v")
-    return rows.group_by(by).agg({"sum": column.sum(), "max": column.max(), "min": column.min()}[fold])
+    return rows.group_by(by).agg(
+        {"sum": column.sum(), "total": column, "max": column.max(), "min": column.min()}[fold]
+    )

@@ -46,7 +46,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`left operator right`, the operator being one of == != > >= < <=."""
+    """`left operator right`, the operator being one of == != > >= < <= CONTAINS LIKE."""
 
     place: Place
     operator: str
@@ -101,6 +101,14 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """How many values of a set or map are shown."""
+
+    place: Place
+    count: int
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of SELECT, with the clauses that follow its expression."""
 
@@ -110,6 +118,7 @@ class Column:
     condition: Expression | None
     kind: Name | None
     merge_operation: Name | None
+    capacity: Capacity | None
     shortdesc: str
     longdesc: str
 
