@@ -7,6 +7,7 @@ import click
 from cli.accounts import authorization, clients, lists
 from cli.demo.command import demo
 from cli.init import init
+from cli.mappings import mapping
 from cli.people import audience, profile, stream
 from cli.runtime import Group
 from cli.up import simulate, up
@@ -33,6 +34,7 @@ for command in (
     import_,
     workflow,
     profile,
+    mapping,
     stream,
 ):
     main.add_command(command)
