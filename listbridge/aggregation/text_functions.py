@@ -137,6 +137,7 @@ TEXT_FUNCTIONS: Final[dict[str, Function]] = {
             ('join("", ",")', None),
         ),
         variadic=True,
+        shown="part, …, separator",
     ),
     "replace": Function(
         (_TEXT, Parameter("old"), Parameter("new")),

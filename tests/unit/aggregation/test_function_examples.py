@@ -5,13 +5,9 @@ import pytest
 from listbridge.aggregation import parse, values
 from listbridge.aggregation.expressions import compile_expression
 from listbridge.aggregation.functions import FUNCTIONS
+from listbridge.aggregation.reference import EXAMPLE_EVENT
 from listbridge.streams.schemas import SCHEMAS
 
-EVENT = {
-    "_time": 1396889935000,
-    "event": "open",
-    "custom_fields": {"plan": "gold", "size": "xl"},
-}
 EXAMPLES = [example for function in FUNCTIONS.values() for example in function.examples]
 
 
@@ -22,7 +18,7 @@ def evaluate(frame):
     def evaluate(text, **fields):
         column = parse(f"SELECT {text} AS x FROM cm_activity INTO user BY x").columns[0]
         expr = compile_expression(column.expression, schema).expr
-        events = frame("cm_activity", [EVENT | fields, {"event": "other"}])
+        events = frame("cm_activity", [{**EXAMPLE_EVENT, **fields}, {"event": "other"}])
         ready = events.select("_time", *(values.field(name, kind) for name, kind in schema.items()))
         return ready.select("_time", x=expr)["x"].to_list()[0]
 
