@@ -9,9 +9,19 @@ import polars as pl
 
 from listbridge.aggregation.addresses import MAX_ADDRESS_BYTES, PLAIN_ADDRESS, email, email_domain
 from listbridge.aggregation.distinct import on_distinct, on_distinct_pairs
-from listbridge.aggregation.signatures import MAP, TEXT, WORDS, Function, Parameter, of_text, present
-from listbridge.aggregation.values import Value, as_text
+from listbridge.aggregation.signatures import (
+    MAP,
+    TEXT,
+    WORDS,
+    BadArgumentError,
+    Function,
+    Parameter,
+    of_text,
+    present,
+)
+from listbridge.aggregation.values import Value, as_number, as_text
 
+LONGEST_RESULT: Final = 65_536
 _SPACE: Final = " \n\t\r"
 _email: Final = on_distinct(email, pl.String)
 _email_domain: Final = on_distinct(email_domain, pl.String)
@@ -62,10 +72,14 @@ def _join(arguments: Sequence[Value]) -> Value:
 def _replace(arguments: Sequence[Value]) -> Value:
     text, old = (as_text(argument) for argument in arguments[:2])
     new = as_text(arguments[2]).fill_null("") if len(arguments) == 3 else pl.lit("")
-    replaced = on_distinct_pairs(
-        lambda within, part, other: within.replace(part, other), pl.String, text, old, new
-    )
-    return Value(present(replaced), "string")
+    return Value(present(on_distinct_pairs(_replaced, pl.String, text, old, new)), "string")
+
+
+def _replaced(text: str, old: str, new: str) -> str | None:
+    """None where the result would be longer than `LONGEST_RESULT`: one event may not fill the memory."""
+    if len(text) + text.count(old) * len(new) > LONGEST_RESULT:
+        return None
+    return text.replace(old, new)
 
 
 def _contains(arguments: Sequence[Value]) -> Value:
@@ -80,7 +94,14 @@ def _tests(test: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Sequence[Va
 def _oneof(arguments: Sequence[Value]) -> Value:
     types = {argument.type for argument in arguments}
     if len(types) == 1:
-        return Value(pl.coalesce(argument.expr for argument in arguments), arguments[0].type)
+        return Value(pl.coalesce([argument.expr for argument in arguments]), arguments[0].type)
+    if types == {"int", "number"}:
+        return Value(pl.coalesce(map(as_number, arguments)), "number")
+    if "map" in types:
+        position = next(index for index, each in enumerate(arguments) if each.type != arguments[0].type)
+        raise BadArgumentError(
+            position, f"{arguments[position].type} beside {arguments[0].type}", "maps alone"
+        )
     return Value(pl.coalesce(map(as_text, arguments)), "string")
 
 
@@ -142,7 +163,7 @@ TEXT_FUNCTIONS: Final[dict[str, Function]] = {
     "replace": Function(
         (_TEXT, Parameter("old"), Parameter("new")),
         _replace,
-        "The text with every `old` in it replaced by `new`, or removed.",
+        "The text with every `old` in it replaced by `new`, or removed; nothing if that is over 65,536 long.",
         (
             ('replace("M20:30", "M")', "20:30"),
             ('replace("M20:30", "M", "Hour ")', "Hour 20:30"),
@@ -179,7 +200,7 @@ TEXT_FUNCTIONS: Final[dict[str, Function]] = {
     "oneof": Function(
         (Parameter("value", (*WORDS, "map")),),
         _oneof,
-        "The first of the values that is there; as text if they are of several types.",
+        "The first of the values that is there; as text if they are of several types, numbers as numbers.",
         (('oneof(city, "oranges")', "oranges"), ("oneof(event, city)", "open"), ('oneof(city, 5, "x")', "5")),
         variadic=True,
     ),

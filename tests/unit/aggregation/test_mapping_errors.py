@@ -33,6 +33,7 @@ MEANING = [
     ("email() AS email", 1, 8, "0 argument(s)", "1"),
     ("hourofday(event, city) AS email", 1, 8, "2 argument(s)", "none or 1"),
     ("split(city) AS email", 1, 8, "1 argument(s)", "2"),
+    ("oneof(city, custom_fields) AS email", 1, 20, "map beside string", "maps alone"),
     ("oneof() AS email", 1, 8, "0 argument(s)", "1 or more"),
     ("todatein(city, region) AS email", 1, 23, "`region`", "text in double quotes"),
     ('todatein(city, "Mars/Base") AS email', 1, 23, '"Mars/Base"', '"America/Los_Angeles"'),

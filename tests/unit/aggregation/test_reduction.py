@@ -180,6 +180,43 @@ def test_aggregates_kinds_and_merge_operations(reduced, columns, expected):
     assert reduced(columns, *events)["x"] == expected
 
 
+def test_sums_of_decimals_are_exact_in_any_order(reduced):
+    events = [{"latitude": number} for number in (1e16, 0.1, 0.2, -1e16, 0.3)]
+    for given in (events, events[::-1]):
+        assert reduced("latitude AS x MERGEOP sum", *given) == {"x": 0.6}
+
+
+def test_a_sum_of_whole_numbers_may_pass_64_bits(reduced):
+    events = [{"city": str(2**63 - 1)}] * 2
+    assert reduced("toint(city) AS x MERGEOP sum", *events) == {"x": 2**64 - 2}
+
+
+def test_a_sum_that_no_number_holds_is_the_greatest_that_one_does(reduced):
+    assert reduced("latitude AS x MERGEOP sum", *[{"latitude": 1e308}] * 3) == {"x": 1.7976931348623157e308}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ("set(city) AS x CAP 2", ["A", "B"]),
+        ("set(city) AS x KIND ts[]string CAP 2", ["A", "C"]),
+        ("set(epochms()) AS x KIND []time CAP 1", ["1970-01-01T00:00:00.004Z"]),
+        ("valuect(city) AS x CAP 1", {"A": 2}),
+        ("map(city, cc) AS x CAP 2", {"A": "SE", "C": "DE"}),
+        ("map(city, hourofday()) AS x KIND map[string]int MERGEOP mapmax CAP 2", {"A": 0, "B": 0}),
+        ("custom_fields AS x MERGEOP latest CAP 1", {"k": "1"}),
+    ],
+)
+def test_cap_shows_the_newest_or_the_greatest_or_the_first(reduced, columns, expected):
+    events = [
+        {"_time": 1, "city": "B", "cc": "SE"},
+        {"_time": 2, "city": "A", "cc": "DE"},
+        {"_time": 3, "city": "C", "cc": "DE", "custom_fields": {"m": "2", "k": "1", "l": ""}},
+        {"_time": 4, "city": "A", "cc": "SE", "custom_fields": {"n": ""}},
+    ]
+    assert reduced(columns, *events) == {"x": expected}
+
+
 def test_where_drops_the_whole_event(reduced):
     events = [{"city": "A"}, {"city": "B"}, {}]
     assert reduced("count(email) AS n, city", *events, where='WHERE city == "A"') == {"city": "A"}
