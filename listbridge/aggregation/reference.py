@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from listbridge.aggregation.columns import MERGE_OPERATIONS
 from listbridge.aggregation.functions import GROUPS
-from listbridge.aggregation.kinds import KINDS
+from listbridge.aggregation.kinds import KINDS, Kind
 from listbridge.aggregation.signatures import Function
 from listbridge.streams.schemas import SCHEMAS
 
@@ -156,15 +156,30 @@ def _aggregates() -> Iterable[str]:
 def _kinds() -> Iterable[str]:
     yield "## Kinds and their merge operations\n"
     rows = (
-        (f"`{kind.name}`", _CONTAINERS[kind.container], ", ".join(MERGE_OPERATIONS[kind.container]))
+        (f"`{kind.name}`", _CONTAINERS[kind.container], ", ".join(merge_words(kind)))
         for kind in KINDS.values()
     )
-    yield from _table(("KIND", "holds", "MERGEOP, as far as the values allow"), rows)
+    yield from _table(("KIND", "holds", "MERGEOP"), rows)
     yield (
-        "Text and truth values have no greatest and no sum; `intsum` always adds. Without MERGEOP a value is"
+        "Without MERGEOP a value is"
         " the latest, a set merges, a map keeps the latest of each key. What functions of all events make is"
         " merged as they say. Latest is by event time, then by time received, then by value.\n"
     )
+
+
+def merge_words(kind: Kind) -> list[str]:
+    """The MERGEOPs that a field of the kind can have."""
+    words = list(MERGE_OPERATIONS[kind.container])
+    if kind.element == "intsum":
+        return ["sum"]
+    if kind.container == "set":
+        return words if kind.element == "string" else ["merge", "capped"]
+    if kind.element in ("int", "number"):
+        return words
+    refused = (
+        {"sum", "count"} if kind.element == "date" else {"max", "min", "mapmax", "mapmin", "sum", "count"}
+    )
+    return [word for word in words if word not in refused]
 
 
 def _merge_operations() -> Iterable[str]:
