@@ -12,7 +12,7 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from dateutil.parser import parser, parserinfo  # type: ignore[import-untyped]
+from dateutil.parser import parser, parserinfo
 
 MAX_TIME_CHARACTERS: Final = 64
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ _LAYOUT: Final = {
 _LAYOUT_PART: Final = re.compile(r"[.,]0+|" + "|".join(map(re.escape, _LAYOUT)))
 
 
-class _Names(parserinfo):  # type: ignore[misc]
+class _Names(parserinfo):
     """English names; two digits of a year are 1969 to 2068, as in Go, and not around today."""
 
     def convertyear(self, year: int, century_specified: bool = False) -> int:
