@@ -8,8 +8,8 @@ from cli import choosing
 from cli.output import json_option, say, show_fields, show_rows
 from cli.runtime import context, settings
 from listbridge import authorizations
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.campaign_monitor import ApiKey, CampaignMonitor
-from listbridge.profiles.views import timestamp
 from listbridge.workflows import service
 
 authorization_option = click.option(
@@ -52,7 +52,7 @@ def list_(as_json: bool) -> None:
     """Show the authorizations, without their secrets."""
     with context() as ctx:
         rows = [
-            a.public() | {"created_at": timestamp(a.created_at)} for a in authorizations.list_all(ctx.store)
+            a.public() | {"created_at": rfc3339(a.created_at)} for a in authorizations.list_all(ctx.store)
         ]
     columns = {"id": "ID", "description": "DESCRIPTION", "kind": "SYSTEM", "created_at": "CREATED"}
     show_rows(rows, columns, as_json=as_json, empty="No authorization yet: `listbridge authorization add`.")

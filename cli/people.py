@@ -10,9 +10,9 @@ import msgspec
 from cli.output import json_option, say, show_fields, show_json, show_rows
 from cli.runtime import context, fail
 from listbridge import audiences, snapshots
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.profiles.reading import profile_of
-from listbridge.profiles.views import timestamp
 from listbridge.snapshots import LARGEST_LOSS, Difference
 from listbridge.streams.log import tail
 from listbridge.streams.schemas import SCHEMAS
@@ -65,10 +65,10 @@ def _show_difference(difference: Difference, as_json: bool) -> None:
 def list_audiences(as_json: bool) -> None:
     """Every audience with its size."""
     with context() as ctx:
-        rows = [{"audience": slug, "members": size} for slug, size in audiences.sizes(ctx.store).items()]
+        rows = [{"audience": slug, "size": size} for slug, size in audiences.sizes(ctx.store).items()]
     show_rows(
         rows,
-        {"audience": "AUDIENCE", "members": "MEMBERS"},
+        {"audience": "AUDIENCE", "size": "SIZE"},
         as_json=as_json,
         empty="Nobody is in any audience.",
     )
@@ -81,10 +81,9 @@ def list_audiences(as_json: bool) -> None:
 def show_audience(slug: str, members: bool, as_json: bool) -> None:
     """An audience's size, and who is in it if asked."""
     with context() as ctx:
-        inside = sorted(audiences.members(ctx.store, slug))
-    found: dict[str, object] = {"audience": slug, "members": len(inside)}
-    if members:
-        found["keys"] = inside
+        found: dict[str, object] = {"audience": slug, "size": audiences.size_of(ctx.store, slug)}
+        if members:
+            found["members"] = sorted(audiences.members(ctx.store, slug))
     show_fields(found, as_json=as_json)
 
 
@@ -140,7 +139,7 @@ def _events(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
     rows = []
     for _, line in tail(ctx.store, "stream", name, count):
         body = msgspec.json.decode(line)
-        head = {"time": timestamp(body.pop("_time")), "received": timestamp(body.pop("_received"))}
+        head = {"time": rfc3339(body.pop("_time")), "received": rfc3339(body.pop("_received"))}
         rows.append(head | {"id": body.pop("_id")} | body)
     return rows
 
@@ -151,7 +150,7 @@ def _set_aside(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
         at, reason, raw = line.split(b"\t", 2)
         rows.append(
             {
-                "received": timestamp(int(at)),
+                "received": rfc3339(int(at)),
                 "reason": reason.decode("utf-8", "replace"),
                 "raw": raw.decode("utf-8", "replace"),
             }

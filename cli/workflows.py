@@ -11,9 +11,9 @@ from cli import choosing
 from cli.accounts import authorization_option, client_option
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.runtime import context
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.exports.ledger import refused_by
-from listbridge.profiles.views import timestamp
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
 
@@ -109,7 +109,7 @@ def refused(workflow_id: str, as_json: bool) -> None:
     with context() as ctx:
         held = refused_by(ctx.store, _of_kind(ctx, workflow_id, "export").export.list_id)
     rows = [
-        {"key": key, "code": each.code, "message": each.message, "at": timestamp(each.at)}
+        {"key": key, "code": each.code, "message": each.message, "at": rfc3339(each.at)}
         for key, each in sorted(held.items())
     ]
     columns = {"key": "PERSON", "code": "CODE", "message": "MESSAGE", "at": "AT"}
@@ -194,9 +194,7 @@ def show_log(workflow_id: str, lines: int, as_json: bool) -> None:
     """What a workflow did, newest last."""
     with context() as ctx:
         registry.get(ctx.store, workflow_id)
-        rows = [
-            row | {"at": timestamp(int(str(row["at"])))} for row in log.read(ctx.store, workflow_id, lines)
-        ]
+        rows = [row | {"at": rfc3339(int(str(row["at"])))} for row in log.read(ctx.store, workflow_id, lines)]
     columns = {"at": "AT", "level": "LEVEL", "message": "MESSAGE"}
     show_rows(rows, columns, as_json=as_json, empty="Nothing yet.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,7 +18,13 @@ from listbridge.streams.schemas import AUDIENCE
 
 MAX_EVENTS = 1000
 MAX_AHEAD_MS = 5 * 60_000
-_SLUG = re.compile(r"\S(?:.{0,98}\S)?")
+SLUG_MAX = 100
+SLUG_RULE = f"1 to {SLUG_MAX} printable characters without spaces around them"
+
+
+def is_slug(text: str) -> bool:
+    """Can this be an audience's name? See `SLUG_RULE`."""
+    return 0 < len(text) <= SLUG_MAX and text == text.strip() and text.isprintable()
 
 
 class AudienceEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -53,10 +58,8 @@ def faults(body: AudienceEvents, now: int) -> list[Fault]:
         found.append(Fault("$.events", f"{len(body.events)} events; at most {MAX_EVENTS} a call"))
     for index, event in enumerate(body.events):
         place = f"$.events[{index}]"
-        if not (_SLUG.fullmatch(event.audience) and event.audience.isprintable()):
-            found.append(
-                Fault(f"{place}.audience", "1 to 100 printable characters without spaces around them")
-            )
+        if not is_slug(event.audience):
+            found.append(Fault(f"{place}.audience", SLUG_RULE))
         for name in ("timestamp", "opted_in_at"):
             at: datetime | None = getattr(event, name)
             if at is None:
@@ -124,6 +127,14 @@ def as_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def size_of(store: Store, slug: str) -> int:
+    """How many are in an audience now, as far as the streams are folded."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.scard(part.audience(slug))
+    return sum(pipe.execute())
 
 
 def members(store: Store, slug: str) -> set[str]:

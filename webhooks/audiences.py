@@ -8,7 +8,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from listbridge import audiences
-from listbridge.store.store import Store, now_ms
+from listbridge.store.store import now_ms
 from webhooks.answers import answer, counted
 from webhooks.arguments import Blueprint
 from webhooks.bodies import audience_events, read_body, require_json
@@ -58,12 +58,4 @@ def list_audiences() -> dict[str, Any]:
 @blueprint.alt_response(200, schema=AudienceSchema, success=True)
 def get_audience(slug: str) -> Response:
     """Say how many are in an audience; 0 when nobody is, or no event named it."""
-    return answer({"audience": slug, "size": size_of(web().context.store, slug)})
-
-
-def size_of(store: Store, slug: str) -> int:
-    """The members of one audience, over all partitions."""
-    pipe = store.client.pipeline(transaction=False)
-    for part in store.parts:
-        pipe.scard(part.audience(slug))
-    return sum(pipe.execute())
+    return answer({"audience": slug, "size": audiences.size_of(web().context.store, slug)})

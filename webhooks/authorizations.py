@@ -7,9 +7,9 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from listbridge import authorizations
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.audiences import Fault
 from listbridge.authorizations import Authorization
-from listbridge.profiles.views import timestamp
 from listbridge.workflows import service
 from listbridge.workflows.schemas import AuthorizationSchema
 from listbridge.workflows.service import AuthorizationInUse
@@ -82,7 +82,7 @@ def delete(authorization_id: str) -> None:
 
 def shown(authorization: Authorization) -> dict[str, Any]:
     """Everything but the secret, the time as text."""
-    return authorization.public() | {"created_at": timestamp(authorization.created_at)}
+    return authorization.public() | {"created_at": rfc3339(authorization.created_at)}
 
 
 def checked_url(wanted: str | None, configured: str) -> str:

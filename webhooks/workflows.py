@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.audiences import Fault
 from listbridge.authorizations import NoSuchAuthorization
-from listbridge.profiles.views import timestamp
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
 from webhooks.arguments import Blueprint, faults_of
@@ -112,7 +112,7 @@ def read_log(query: dict[str, Any], workflow_id: str) -> dict[str, Any]:
     store = web().context.store
     registry.get(store, workflow_id)
     lines = log.read(store, workflow_id, query["count"])
-    return {"log": [line | {"at": timestamp(int(str(line["at"])))} for line in lines]}
+    return {"log": [line | {"at": rfc3339(int(str(line["at"])))} for line in lines]}
 
 
 def _created(values: dict[str, Any]) -> Workflow:

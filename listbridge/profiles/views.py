@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from listbridge.aggregation import Program, view
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.profiles.codec import Profile
 from listbridge.profiles.membership import FIELD, members_of
-
-
-def timestamp(epoch_ms: int) -> str:
-    """RFC 3339, UTC, with milliseconds."""
-    return (
-        datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
 
 
 def fields_of(program: Program, profile: Profile) -> dict[str, Any]:
@@ -30,5 +23,5 @@ def profile_view(program: Program, key: str, profile: Profile) -> dict[str, Any]
         "key": key,
         "fields": fields_of(program, profile),
         "audiences": sorted(members_of(program, profile.states)),
-        "updated_at": timestamp(profile.updated_at),
+        "updated_at": rfc3339(profile.updated_at),
     }

@@ -7,20 +7,18 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from listbridge.audiences import SLUG_RULE, is_slug
 from listbridge.workflows.models import ExportConfig, ImportConfig
 
 ID = validate.Regexp(r"^[0-9A-Za-z_-]{1,64}\Z", error="an id has 1 to 64 letters, digits, _ or -")
-SLUG_MAX = 100
 FIELD_NAME_MAX = 100
 OPTION_MAX = 250
 
 
 def slug(value: str) -> None:
-    """An audience's name: text without leading or trailing space or control characters."""
-    if not value or len(value) > SLUG_MAX or value != value.strip() or not value.isprintable():
-        raise ValidationError(
-            f"an audience is named by 1 to {SLUG_MAX} printable characters without spaces around them"
-        )
+    """An audience's name."""
+    if not is_slug(value):
+        raise ValidationError(f"an audience is named by {SLUG_RULE}")
 
 
 def _label(value: str) -> None:

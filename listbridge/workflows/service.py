@@ -11,12 +11,12 @@ import msgspec
 from marshmallow import ValidationError
 
 from listbridge import authorizations
+from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.exports import ledger
 from listbridge.exports.setup import prepare_again
 from listbridge.jobs.pull import lease_of
-from listbridge.profiles.views import timestamp
 from listbridge.store import keys
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
@@ -158,8 +158,8 @@ def shown(context: Context, workflow: Workflow) -> dict[str, Any]:
         "authorization_id": workflow.authorization_id,
         "state": workflow.state,
         "reason": workflow.reason,
-        "created_at": timestamp(workflow.created_at),
-        "wake_at": timestamp(workflow.wake_at) if workflow.state is State.SLEEPING else None,
+        "created_at": rfc3339(workflow.created_at),
+        "wake_at": rfc3339(workflow.wake_at) if workflow.state is State.SLEEPING else None,
         "config": msgspec.to_builtins(workflow.config),
         "progress": log.progress(context.store, workflow.id),
     }

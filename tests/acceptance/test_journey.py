@@ -122,7 +122,7 @@ def test_a_snapshot_that_empties_an_audience_asks_first(running, simulator, tmp_
     done = running.run("audience", "load", "vip", str(file), check=False, stdin="n\n")
     assert done.returncode == 1
     assert "95%" in done.stderr + done.stdout
-    assert running.json("audience", "show", "vip")["members"] == 20
+    assert running.json("audience", "show", "vip")["size"] == 20
 
 
 def test_events_over_http_reach_the_list(running, simulator):

@@ -88,7 +88,7 @@ def test_the_whole_error_is_logged_at_debug(client, monkeypatch, caplog):
     def fail(*_):
         raise ValueError("odd")
 
-    monkeypatch.setattr(audiences, "size_of", fail)
+    monkeypatch.setattr(audiences.audiences, "size_of", fail)
     caplog.set_level(logging.DEBUG)
     client.get("/v1/audiences/vip")
     assert "ValueError: odd" in caplog.text
