@@ -61,17 +61,19 @@ MERGE_OPERATIONS: Final[dict[Container, dict[str, tuple[Operation, ...]]]] = {
 class Contribution:
     """What a column adds to a profile field for each event of its stream.
 
-    `value` is null where the event adds nothing. A mapped operation takes its key from `key`, or, where
-    that is None, `value` is a list of {k, v}. `type` is the type of the (fitted) value, `text` the
-    canonical text of everything that decides what is added.
+    `value` is null where the event adds nothing, and it adds nothing unless every one of `guards` (WHERE
+    and IF, each with its canonical text) is true. A mapped operation takes its key from `key`, or, where
+    that is None, `value` is a list of {k, v}. `counts` is true when `value` is 1 wherever it isn't null.
+    `text` is the canonical text of everything that decides what is added.
     """
 
     column: Column
     kind: Kind
     operation: Operation
-    type: Type
-    value: pl.Expr
-    key: pl.Expr | None
+    value: Value
+    key: Value | None
+    guards: tuple[tuple[str, pl.Expr], ...]
+    counts: bool
     reads: frozenset[str]
     text: str
 
@@ -89,7 +91,7 @@ class _Draft:
     elements: tuple[Element, ...]
     fold: Fold
     value: Value
-    key: pl.Expr | None = None
+    key: Value | None = None
     aggregate: bool = True
 
 
@@ -104,16 +106,17 @@ def compile_column(column: Column, where: Expression | None, schema: Schema) -> 
     _check_capacity(column, kind)
     clauses = {"IF": column.condition, "WHERE": where}
     conditions = {word: condition for word, condition in clauses.items() if condition is not None}
-    guards = [compile_condition(condition, schema) for condition in conditions.values()]
     texts = [f"{word} {canonical(condition)}" for word, condition in conditions.items()]
-    stored = _stored(draft, kind, operation)
     return Contribution(
         column=column,
         kind=kind,
         operation=operation,
-        type=stored.type,
-        value=_guarded(stored.expr, guards),
-        key=draft.value.expr if kind.container == "seen" else None if operation.whole else draft.key,
+        value=_stored(draft, kind, operation),
+        key=draft.value if kind.container == "seen" else None if operation.whole else draft.key,
+        guards=tuple(
+            (canonical(condition), compile_condition(condition, schema)) for condition in conditions.values()
+        ),
+        counts=draft.fold == "sum",
         reads=frozenset().union(*map(fields_read, (column.expression, *conditions.values()))),
         text=" ".join([canonical(column.expression), *texts]),
     )
@@ -132,8 +135,8 @@ def _stored(draft: _Draft, kind: Kind, operation: Operation) -> Value:
         return one
     if draft.key is None:
         return Value(pl.when(one.expr.is_not_null()).then(pl.concat_list(one.expr)), "list")
-    entry = pl.concat_list(pl.struct(draft.key.alias("k"), one.expr.alias("v")))
-    return Value(pl.when(draft.key.is_not_null() & one.expr.is_not_null()).then(entry), "map")
+    entry = pl.concat_list(pl.struct(values.as_text(draft.key).alias("k"), one.expr.alias("v")))
+    return Value(pl.when(draft.key.expr.is_not_null() & one.expr.is_not_null()).then(entry), "map")
 
 
 def _filled(entries: pl.Expr) -> pl.Expr:
@@ -150,12 +153,6 @@ def _check_capacity(column: Column, kind: Kind) -> None:
             raise error(operation.place, "MERGEOP capped without CAP", "CAP and how many values to show")
     elif kind.container == "scalar":
         raise error(column.capacity.place, f"CAP for KIND {kind.name}", "CAP with a set or a map")
-
-
-def _guarded(value: pl.Expr, guards: list[pl.Expr]) -> pl.Expr:
-    for guard in guards:
-        value = pl.when(guard).then(value)
-    return value
 
 
 def _draft(column: Column, schema: Schema) -> _Draft:
@@ -189,12 +186,12 @@ def _aggregate(call: Call, schema: Schema) -> _Draft:
             return _set(first)
         case "valuect":
             _require(call, 0, first, ("string", "int", "bool"))
-            return _Draft(("map",), ("intsum",), "sum", _one_if_present(first), values.as_text(first))
+            return _Draft(("map",), ("intsum",), "sum", _one_if_present(first), first)
         case _:
             _require(call, 0, first, ("string", "int", "bool"))
             _require(call, 1, arguments[1], ("string", "int", "number", "bool", "time"))
             elements = FITTING[arguments[1].type]
-            return _Draft(("map",), elements, "latest", arguments[1], values.as_text(first))
+            return _Draft(("map",), elements, "latest", arguments[1], first)
 
 
 def _set(value: Value) -> _Draft:

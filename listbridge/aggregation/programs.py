@@ -133,7 +133,7 @@ def _check_agreement(name: str, first: Contribution, other: Contribution) -> Non
     for what, ours, theirs in (
         ("KIND", other.kind.name, first.kind.name),
         ("operation", other.operation.name, first.operation.name),
-        ("values of type", other.type, first.type),
+        ("values of type", other.value.type, first.value.type),
         ("CAP", other.capacity, first.capacity),
     ):
         if ours != theirs:

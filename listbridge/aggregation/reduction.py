@@ -1,23 +1,101 @@
-"""Reduce: from the events of a stream, as columns, to one partial for each person."""
+"""Reduce: from the events of a stream, as columns, to one partial for each person.
+
+All of the work on events is done on columns of small numbers: a person and a value are packed into one
+integer, so that counting, collecting and finding the latest are a sort or a group-by of integers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate
 from typing import Any, Final
 
 import polars as pl
 
 from listbridge.aggregation import values
 from listbridge.aggregation.columns import Contribution
-from listbridge.aggregation.operations import Fold, Operation, total
-from listbridge.aggregation.partials import Partial, merge_into
+from listbridge.aggregation.evaluation import CODE, Batch, Coded, Rows, coded, guarded
+from listbridge.aggregation.operations import Fold, total
+from listbridge.aggregation.partials import Partial
 from listbridge.aggregation.programs import Program
-from listbridge.aggregation.values import Type
-from listbridge.streams.schemas import SCHEMAS
 
-META: Final = ("_person", "_time", "_received")
+_HIGH: Final = pl.UInt64
+_SHIFT: Final = 1 << 32
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A contribution with the id of the field that it adds to."""
+
+    id: str
+    contribution: Contribution
+
+
+@dataclass(frozen=True)
+class States:
+    """The states that one column adds, as columns: a row for each person, or for each person and value.
+
+    `person` is sorted. `key` (for maps) and `value` are coded or plain; `at` codes the event's times where
+    they are kept.
+    """
+
+    slot: Slot
+    person: pl.Series
+    value: Coded | pl.Series
+    key: Coded | None = None
+    at: Coded | None = None
+
+    def listed(self) -> tuple[list[int], list[Any]]:
+        """The people, each once, and the state of each, as `operations` describes states."""
+        found = _plain(self.value)
+        operation = self.slot.contribution.operation
+        if operation.fold == "total":
+            found = [total(numbers) for numbers in found]
+        elif self.at is not None:
+            stamps = _stamps(self.at)
+            found = [[time, received, value] for (time, received), value in zip(stamps, found, strict=True)]
+        if self.key is not None:
+            keys = _plain(self.key)
+            people, edges = _runs(self.person)
+            return people, [dict(zip(keys[a:b], found[a:b], strict=True)) for a, b in edges]
+        if operation.fold == "union":
+            people, edges = _runs(self.person)
+            return people, [found[a:b] for a, b in edges]
+        return self.person.to_list(), found
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What a batch adds up to, still as columns. `newest` is each person's newest event time (epoch ms)."""
+
+    people: pl.Series
+    newest: pl.Series
+    states: list[States]
+    whole: list[tuple[Slot, dict[int, Any]]]
+
+    def partials(self, program: Program) -> dict[str, Partial]:
+        """One partial for each person, by key; whoever gets nothing is left out."""
+        partials: list[Partial] = [{} for _ in range(len(self.people))]
+        given: set[str] = set()
+        for slot, people, states in self._columns():
+            identifier = slot.id
+            if identifier not in given:
+                given.add(identifier)
+                for person, state in zip(people, states, strict=True):
+                    partials[person][identifier] = state
+                continue
+            join = program.joins[identifier]
+            for person, state in zip(people, states, strict=True):
+                held = partials[person].get(identifier)
+                partials[person][identifier] = state if held is None else join(held, state)
+        return {key: partial for key, partial in zip(self.people.to_list(), partials, strict=True) if partial}
+
+    def _columns(self) -> Iterator[tuple[Slot, list[int], list[Any]]]:
+        for states in self.states:
+            yield states.slot, *states.listed()
+        for slot, found in self.whole:
+            yield slot, list(found), list(found.values())
 
 
 def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Partial]:
@@ -26,108 +104,177 @@ def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Part
     The frame has the stream's fields, `_key` (never null), and `_time` and `_received` in epoch
     milliseconds. The result does not depend on the order of rows. Whoever gets nothing is left out.
     """
-    contributions = program.contributions[stream]
-    if frame.is_empty() or not contributions:
+    if frame.is_empty() or not program.contributions[stream]:
         return {}
-    people = frame["_key"].unique()
-    evaluated = _evaluate(frame, people, [contribution for _, contribution in contributions], stream)
-    slots = [_Slot(index, identifier, each) for index, (identifier, each) in enumerate(contributions)]
-    first, *others = (_reduce_layer(evaluated, layer, len(people)) for layer in _layers(slots))
-    for layer in others:
-        for partial, other in zip(first, layer, strict=True):
-            merge_into(program, partial, other)
-    return {key: partial for key, partial in zip(people.to_list(), first, strict=True) if partial}
+    return reduce_columns(frame, program, stream).partials(program)
 
 
-@dataclass(frozen=True)
-class _Slot:
-    """A contribution with its place among the evaluated columns: `v<index>` and, with a key, `k<index>`."""
-
-    index: int
-    id: str
-    contribution: Contribution
-
-    @property
-    def value(self) -> str:
-        return f"v{self.index}"
-
-    @property
-    def key(self) -> str | None:
-        return None if self.contribution.key is None else f"k{self.index}"
-
-
-def _evaluate(
-    frame: pl.DataFrame, people: pl.Series, contributions: Sequence[Contribution], stream: str
-) -> pl.DataFrame:
-    """The contributions' values for each event; `_person` is the position of its key in `people`."""
-    schema = SCHEMAS[stream]
-    read = sorted(frozenset().union(*(contribution.reads for contribution in contributions)))
-    person = pl.col("_key").cast(pl.Enum(people)).to_physical().alias("_person")
-    events = frame.select(person, "_time", "_received", *(values.field(name, schema[name]) for name in read))
-    value_columns = [each.value.alias(f"v{index}") for index, each in enumerate(contributions)]
-    key_columns = [
-        each.key.alias(f"k{index}") for index, each in enumerate(contributions) if each.key is not None
-    ]
-    return events.select(*META, *value_columns, *key_columns)
-
-
-def _layers(slots: Sequence[_Slot]) -> list[list[_Slot]]:
-    """Split so that in each layer every field has one column at most."""
-    layers: list[list[_Slot]] = []
+def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduced:
+    """What `reduce` does, as far as columns go."""
+    slots = [Slot(identifier, each) for identifier, each in program.contributions[stream]]
+    batch = Batch(frame, stream, frozenset().union(*(slot.contribution.reads for slot in slots)))
+    guards = dict(guard for slot in slots for guard in slot.contribution.guards)
+    holds = guarded(batch, guards)
+    states: list[States] = []
+    whole: list[tuple[Slot, dict[int, Any]]] = []
+    by_guards: dict[tuple[str, ...], list[Slot]] = {}
     for slot in slots:
-        for layer in layers:
-            if all(slot.id != other.id for other in layer):
-                layer.append(slot)
-                break
-        else:
-            layers.append([slot])
-    return layers
+        names = tuple(sorted({text for text, _ in slot.contribution.guards}))
+        by_guards.setdefault(names, []).append(slot)
+    for names, group in by_guards.items():
+        rows = Rows(batch, holds(names))
+        if len(rows):
+            states += _reduce(rows, [slot for slot in group if not slot.contribution.operation.whole])
+            whole += [(slot, _whole(rows, slot)) for slot in group if slot.contribution.operation.whole]
+    newest = pl.DataFrame([batch.person.alias("p"), batch.events["_time"]]).group_by("p").agg(pl.all().max())
+    return Reduced(batch.people, newest.sort("p")["_time"], states, whole)
 
 
-def _reduce_layer(evaluated: pl.DataFrame, slots: Sequence[_Slot], people: int) -> list[Partial]:
-    partials: list[Partial] = [{} for _ in range(people)]
+def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
+    single = [slot for slot in slots if _is_single(slot)]
+    if single:
+        yield from _single(rows, single)
     for slot in slots:
-        if slot.contribution.operation.whole:
-            _add_whole(partials, evaluated, slot)
-    slots = [slot for slot in slots if not slot.contribution.operation.whole]
-    wide = [slot for slot in slots if not _is_long(slot.contribution.operation)]
-    if wide:
-        _add_wide(partials, evaluated, wide)
-    long = sorted((slot for slot in slots if _is_long(slot.contribution.operation)), key=_shape)
-    for _, group in groupby(long, key=_shape):
-        _add_long(partials, evaluated, list(group))
-    return partials
+        if slot.contribution.operation.fold == "union":
+            yield _union(rows, slot)
+        elif slot.contribution.operation.mapped:
+            yield _mapped(rows, slot)
 
 
-def _is_long(operation: Operation) -> bool:
-    return operation.mapped or operation.timed
-
-
-def _shape(slot: _Slot) -> tuple[bool, Fold, Type]:
+def _is_single(slot: Slot) -> bool:
     operation = slot.contribution.operation
-    return operation.mapped, operation.fold, slot.contribution.type
+    return not operation.mapped and operation.fold != "union"
 
 
-def _add_wide(partials: Sequence[Partial], evaluated: pl.DataFrame, slots: Sequence[_Slot]) -> None:
-    """Add the states that are one number or one set a person."""
-    folded = evaluated.group_by("_person").agg(_wide(slot) for slot in slots)
-    owners = [partials[person] for person in folded["_person"].to_list()]
-    for slot in slots:
-        for partial, state in zip(owners, folded[slot.value].to_list(), strict=True):
-            if state is not None and state != []:
-                partial[slot.id] = total(state) if slot.contribution.operation.fold == "total" else state
+def _single(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
+    """The states that are one value a person: one group-by for all of them."""
+    columns: list[pl.Series] = [rows.person.alias("p")]
+    aggregates: list[pl.Expr] = []
+    vocabularies: dict[int, pl.Series] = {}
+    for index, slot in enumerate(slots):
+        contribution, column = slot.contribution, pl.col(name := f"v{index}")
+        value = contribution.value.expr
+        if contribution.operation.timed:
+            found = rows.coded(value)
+            vocabularies[index] = found.vocabulary
+            columns.append(_packed(rows.order.codes, found.codes).alias(name))
+        else:
+            columns.append(rows.series(value).alias(name))
+        match contribution.operation.fold:
+            case "sum":
+                aggregates.append(column.count().alias(name))
+            case "total":
+                aggregates.append(column.drop_nulls())
+            case "max" | "latest":
+                aggregates.append(column.max())
+            case _:
+                aggregates.append(column.min())
+    folded = pl.DataFrame(columns).group_by("p").agg(aggregates).sort("p")
+    for index, slot in enumerate(slots):
+        person, state = _some(folded["p"], folded[f"v{index}"], slot.contribution.operation.fold)
+        if index in vocabularies:
+            stamps, codes = _unpacked(state)
+            yield States(
+                slot, person, Coded(codes, vocabularies[index]), at=Coded(stamps, rows.order.vocabulary)
+            )
+        else:
+            yield States(slot, person, state)
 
 
-def _add_whole(partials: Sequence[Partial], evaluated: pl.DataFrame, slot: _Slot) -> None:
-    """Add the states that are the list or map of one event: the greatest or least of those at its times."""
+def _union(rows: Rows, slot: Slot) -> States:
+    """The distinct values of each person, in order."""
+    person, found = _listed(rows, slot.contribution.value)
+    pairs = _present(_packed(person, found.codes).unique().sort())
+    person, codes = _unpacked(pairs)
+    return States(slot, person, Coded(codes, found.vocabulary))
+
+
+def _mapped(rows: Rows, slot: Slot) -> States:
+    """A value for each person and key: a group-by of the two as one number."""
+    operation = slot.contribution.operation
+    person, key, value, order = _entries(rows, slot)
+    pairs = _packed(person, key.codes)
+    if operation.fold == "sum":
+        counted = _present(pairs.filter(value.is_not_null()).sort()).rle().struct.unnest()
+        person, keys = _unpacked(counted["value"])
+        return States(slot, person, counted["len"].cast(pl.Int64), key=Coded(keys, key.vocabulary))
+    found: Coded | None = None
+    if operation.timed:
+        found = coded(value)
+        value = _packed(order.codes, found.codes)
+    frame = pl.DataFrame([pairs.alias("pk"), value.alias("v")]).drop_nulls()
+    column = pl.col("v")
+    aggregate = {
+        "total": column,
+        "max": column.max(),
+        "latest": column.max(),
+        "min": column.min(),
+        "oldest": column.min(),
+    }[operation.fold]
+    folded = frame.group_by("pk").agg(aggregate).sort("pk")
+    person, keys = _unpacked(folded["pk"])
+    if found is None:
+        return States(slot, person, folded["v"], key=Coded(keys, key.vocabulary))
+    stamps, codes = _unpacked(folded["v"])
+    return States(
+        slot,
+        person,
+        Coded(codes, found.vocabulary),
+        key=Coded(keys, key.vocabulary),
+        at=Coded(stamps, order.vocabulary),
+    )
+
+
+def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, Coded]:
+    """Person, key, value and order of every entry that the rows add to a map."""
+    contribution = slot.contribution
+    value = contribution.value
+    if contribution.key is not None and contribution.key.type != "list":
+        return rows.person, rows.coded_text(contribution.key), rows.series(value.expr), rows.order
+    lists = rows.series(value.expr if contribution.key is None else contribution.key.expr)
+    place, entries = _exploded(lists)
+    person, order = rows.person[place], rows.order.gather(place)
+    if contribution.key is not None:
+        return person, coded(entries), rows.series(value.expr)[place], order
+    fields = entries.struct.unnest()
+    texts = fields.select(values.field("k", "string"), values.field("v", "string"))
+    return person, coded(texts["k"]), texts["v"], order
+
+
+def _listed(rows: Rows, value: values.Value) -> tuple[pl.Series, Coded]:
+    """Person and value, a row for each value, coded."""
+    if value.type != "list":
+        return rows.person, rows.coded(value.expr)
+    place, entries = _exploded(rows.series(value.expr))
+    return rows.person[place], coded(entries)
+
+
+def _exploded(lists: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The elements of all lists, and for each the place of its list."""
+    frame = pl.DataFrame([lists.alias("entry")]).with_row_index("place")
+    found = frame.filter(pl.col("entry").list.len() > 0).explode("entry").drop_nulls("entry")
+    return found["place"], found["entry"]
+
+
+def _whole(rows: Rows, slot: Slot) -> dict[int, Any]:
+    """The list or map of one event a person: the greatest or least of those at its times."""
     greatest = slot.contribution.operation.fold == "latest"
-    value, when = pl.col(slot.value), pl.struct("_time", "_received")
-    rows = evaluated.select(*META, value.alias("_v")).drop_nulls("_v")
-    edge = (when.sort(descending=greatest).first()).over("_person")
-    for person, time, received, held in rows.filter(when == edge).rows():
-        state = [time, received, _in_order(held)]
-        other = partials[person].setdefault(slot.id, state)
-        partials[person][slot.id] = max(other, state) if greatest else min(other, state)
+    frame = pl.DataFrame(
+        [
+            rows.person.alias("p"),
+            rows.order.codes.alias("o"),
+            rows.series(slot.contribution.value.expr).alias("v"),
+        ]
+    ).drop_nulls("v")
+    edge = (pl.col("o").max() if greatest else pl.col("o").min()).over("p")
+    states: dict[int, Any] = {}
+    stamps = rows.order.vocabulary
+    for person, order, held in frame.filter(pl.col("o") == edge).iter_rows():
+        at = stamps[order]
+        state = [*at.values(), _in_order(held)]
+        other = states.setdefault(person, state)
+        states[person] = max(other, state) if greatest else min(other, state)
+    return states
 
 
 def _in_order(held: list[Any]) -> list[Any]:
@@ -137,70 +284,49 @@ def _in_order(held: list[Any]) -> list[Any]:
     return sorted(set(held))
 
 
-def _wide(slot: _Slot) -> pl.Expr:
-    column = pl.col(slot.value)
-    match slot.contribution.operation.fold:
-        case "union":
-            values_ = column.explode() if slot.contribution.type == "list" else column
-            return values_.drop_nulls().unique().sort()
+def _some(person: pl.Series, states: pl.Series, fold: Fold) -> tuple[pl.Series, pl.Series]:
+    """The people to whom something was added, with what it is."""
+    match fold:
         case "sum":
-            return pl.when(column.count() > 0).then(column.sum()).alias(slot.value)
+            some = states > 0
         case "total":
-            return column.drop_nulls()
-        case "max":
-            return column.max()
+            some = states.list.len() > 0
         case _:
-            return column.min()
+            if not states.null_count():
+                return person, states
+            some = states.is_not_null()
+    return person.filter(some), states.filter(some)
 
 
-def _add_long(partials: Sequence[Partial], evaluated: pl.DataFrame, slots: Sequence[_Slot]) -> None:
-    """Add the states of columns of one shape that keep times or keys: a row for each value, then folded."""
-    operation = slots[0].contribution.operation
-    by = ["_person", "_slot", *(["_k"] if operation.mapped else [])]
-    folded = _fold(pl.concat([_rows(evaluated, slot) for slot in slots]), by, operation.fold)
-    ids = {slot.index: slot.id for slot in slots}
-    places = zip(folded["_person"].to_list(), folded["_slot"].to_list(), strict=True)
-    states = _states(folded, operation)
-    if operation.mapped:
-        for (person, slot), key, state in zip(places, folded["_k"].to_list(), states, strict=True):
-            partials[person].setdefault(ids[slot], {})[key] = state
-    else:
-        for (person, slot), state in zip(places, states, strict=True):
-            partials[person][ids[slot]] = state
+def _packed(high: pl.Series, low: pl.Series) -> pl.Series:
+    """Two codes as one number that sorts as the pair does; null where the second is."""
+    return high.cast(_HIGH) * _SHIFT + low.cast(_HIGH)
 
 
-def _states(folded: pl.DataFrame, operation: Operation) -> list[Any]:
-    found = folded["_v"].to_list()
-    if operation.fold == "total":
-        return [total(numbers) for numbers in found]
-    if not operation.timed:
-        return found
-    times = folded["_time"].to_list(), folded["_received"].to_list()
-    return [[time, received, value] for time, received, value in zip(*times, found, strict=True)]
+def _present(ordered: pl.Series) -> pl.Series:
+    """A sorted column without the nulls, which come first."""
+    return ordered.slice(ordered.null_count())
 
 
-def _rows(evaluated: pl.DataFrame, slot: _Slot) -> pl.DataFrame:
-    """`_key, _time, _received, _slot, (_k,) _v`, without the events that add nothing."""
-    mark = pl.lit(slot.index, dtype=pl.Int64).alias("_slot")
-    value = pl.col(slot.value)
-    if not slot.contribution.operation.mapped:
-        return evaluated.select(*META, mark, value.alias("_v")).drop_nulls("_v")
-    if slot.key is not None:
-        pairs = evaluated.select(*META, mark, pl.col(slot.key).alias("_k"), value.alias("_v"))
-        if pairs.schema["_k"] == pl.List:
-            pairs = pairs.drop_nulls("_k").explode("_k")
-        return pairs.drop_nulls(["_k", "_v"])
-    entries = evaluated.select(*META, mark, value.alias("_entry")).drop_nulls("_entry").explode("_entry")
-    entry = pl.col("_entry").struct
-    pairs = entries.select(*META, "_slot", entry.field("k").alias("_k"), entry.field("v").alias("_v"))
-    return pairs.filter((pl.col("_k") != "") & (pl.col("_v") != ""))
+def _unpacked(packed: pl.Series) -> tuple[pl.Series, pl.Series]:
+    return (packed // _SHIFT).cast(CODE), (packed % _SHIFT).cast(CODE)
 
 
-def _fold(rows: pl.DataFrame, by: Iterable[str], fold: Fold) -> pl.DataFrame:
-    if fold in ("latest", "oldest"):
-        ordered = rows.sort("_time", "_received", "_v")
-        return ordered.unique(list(by), keep="last" if fold == "latest" else "first")
-    column = pl.col("_v")
-    return rows.group_by(by).agg(
-        {"sum": column.sum(), "total": column, "max": column.max(), "min": column.min()}[fold]
-    )
+def _plain(column: Coded | pl.Series) -> list[Any]:
+    if isinstance(column, pl.Series):
+        return column.to_list()
+    # One object for each distinct value, not one for each row.
+    values_ = column.vocabulary.to_list()
+    return [values_[code] for code in column.codes.to_list()]
+
+
+def _stamps(at: Coded) -> list[tuple[int, int]]:
+    found = at.vocabulary[at.codes].struct.unnest()
+    return list(zip(*(found[name].to_list() for name in found.columns), strict=True))
+
+
+def _runs(person: pl.Series) -> tuple[list[int], Iterable[tuple[int, int]]]:
+    """The people of a sorted column, and where the rows of each start and end."""
+    runs = person.rle().struct.unnest()
+    ends = list(accumulate(runs["len"].to_list()))
+    return runs["value"].to_list(), zip([0, *ends], ends, strict=False)

@@ -74,9 +74,8 @@ def _reason(frame: pl.DataFrame, contribution: Contribution, where: Expression |
             if held is not True:
                 is_ = "can't be evaluated" if held is None else "is false"
                 return f"{word} {canonical(condition)} {is_}"
-    added = events.select(
-        "_time", v=contribution.value, k=pl.lit(True) if contribution.key is None else contribution.key
-    )
+    key = contribution.key
+    added = events.select("_time", v=contribution.value.expr, k=pl.lit(True) if key is None else key.expr)
     if added["v"].null_count() or added["k"].null_count():
         missing = sorted(name for name in contribution.reads if events[name].null_count())
         because = f": {', '.join(missing)} missing" if missing else ""

@@ -1,0 +1,205 @@
+"""Evaluating the columns of a mapping over a batch of events: as few rows, and as few texts, as can be.
+
+An expression that reads one text field is evaluated once for each distinct text. Values that are
+compared, gathered or counted are small numbers (`Coded`) into their sorted distinct values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from listbridge.aggregation import values
+from listbridge.aggregation.values import Value
+from listbridge.streams.schemas import SCHEMAS, Schema
+
+META: Final = ("_time", "_received")
+CODE: Final = pl.UInt32
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A value for each row as a number: its place among the distinct values, null where there is none."""
+
+    codes: pl.Series
+    vocabulary: pl.Series
+    """The distinct values, in order, so that codes compare as the values do."""
+
+    def filter(self, mask: pl.Series) -> Coded:
+        return Coded(self.codes.filter(mask), self.vocabulary)
+
+    def gather(self, places: pl.Series) -> Coded:
+        return Coded(self.codes[places], self.vocabulary)
+
+
+def coded(series: pl.Series) -> Coded:
+    """Code any text, numbers or truth values."""
+    vocabulary = series.unique().sort()
+    if vocabulary.null_count():
+        vocabulary = vocabulary.slice(1)
+    if series.dtype == pl.String:
+        return Coded(series.cast(pl.Enum(vocabulary)).to_physical().cast(CODE), vocabulary)
+    if series.dtype == pl.Boolean:
+        codes = series.cast(CODE) if len(vocabulary) == 2 else series.cast(CODE) * 0
+        return Coded(codes, vocabulary)
+    if not len(vocabulary):
+        return Coded(pl.Series([None], dtype=CODE).new_from_index(0, len(series)), vocabulary)
+    codes = vocabulary.search_sorted(series).cast(CODE)
+    if series.null_count():
+        codes = codes.zip_with(series.is_not_null(), pl.Series([None], dtype=CODE))
+    return Coded(codes, vocabulary)
+
+
+class Batch:
+    """The events of one reduce. `person` holds for each its person's place in `people`."""
+
+    def __init__(self, frame: pl.DataFrame, stream: str, reads: frozenset[str]) -> None:
+        self.schema: Schema = SCHEMAS[stream]
+        self.people = frame["_key"].unique()
+        self.person = frame["_key"].cast(pl.Enum(self.people)).to_physical().cast(CODE)
+        self.events = frame.select(
+            *META, *(values.field(name, self.schema[name]) for name in sorted(reads))
+        ).rechunk()
+        self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
+        self._tables: dict[tuple[int, bool], Any] = {}
+        self._kept: list[pl.Expr] = []
+
+    def __len__(self) -> int:
+        return self.events.height
+
+    @cached_property
+    def order(self) -> Coded:
+        """Each event's (time, time received) as a number that grows with them; the vocabulary is a struct."""
+        stamps = self.events.select(pl.struct(META).alias("at"))["at"]
+        ordered = self.events.select(*META).with_row_index("_row").sort(*META)
+        is_new = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in META).fill_null(False)
+        ranked = ordered.with_columns(is_new.cum_sum().cast(CODE).alias("_rank"))
+        first = ranked.filter(is_new | (pl.int_range(pl.len()) == 0))
+        return Coded(ranked.sort("_row")["_rank"], stamps.gather(first["_row"]))
+
+    def distinct(self, name: str) -> tuple[pl.Series, pl.DataFrame]:
+        """A text field's rows as places in a frame of its distinct values, null among them."""
+        if name not in self._distinct:
+            found = coded(self.events[name])
+            places, table = found.codes, found.vocabulary
+            if places.null_count():
+                places = places.fill_null(len(table))
+                table = table.clone().append(pl.Series([None], dtype=table.dtype))
+            self._distinct[name] = places, pl.DataFrame([table.alias(name)])
+        return self._distinct[name]
+
+    def text_field(self, expr: pl.Expr) -> str | None:
+        """The one text field that the expression reads, if that is all it reads."""
+        roots = set(expr.meta.root_names())
+        if len(roots) == 1 and self.schema.get(name := roots.pop()) == "string":
+            return name
+        return None
+
+    def table(self, expr: pl.Expr, name: str, *, as_codes: bool) -> Any:
+        """The expression's values (a Series), or these coded, for each distinct value of its one field."""
+        found = self._tables.get((id(expr), as_codes))
+        if found is None:
+            _, distinct = self.distinct(name)
+            found = evaluated(distinct, expr)
+            found = coded(found) if as_codes else found
+            self._tables[id(expr), as_codes] = found
+            self._kept.append(expr)
+        return found
+
+
+class Rows:
+    """The events of a batch for which a guard holds; all of them without one."""
+
+    def __init__(self, batch: Batch, mask: pl.Series | None = None) -> None:
+        self._batch = batch
+        self._mask = mask
+        self._columns: dict[str, pl.Series] = {}
+        self._places: dict[str, pl.Series] = {}
+
+    @cached_property
+    def person(self) -> pl.Series:
+        return self._kept(self._batch.person)
+
+    @cached_property
+    def order(self) -> Coded:
+        order = self._batch.order
+        return order if self._mask is None else order.filter(self._mask)
+
+    def __len__(self) -> int:
+        return len(self.person)
+
+    def series(self, expr: pl.Expr) -> pl.Series:
+        """The expression's value for each row."""
+        name = self._batch.text_field(expr)
+        if name is not None and expr.meta.is_column():
+            return self._column(name)
+        if name is not None:
+            table: pl.Series = self._batch.table(expr, name, as_codes=False)
+            return table[self._place(name)]
+        roots = sorted(set(expr.meta.root_names()))
+        if not roots:
+            return evaluated(pl.DataFrame({"": [None]}), expr).new_from_index(0, len(self))
+        return evaluated(pl.DataFrame([self._column(root) for root in roots]), expr)
+
+    def coded(self, expr: pl.Expr) -> Coded:
+        """The expression's value for each row, coded."""
+        name = self._batch.text_field(expr)
+        if name is None:
+            return coded(self.series(expr))
+        table: Coded = self._batch.table(expr, name, as_codes=True)
+        return table.gather(self._place(name))
+
+    def coded_text(self, value: Value) -> Coded:
+        """The value as text for each row, coded."""
+        if value.type == "string":
+            return self.coded(value.expr)
+        found = self.coded(value.expr)
+        table = pl.DataFrame([found.vocabulary.alias("v")])
+        texts = coded(evaluated(table, values.as_text(Value(pl.col("v"), value.type))))
+        return texts.gather(found.codes)
+
+    def time(self) -> pl.Series:
+        return self._column("_time")
+
+    def _column(self, name: str) -> pl.Series:
+        if name not in self._columns:
+            self._columns[name] = self._kept(self._batch.events[name])
+        return self._columns[name]
+
+    def _place(self, name: str) -> pl.Series:
+        if name not in self._places:
+            self._places[name] = self._kept(self._batch.distinct(name)[0])
+        return self._places[name]
+
+    def _kept(self, series: pl.Series) -> pl.Series:
+        return series if self._mask is None else series.filter(self._mask)
+
+
+def guarded(batch: Batch, guards: Mapping[str, pl.Expr]) -> Callable[[Sequence[str]], pl.Series | None]:
+    """Evaluate guards, each once; the function answers where all of the named ones hold, None for no name."""
+    everything = Rows(batch)
+    known: dict[str, pl.Series] = {}
+
+    def mask(names: Sequence[str]) -> pl.Series | None:
+        held: pl.Series | None = None
+        for name in names:
+            if name not in known:
+                known[name] = _true(everything.series(guards[name]))
+            held = known[name] if held is None else held & known[name]
+        return held
+
+    return mask
+
+
+def _true(condition: pl.Series) -> pl.Series:
+    return condition.fill_null(False) if condition.null_count() else condition
+
+
+def evaluated(frame: pl.DataFrame, expr: pl.Expr) -> pl.Series:
+    """The expression over a frame's rows; a constant is repeated."""
+    found = frame.select(expr.alias("_")).to_series()
+    return found if len(found) == frame.height else found.new_from_index(0, frame.height)
