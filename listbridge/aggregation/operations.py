@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import operator
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -26,6 +27,8 @@ Fold = Literal["sum", "total", "max", "min", "latest", "oldest", "union"]
 
 _EXACT: Final = Context(prec=2000)
 """More digits than any sum of 64-bit numbers, whole or floating, has."""
+_FEW: Final = 8
+"""Up to here, values are put one by one into a sorted list."""
 
 
 def total(numbers: Iterable[int | float | str]) -> str:
@@ -36,6 +39,21 @@ def total(numbers: Iterable[int | float | str]) -> str:
     return str(result.normalize(_EXACT)) if result else "0"
 
 
+def _union(a: list[Any], b: list[Any]) -> list[Any]:
+    """Two sorted lists of distinct values as one; the longer one itself when it holds all."""
+    most, few = (a, b) if len(a) >= len(b) else (b, a)
+    if len(few) > _FEW:
+        return sorted({*most, *few})
+    joined = most
+    for value in few:
+        place = bisect_left(joined, value)
+        if place == len(joined) or joined[place] != value:
+            if joined is most:
+                joined = most.copy()
+            joined.insert(place, value)
+    return joined
+
+
 JOINS: Final[dict[Fold, Join]] = {
     "sum": operator.add,
     "total": lambda a, b: total((a, b)),
@@ -43,7 +61,7 @@ JOINS: Final[dict[Fold, Join]] = {
     "min": min,
     "latest": max,
     "oldest": min,
-    "union": lambda a, b: a if a == b else sorted({*a, *b}),
+    "union": _union,
 }
 
 
@@ -79,9 +97,11 @@ class Operation:
 
 def _per_key(join: Join) -> Join:
     def join_maps(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-        joined = {**a, **b}
-        for key in a.keys() & b.keys():
-            joined[key] = join(a[key], b[key])
+        most, few = (a, b) if len(a) >= len(b) else (b, a)
+        joined = most.copy()
+        for key, state in few.items():
+            held = joined.get(key)
+            joined[key] = state if held is None else join(held, state)
         return joined
 
     return join_maps
