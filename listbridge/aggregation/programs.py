@@ -60,6 +60,19 @@ class Program:
         """How two states are joined, by definition id."""
         return {definition.id: definition.operation.join() for definition in self.fields.values()}
 
+    @cached_property
+    def absorbs(self) -> dict[str, Join]:
+        """How a state is added to one that may be changed, by definition id."""
+        return {definition.id: definition.operation.absorb() for definition in self.fields.values()}
+
+    @cached_property
+    def reads(self) -> dict[str, frozenset[str]]:
+        """The fields of each stream that its columns read."""
+        return {
+            stream: frozenset().union(*(contribution.reads for _, contribution in contributions))
+            for stream, contributions in self.contributions.items()
+        }
+
 
 def compile_program(mappings: Sequence[Mapping]) -> Program:
     """Check mappings and put them together; columns of one name are one field across all of them.

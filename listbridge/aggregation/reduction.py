@@ -69,6 +69,7 @@ class States:
 class Reduced:
     """What a batch adds up to, still as columns. `newest` is each person's newest event time (epoch ms)."""
 
+    stream: str
     people: pl.Series
     newest: pl.Series
     states: list[States]
@@ -76,20 +77,19 @@ class Reduced:
 
     def partials(self, program: Program) -> dict[str, Partial]:
         """One partial for each person, by key; whoever gets nothing is left out."""
-        partials: list[Partial] = [{} for _ in range(len(self.people))]
-        given: set[str] = set()
+        people = self.people.to_list()
+        partials: list[Partial] = [{} for _ in people]
+        self.add_to(program, partials)
+        return {key: partial for key, partial in zip(people, partials, strict=True) if partial}
+
+    def add_to(self, program: Program, targets: Sequence[Partial]) -> None:
+        """Add to each person's partial (in the order of `people`), which is changed in place."""
         for slot, people, states in self._columns():
-            identifier = slot.id
-            if identifier not in given:
-                given.add(identifier)
-                for person, state in zip(people, states, strict=True):
-                    partials[person][identifier] = state
-                continue
-            join = program.joins[identifier]
+            identifier, absorb = slot.id, program.absorbs[slot.id]
             for person, state in zip(people, states, strict=True):
-                held = partials[person].get(identifier)
-                partials[person][identifier] = state if held is None else join(held, state)
-        return {key: partial for key, partial in zip(self.people.to_list(), partials, strict=True) if partial}
+                target = targets[person]
+                held = target.get(identifier)
+                target[identifier] = state if held is None else absorb(held, state)
 
     def _columns(self) -> Iterator[tuple[Slot, list[int], list[Any]]]:
         for states in self.states:
@@ -112,7 +112,7 @@ def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Part
 def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduced:
     """What `reduce` does, as far as columns go."""
     slots = [Slot(identifier, each) for identifier, each in program.contributions[stream]]
-    batch = Batch(frame, stream, frozenset().union(*(slot.contribution.reads for slot in slots)))
+    batch = Batch(frame, stream, program.reads[stream])
     guards = dict(guard for slot in slots for guard in slot.contribution.guards)
     holds = guarded(batch, guards)
     states: list[States] = []
@@ -127,7 +127,7 @@ def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduce
             states += _reduce(rows, [slot for slot in group if not slot.contribution.operation.whole])
             whole += [(slot, _whole(rows, slot)) for slot in group if slot.contribution.operation.whole]
     newest = pl.DataFrame([batch.person.alias("p"), batch.events["_time"]]).group_by("p").agg(pl.all().max())
-    return Reduced(batch.people, newest.sort("p")["_time"], states, whole)
+    return Reduced(stream, batch.people, newest.sort("p")["_time"], states, whole)
 
 
 def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:

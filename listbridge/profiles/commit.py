@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
@@ -35,10 +35,16 @@ end
 local n = take()
 if n > 0 then
   local top = redis.call('INCRBY', KEYS[5], n) - n
-  for i = 1, n do
-    redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
-    redis.call('ZADD', KEYS[4], top + i, ARGV[at])
-    at = at + 2
+  for first = 1, n, 500 do
+    local last = math.min(first + 499, n)
+    local changed = {}
+    for i = first, last do
+      changed[#changed + 1] = top + i
+      changed[#changed + 1] = ARGV[at + 2 * (i - first)]
+    end
+    redis.call('HSET', KEYS[3], unpack(ARGV, at, at + 2 * (last - first) + 1))
+    redis.call('ZADD', KEYS[4], unpack(changed))
+    at = at + 2 * (last - first + 1)
   end
 end
 for k = 6, 5 + quarantines do
@@ -119,10 +125,25 @@ def touch(store: Store, people: Iterable[str]) -> None:
 
 def read_packed(store: Store, part: PartitionKeys, people: Sequence[str]) -> dict[str, bytes]:
     """The packed profiles of those who have one."""
-    if not people:
-        return {}
-    held = cast(list[bytes | None], store.client.hmget(part.profiles, list(people)))
-    return {key: packed for key, packed in zip(people, held, strict=True) if packed is not None}
+    [found] = read_packed_of(store, [(part, people)])
+    return found
+
+
+def read_packed_of(
+    store: Store, people: Sequence[tuple[PartitionKeys, Sequence[str]]]
+) -> list[dict[str, bytes]]:
+    """The packed profiles, partition by partition, of those who have one."""
+    pipe = store.client.pipeline(transaction=False)
+    for part, keys in people:
+        if keys:
+            pipe.hmget(part.profiles, list(keys))
+    answers = iter(pipe.execute())
+    return [
+        {key: packed for key, packed in zip(keys, next(answers), strict=True) if packed is not None}
+        if keys
+        else {}
+        for _, keys in people
+    ]
 
 
 def versions_and_offsets(

@@ -83,13 +83,13 @@ def reduce_that(monkeypatch):
     """Replaces the reduce by one that does something about each frame first."""
 
     def replace(act):
-        real = fold_module.reduce
+        real = fold_module.reduce_columns
 
         def reduce(frame, program, stream):
             act(frame)
             return real(frame, program, stream)
 
-        monkeypatch.setattr(fold_module, "reduce", reduce)
+        monkeypatch.setattr(fold_module, "reduce_columns", reduce)
 
     return replace
 
