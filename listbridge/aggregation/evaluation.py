@@ -55,31 +55,20 @@ def coded(series: pl.Series) -> Coded:
 
 
 class Batch:
-    """The events of one reduce. `person` holds for each its person's place in `people`."""
+    """The events of one reduce. `person` holds for each its person's place in `people`, which is sorted."""
 
     def __init__(self, frame: pl.DataFrame, stream: str, reads: frozenset[str]) -> None:
         self.schema: Schema = SCHEMAS[stream]
-        self.people = frame["_key"].unique()
-        self.person = frame["_key"].cast(pl.Enum(self.people)).to_physical().cast(CODE)
-        self.events = frame.select(
-            *META, *(values.field(name, self.schema[name]) for name in sorted(reads))
-        ).rechunk()
+        self.people, self.person = _people(frame["_key"])
+        self.events = frame.select(*META, *(values.field(name, self.schema[name]) for name in sorted(reads)))
         self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
+        if "email" in reads and bool(frame["email"].eq_missing(frame["_key"]).all()):
+            self._distinct["email"] = self.person, self.people.alias("email").to_frame()
         self._tables: dict[tuple[int, bool], Any] = {}
         self._kept: list[pl.Expr] = []
 
     def __len__(self) -> int:
         return self.events.height
-
-    @cached_property
-    def order(self) -> Coded:
-        """Each event's (time, time received) as a number that grows with them; the vocabulary is a struct."""
-        stamps = self.events.select(pl.struct(META).alias("at"))["at"]
-        ordered = self.events.select(*META).with_row_index("_row").sort(*META)
-        is_new = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in META).fill_null(False)
-        ranked = ordered.with_columns(is_new.cum_sum().cast(CODE).alias("_rank"))
-        first = ranked.filter(is_new | (pl.int_range(pl.len()) == 0))
-        return Coded(ranked.sort("_row")["_rank"], stamps.gather(first["_row"]))
 
     def distinct(self, name: str) -> tuple[pl.Series, pl.DataFrame]:
         """A text field's rows as places in a frame of its distinct values, null among them."""
@@ -124,11 +113,6 @@ class Rows:
     def person(self) -> pl.Series:
         return self._kept(self._batch.person)
 
-    @cached_property
-    def order(self) -> Coded:
-        order = self._batch.order
-        return order if self._mask is None else order.filter(self._mask)
-
     def __len__(self) -> int:
         return len(self.person)
 
@@ -162,8 +146,10 @@ class Rows:
         texts = coded(evaluated(table, values.as_text(Value(pl.col("v"), value.type))))
         return texts.gather(found.codes)
 
-    def time(self) -> pl.Series:
-        return self._column("_time")
+    @property
+    def times(self) -> tuple[pl.Series, pl.Series]:
+        """When the events happened and when they were received (epoch ms)."""
+        return self._column("_time"), self._column("_received")
 
     def _column(self, name: str) -> pl.Series:
         if name not in self._columns:
@@ -193,6 +179,14 @@ def guarded(batch: Batch, guards: Mapping[str, pl.Expr]) -> Callable[[Sequence[s
         return held
 
     return mask
+
+
+def _people(keys: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The people, sorted, and the place of each row's person among them."""
+    if keys.is_sorted():
+        return keys.rle().struct.field("value"), keys.rle_id().cast(CODE).set_sorted()
+    found = coded(keys)
+    return found.vocabulary, found.codes
 
 
 def _true(condition: pl.Series) -> pl.Series:

@@ -36,15 +36,15 @@ class Slot:
 class States:
     """The states that one column adds, as columns: a row for each person, or for each person and value.
 
-    `person` is sorted. `key` (for maps) and `value` are coded or plain; `at` codes the event's times where
-    they are kept.
+    `person` is sorted. `key` (for maps) and `value` are coded or plain; `times` holds when the event
+    happened and when it was received, where that is kept.
     """
 
     slot: Slot
     person: pl.Series
     value: Coded | pl.Series
     key: Coded | None = None
-    at: Coded | None = None
+    times: tuple[pl.Series, pl.Series] | None = None
 
     def listed(self) -> tuple[list[int], list[Any]]:
         """The people, each once, and the state of each, as `operations` describes states."""
@@ -52,9 +52,9 @@ class States:
         operation = self.slot.contribution.operation
         if operation.fold == "total":
             found = [total(numbers) for numbers in found]
-        elif self.at is not None:
-            stamps = _stamps(self.at)
-            found = [[time, received, value] for (time, received), value in zip(stamps, found, strict=True)]
+        elif self.times is not None:
+            times, received = (column.to_list() for column in self.times)
+            found = [list(state) for state in zip(times, received, found, strict=True)]
         if self.key is not None:
             keys = _plain(self.key)
             people, edges = _runs(self.person)
@@ -135,50 +135,59 @@ def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
     if single:
         yield from _single(rows, single)
     for slot in slots:
-        if slot.contribution.operation.fold == "union":
+        operation = slot.contribution.operation
+        if operation.fold == "union":
             yield _union(rows, slot)
-        elif slot.contribution.operation.mapped:
+        elif operation.mapped:
             yield _mapped(rows, slot)
+        elif operation.timed:
+            found = rows.coded(slot.contribution.value.expr)
+            person, codes, times = _edges(rows.person, found.codes, rows.times, operation.fold)
+            yield States(slot, person, Coded(codes, found.vocabulary), times=times)
 
 
 def _is_single(slot: Slot) -> bool:
     operation = slot.contribution.operation
-    return not operation.mapped and operation.fold != "union"
+    return not operation.mapped and not operation.timed and operation.fold != "union"
 
 
 def _single(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
-    """The states that are one value a person: one group-by for all of them."""
+    """The states that are one number a person: one group-by for all of them."""
     columns: list[pl.Series] = [rows.person.alias("p")]
     aggregates: list[pl.Expr] = []
-    vocabularies: dict[int, pl.Series] = {}
     for index, slot in enumerate(slots):
-        contribution, column = slot.contribution, pl.col(name := f"v{index}")
-        value = contribution.value.expr
-        if contribution.operation.timed:
-            found = rows.coded(value)
-            vocabularies[index] = found.vocabulary
-            columns.append(_packed(rows.order.codes, found.codes).alias(name))
-        else:
-            columns.append(rows.series(value).alias(name))
-        match contribution.operation.fold:
+        column = pl.col(name := f"v{index}")
+        columns.append(rows.series(slot.contribution.value.expr).alias(name))
+        match slot.contribution.operation.fold:
             case "sum":
                 aggregates.append(column.count().alias(name))
             case "total":
                 aggregates.append(column.drop_nulls())
-            case "max" | "latest":
+            case "max":
                 aggregates.append(column.max())
             case _:
                 aggregates.append(column.min())
     folded = pl.DataFrame(columns).group_by("p").agg(aggregates).sort("p")
     for index, slot in enumerate(slots):
-        person, state = _some(folded["p"], folded[f"v{index}"], slot.contribution.operation.fold)
-        if index in vocabularies:
-            stamps, codes = _unpacked(state)
-            yield States(
-                slot, person, Coded(codes, vocabularies[index]), at=Coded(stamps, rows.order.vocabulary)
-            )
-        else:
-            yield States(slot, person, state)
+        person, states = _some(folded["p"], folded[f"v{index}"], slot.contribution.operation.fold)
+        yield States(slot, person, states)
+
+
+def _edges(
+    group: pl.Series, codes: pl.Series, times: tuple[pl.Series, pl.Series], fold: Fold
+) -> tuple[pl.Series, pl.Series, tuple[pl.Series, pl.Series]]:
+    """Of each group the latest or oldest of (time, received, code): group, code and times, by group.
+
+    Most events are ruled out by their time alone; only what is left is sorted.
+    """
+    time, received = times
+    frame = pl.DataFrame([group.alias("g"), codes.alias("c"), time.alias("t"), received.alias("r")])
+    events = frame.lazy().filter(pl.col("g").is_not_null() & pl.col("c").is_not_null())
+    latest = fold == "latest"
+    edge = pl.col("t").max() if latest else pl.col("t").min()
+    at_edge = events.filter(pl.col("t") == edge.over("g")).sort("g", "r", "c")
+    found = at_edge.unique("g", keep="last" if latest else "first", maintain_order=True).collect()
+    return found["g"], found["c"], (found["t"], found["r"])
 
 
 def _union(rows: Rows, slot: Slot) -> States:
@@ -192,53 +201,42 @@ def _union(rows: Rows, slot: Slot) -> States:
 def _mapped(rows: Rows, slot: Slot) -> States:
     """A value for each person and key: a group-by of the two as one number."""
     operation = slot.contribution.operation
-    person, key, value, order = _entries(rows, slot)
+    person, key, value, times = _entries(rows, slot)
     pairs = _packed(person, key.codes)
     if operation.fold == "sum":
         counted = _present(pairs.filter(value.is_not_null()).sort()).rle().struct.unnest()
         person, keys = _unpacked(counted["value"])
         return States(slot, person, counted["len"].cast(pl.Int64), key=Coded(keys, key.vocabulary))
-    found: Coded | None = None
     if operation.timed:
         found = coded(value)
-        value = _packed(order.codes, found.codes)
+        pairs, codes, times = _edges(pairs, found.codes, times, operation.fold)
+        person, keys = _unpacked(pairs)
+        return States(
+            slot, person, Coded(codes, found.vocabulary), key=Coded(keys, key.vocabulary), times=times
+        )
     frame = pl.DataFrame([pairs.alias("pk"), value.alias("v")]).drop_nulls()
     column = pl.col("v")
-    aggregate = {
-        "total": column,
-        "max": column.max(),
-        "latest": column.max(),
-        "min": column.min(),
-        "oldest": column.min(),
-    }[operation.fold]
+    aggregate = {"total": column, "max": column.max(), "min": column.min()}[operation.fold]
     folded = frame.group_by("pk").agg(aggregate).sort("pk")
     person, keys = _unpacked(folded["pk"])
-    if found is None:
-        return States(slot, person, folded["v"], key=Coded(keys, key.vocabulary))
-    stamps, codes = _unpacked(folded["v"])
-    return States(
-        slot,
-        person,
-        Coded(codes, found.vocabulary),
-        key=Coded(keys, key.vocabulary),
-        at=Coded(stamps, order.vocabulary),
-    )
+    return States(slot, person, folded["v"], key=Coded(keys, key.vocabulary))
 
 
-def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, Coded]:
-    """Person, key, value and order of every entry that the rows add to a map."""
+def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, tuple[pl.Series, pl.Series]]:
+    """Person, key, value and times of every entry that the rows add to a map."""
     contribution = slot.contribution
     value = contribution.value
     if contribution.key is not None and contribution.key.type != "list":
-        return rows.person, rows.coded_text(contribution.key), rows.series(value.expr), rows.order
+        return rows.person, rows.coded_text(contribution.key), rows.series(value.expr), rows.times
     lists = rows.series(value.expr if contribution.key is None else contribution.key.expr)
     place, entries = _exploded(lists)
-    person, order = rows.person[place], rows.order.gather(place)
+    time, received = rows.times
+    person, times = rows.person[place], (time[place], received[place])
     if contribution.key is not None:
-        return person, coded(entries), rows.series(value.expr)[place], order
+        return person, coded(entries), rows.series(value.expr)[place], times
     fields = entries.struct.unnest()
     texts = fields.select(values.field("k", "string"), values.field("v", "string"))
-    return person, coded(texts["k"]), texts["v"], order
+    return person, coded(texts["k"]), texts["v"], times
 
 
 def _listed(rows: Rows, value: values.Value) -> tuple[pl.Series, Coded]:
@@ -259,19 +257,16 @@ def _exploded(lists: pl.Series) -> tuple[pl.Series, pl.Series]:
 def _whole(rows: Rows, slot: Slot) -> dict[int, Any]:
     """The list or map of one event a person: the greatest or least of those at its times."""
     greatest = slot.contribution.operation.fold == "latest"
-    frame = pl.DataFrame(
-        [
-            rows.person.alias("p"),
-            rows.order.codes.alias("o"),
-            rows.series(slot.contribution.value.expr).alias("v"),
-        ]
-    ).drop_nulls("v")
-    edge = (pl.col("o").max() if greatest else pl.col("o").min()).over("p")
+    time, received = rows.times
+    held = rows.series(slot.contribution.value.expr)
+    columns = [rows.person.alias("p"), time.alias("t"), received.alias("r"), held.alias("v")]
+    events = pl.DataFrame(columns).lazy().drop_nulls("v")
+    for name in "tr":
+        edge = pl.col(name).max() if greatest else pl.col(name).min()
+        events = events.filter(pl.col(name) == edge.over("p"))
     states: dict[int, Any] = {}
-    stamps = rows.order.vocabulary
-    for person, order, held in frame.filter(pl.col("o") == edge).iter_rows():
-        at = stamps[order]
-        state = [*at.values(), _in_order(held)]
+    for person, at, received_at, value in events.collect().iter_rows():
+        state = [at, received_at, _in_order(value)]
         other = states.setdefault(person, state)
         states[person] = max(other, state) if greatest else min(other, state)
     return states
@@ -318,11 +313,6 @@ def _plain(column: Coded | pl.Series) -> list[Any]:
     # One object for each distinct value, not one for each row.
     values_ = column.vocabulary.to_list()
     return [values_[code] for code in column.codes.to_list()]
-
-
-def _stamps(at: Coded) -> list[tuple[int, int]]:
-    found = at.vocabulary[at.codes].struct.unnest()
-    return list(zip(*(found[name].to_list() for name in found.columns), strict=True))
 
 
 def _runs(person: pl.Series) -> tuple[list[int], Iterable[tuple[int, int]]]:
