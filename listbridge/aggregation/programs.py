@@ -44,11 +44,15 @@ class Program:
     """Checked mappings, ready to `reduce`, `merge` and `view`.
 
     `fields` holds the definitions by field name; `contributions` by stream what each of its columns
-    adds, with the id of the field's definition.
+    adds, with the id of the field's definition. `version` is that of the mappings that are active in a
+    store, 0 for a program that is no store's; `numbers` has by definition id the number that stands for
+    it in packed profiles.
     """
 
     fields: MappingProxyType[str, FieldDefinition]
     contributions: MappingProxyType[str, tuple[tuple[str, Contribution], ...]]
+    numbers: MappingProxyType[str, int]
+    version: int = 0
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -59,6 +63,11 @@ class Program:
     def joins(self) -> dict[str, Join]:
         """How two states are joined, by definition id."""
         return {definition.id: definition.operation.join() for definition in self.fields.values()}
+
+    @cached_property
+    def ids(self) -> dict[int, str]:
+        """The definition ids by their numbers."""
+        return {number: identifier for identifier, number in self.numbers.items()}
 
 
 def compile_program(mappings: Sequence[Mapping]) -> Program:
@@ -79,7 +88,8 @@ def compile_program(mappings: Sequence[Mapping]) -> Program:
     fields = {name: _definition(name, by_stream) for name, by_stream in columns.items()}
     streams = sorted({mapping.stream.text for mapping in mappings})
     contributions = {stream: tuple(_of_stream(stream, columns, fields)) for stream in streams}
-    return Program(MappingProxyType(fields), MappingProxyType(contributions))
+    numbers = {definition.id: number for number, definition in enumerate(fields.values(), start=1)}
+    return Program(MappingProxyType(fields), MappingProxyType(contributions), MappingProxyType(numbers))
 
 
 def _check_aliases(mappings: Iterable[Mapping]) -> None:

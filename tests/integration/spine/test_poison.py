@@ -219,7 +219,7 @@ def test_a_damaged_profile_is_recomputed_from_a_long_stream_with_bad_lines_in_it
 
     profile = folder.recompute(small.part("ann@x.se"), "ann@x.se")
 
-    assert profile == Codec(small).unpack(packed)
+    assert profile == Codec(program).unpack(packed)
     assert profile.states[program.fields["cm_openct"].id] == 122
 
 
