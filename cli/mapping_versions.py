@@ -121,7 +121,9 @@ def save(directory: Path, number: int | None) -> None:
     """
     with open_store() as store:
         held = versions.version(store, number) if number else versions.active(store)
-    files = {directory / name: each.text.encode() for name, each in zip(_names(held), held.texts, strict=True)}
+    files = {
+        directory / name: each.text.encode() for name, each in zip(_names(held), held.texts, strict=True)
+    }
     if other := [str(path) for path, text in files.items() if path.exists() and path.read_bytes() != text]:
         fail(f"{', '.join(other)}: there already, with other text; name an empty directory")
     directory.mkdir(parents=True, exist_ok=True)
