@@ -321,6 +321,8 @@ def test_folders_in_threads_that_notice_at_different_times_count_everything_once
     for thread in threads:
         thread.join()
     let_leases_end(small)
+    append(small, [activity(key, 500, what) for key in KEYS for what in ("open", "click")])
+    told += 2
     Folder(small, ActivePrograms(small)).run()
 
     assert problems == []
