@@ -7,6 +7,7 @@ import click
 from cli.accounts import authorization, clients, lists
 from cli.demo.command import demo
 from cli.init import init
+from cli.mapping_versions import apply, history, save
 from cli.mappings import mapping
 from cli.people import audience, profile, stream
 from cli.runtime import Group
@@ -20,6 +21,9 @@ from listbridge import __version__
 def main() -> None:
     """Keep audiences and a Campaign Monitor account in step, both ways."""
 
+
+for version_command in (apply, history, save):
+    mapping.add_command(version_command)
 
 for command in (
     init,

@@ -98,7 +98,7 @@ def profile() -> None:
 def show_profile(email: str, as_json: bool) -> None:
     """Everything that is known of a person."""
     with context() as ctx:
-        found = profile_of(ctx.store, ctx.program, email)
+        found = profile_of(ctx.store, ctx.programs, email)
     if found is None:
         fail("nothing is known of this address")
         return

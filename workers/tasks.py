@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 import settings as settings_module
 from listbridge import bells
 from listbridge.aggregation.fold import Folder
-from listbridge.context import Context, build
+from listbridge.context import Context, build, unapplied
 from listbridge.jobs import deliver as deliver_job
 from listbridge.jobs import pull as pull_job
 from listbridge.jobs.sweep import deliverable
@@ -43,7 +43,9 @@ def context() -> Context:
 
 @lru_cache(maxsize=1)
 def folder() -> Folder:
-    return Folder(context().store, context().program)
+    if difference := unapplied(context().settings, context().store):
+        logger.warning("%s", difference)
+    return Folder(context().store, context().programs)
 
 
 def ring_deliver(list_id: str) -> None:

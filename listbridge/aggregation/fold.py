@@ -18,11 +18,12 @@ from polars.exceptions import PanicException
 from listbridge.aggregation import Program
 from listbridge.aggregation.frames import from_lines, owner
 from listbridge.aggregation.reduction import Reduced, reduce_columns
-from listbridge.profiles.codec import Codec, CorruptProfile, Profile
-from listbridge.profiles.commit import Commit, read_packed_of, versions_and_offsets, write
+from listbridge.mappings.active import Programs, Unchanging
+from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
+from listbridge.profiles.commit import Answer, Commit, read_packed_of, versions_and_offsets, write
 from listbridge.profiles.membership import FIELD, members_of
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import Store, now_ms
+from listbridge.store.store import Store, StoreError, now_ms
 from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
 from listbridge.streams.reading import Pending, lines_until, next_entries
@@ -45,12 +46,16 @@ class FoldResult:
 
 
 class Folder:
-    """Folds all streams of a store by one program. One per process: it keeps the codec's register."""
+    """Folds all streams of a store, each round by the program that is current then.
 
-    def __init__(self, store: Store, program: Program) -> None:
+    From the first commit of a version of the mappings on, a partition refuses those of an older one, so
+    each event is counted by one version in its partition, in the order of entries.
+    """
+
+    def __init__(self, store: Store, programs: Programs | Program) -> None:
         self._store = store
-        self._program = program
-        self._codec = Codec(store)
+        self._programs = Unchanging(programs) if isinstance(programs, Program) else programs
+        self._use(self._programs.current())
         self._token = secrets.token_hex(8)
 
     def run(self, *, seconds: float = 20.0, stopping: Callable[[], bool] = lambda: False) -> FoldResult:
@@ -61,8 +66,25 @@ class Folder:
             pass
         return result
 
+    def _use(self, program: Program) -> None:
+        self._program = program
+        self._codec = Codec(program)
+        self._outdated = False
+
+    def _take_up(self) -> None:
+        """Take up the current program. Raises `StoreError` if there is none as new as what was written."""
+        program = self._programs.current(renew=self._outdated)
+        if self._outdated and program.version <= self._program.version:
+            raise StoreError(
+                f"profiles were written by newer mappings than version {program.version}, which is active: "
+                "`listbridge mapping apply` makes a newer version; was the store restored in parts?"
+            )
+        if program is not self._program:
+            self._use(program)
+
     def _round(self, result: FoldResult) -> bool:
         """One step of every partition that has work; False when there was none to be had."""
+        self._take_up()
         tries = look(self._store, self._program.streams, clear_bells=True)
         waiting = [(part, n + 1) for part, n in zip(self._store.parts, tries, strict=True) if n is not None]
         alone = [[each] for each in waiting if each[1] >= ALONE_FROM]
@@ -141,7 +163,8 @@ class Folder:
         people = sorted({key for each in reduced for key in each.people.to_list()})
         owners = {part.number: keys for part, keys in self._store.by_part(people)}
         commits = [
-            Commit(item.part, item.version, offsets=item.offsets, quarantined=bad) for item, bad in work
+            Commit(item.part, item.version, self._program.version, offsets=item.offsets, quarantined=bad)
+            for item, bad in work
         ]
         asked = [(commit.part, owners.get(commit.part.number, [])) for commit in commits]
         profiles = {
@@ -157,9 +180,10 @@ class Folder:
                     commit.entered.setdefault(audience, []).append(key)
                 for audience in moves.get(key, ((), ()))[1]:
                     commit.left.setdefault(audience, []).append(key)
-        for (item, bad), commit, written in zip(work, commits, write(self._store, commits), strict=True):
-            if not written:
+        for (item, bad), commit, answer in zip(work, commits, write(self._store, commits), strict=True):
+            if answer is not Answer.WRITTEN:
                 result.conflicts += 1
+                self._outdated |= answer is Answer.OUTDATED
                 continue
             refused = sum(map(len, bad.values()))
             result.commits += 1
@@ -189,6 +213,8 @@ class Folder:
             return Profile()
         try:
             return self._codec.unpack(packed)
+        except NewerProfile:
+            return Profile()  # what is made of it is not written: newer mappings have committed there
         except CorruptProfile:
             logger.error("a stored profile of partition %d can't be read: recomputed", part.number)
             return self.recompute(part, key)

@@ -26,9 +26,9 @@ _SHIFT: Final = 1 << 32
 
 @dataclass(frozen=True)
 class Slot:
-    """A contribution with the id of the field that it adds to."""
+    """A contribution with the number of the field that it adds to."""
 
-    id: str
+    number: int
     contribution: Contribution
 
 
@@ -85,11 +85,11 @@ class Reduced:
     def add_to(self, program: Program, targets: Sequence[Partial]) -> None:
         """Add to each person's partial (in the order of `people`), which is changed in place."""
         for slot, people, states in self._columns():
-            identifier, absorb = slot.id, program.absorbs[slot.id]
+            number, absorb = slot.number, program.absorbs[slot.number]
             for person, state in zip(people, states, strict=True):
                 target = targets[person]
-                held = target.get(identifier)
-                target[identifier] = state if held is None else absorb(held, state)
+                held = target.get(number)
+                target[number] = state if held is None else absorb(held, state)
 
     def _columns(self) -> Iterator[tuple[Slot, list[int], list[Any]]]:
         for states in self.states:
@@ -111,7 +111,7 @@ def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Part
 
 def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduced:
     """What `reduce` does, as far as columns go."""
-    slots = [Slot(identifier, each) for identifier, each in program.contributions[stream]]
+    slots = [Slot(program.fields[name].number, each) for name, each in program.contributions[stream]]
     batch = Batch(frame, stream, program.reads[stream])
     guards = dict(guard for slot in slots for guard in slot.contribution.guards)
     holds = guarded(batch, guards)

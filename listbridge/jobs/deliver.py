@@ -17,8 +17,9 @@ from listbridge.exports.ledger import Candidate, Ledger, LostLease, rewind
 from listbridge.exports.protocol import Destination, ListSetup, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, save_setup, setup_of
-from listbridge.profiles.codec import Codec, CorruptProfile, Profile
+from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import memberships
+from listbridge.profiles.reading import unpacked
 from listbridge.profiles.views import fields_of
 from listbridge.store.lease import Lease
 from listbridge.store.store import now_ms
@@ -214,23 +215,24 @@ def _feed(workflow: Workflow) -> Feed:
 
 
 def _person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
-    program, codec = context.program, Codec(context.store)
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    status_id = program.fields[system_of(authorization).status_field].id
-    opted_in = program.fields.get(OPTED_IN_FIELD)
+    status_field = system_of(authorization).status_field
 
     def read(candidate: Candidate) -> Person:
+        program, profile = context.program, Profile()
         try:
-            profile = codec.unpack(candidate.packed_profile) if candidate.packed_profile else Profile()
+            if candidate.packed_profile:
+                program, profile = unpacked(context.programs, candidate.packed_profile)
         except CorruptProfile:
             raise Skippable("the stored profile has a wrong checksum; the next fold repairs it") from None
-        status = profile.states.get(status_id, {}).get(list_id)
+        status = profile.states.get(program.fields[status_field].number, {}).get(list_id)
+        opted_in = program.fields.get(OPTED_IN_FIELD)
         return Person(
             key=candidate.key,
             fields=fields_of(program, profile),
             memberships=memberships(program, profile.states),
             status=(status[2], status[0]) if status else None,
-            opted_in_at=profile.states.get(opted_in.id) if opted_in else None,
+            opted_in_at=profile.states.get(opted_in.number) if opted_in else None,
         )
 
     return read

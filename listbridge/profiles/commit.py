@@ -9,20 +9,25 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
 
-# KEYS: version, offsets, profiles, changed, sequence, quarantines..., audience sets...
-# ARGV: version read, new version, how many quarantines, then lists, each after its length: (stream, offset),
-#       (key, packed), per quarantine its lines, per audience set the keys to add and the keys to remove.
-# -> 1 when written, now or by an earlier try of this very call; 0 when somebody else was first.
+# KEYS: version, offsets, profiles, changed, sequence, mapping, quarantines..., audience sets...
+# ARGV: version read, new version, version of the mappings, how many quarantines, then lists, each after its
+#       length: (stream, offset), (key, packed), per quarantine its lines, per audience set the keys to add
+#       and the keys to remove.
+# -> 1 when written, now or by an earlier try of this very call (whoever came after it has replaced the new
+#    version); -1 when newer mappings have written; 0 when somebody else was first.
 _COMMIT = """
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[2] then return 1 end
+local newest, ours = tonumber(redis.call('GET', KEYS[6]) or '0'), tonumber(ARGV[3])
+if newest > ours then return -1 end
 if held ~= ARGV[1] then return 0 end
-local quarantines, at = tonumber(ARGV[3]), 4
+local quarantines, at = tonumber(ARGV[4]), 5
 local function take()
   local n = tonumber(ARGV[at])
   at = at + 1
@@ -47,13 +52,13 @@ if n > 0 then
     at = at + 2 * (last - first + 1)
   end
 end
-for k = 6, 5 + quarantines do
+for k = 7, 6 + quarantines do
   for _ = 1, take() do
     redis.call('XADD', KEYS[k], '*', 'n', 1, 'e', ARGV[at])
     at = at + 1
   end
 end
-for k = 6 + quarantines, #KEYS do
+for k = 7 + quarantines, #KEYS do
   for _, command in ipairs({'SADD', 'SREM'}) do
     for _ = 1, take() do
       redis.call(command, KEYS[k], ARGV[at])
@@ -61,9 +66,20 @@ for k = 6 + quarantines, #KEYS do
     end
   end
 end
+if newest < ours then redis.call('SET', KEYS[6], ARGV[3]) end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
+
+
+class Answer(Enum):
+    """What became of a commit."""
+
+    WRITTEN = 1
+    CONFLICT = 0
+    """Somebody else was first: read again."""
+    OUTDATED = -1
+    """Newer mappings have written to the partition: take up the active ones and reduce again."""
 
 
 @dataclass(slots=True)
@@ -73,6 +89,8 @@ class Commit:
     part: PartitionKeys
     version: bytes
     """As it was read before anything else of the partition was."""
+    mapping: int = 0
+    """The version of the mappings that made it: `Program.version`."""
     offsets: dict[str, bytes] = field(default_factory=dict)
     profiles: dict[str, bytes] = field(default_factory=dict)
     entered: dict[str, list[str]] = field(default_factory=dict)
@@ -81,18 +99,21 @@ class Commit:
     """Stream -> what is set aside, as `streams.log.set_aside` writes it."""
 
 
-def write(store: Store, commits: Sequence[Commit]) -> list[bool]:
-    """Write the commits; False for each whose partition has another version by now."""
-    return [bool(done) for done in store.scripts(_COMMIT, [_call(commit) for commit in commits])]
+def write(store: Store, commits: Sequence[Commit]) -> list[Answer]:
+    """Write those of the commits whose partition is as it was read.
+
+    From the first commit of a version of the mappings on, a partition takes none of an older version.
+    """
+    return [Answer(done) for done in store.scripts(_COMMIT, [_call(commit) for commit in commits])]
 
 
 def _call(commit: Commit) -> tuple[list[str], list[Any]]:
     part = commit.part
     audiences = sorted(commit.entered.keys() | commit.left.keys())
-    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence]
+    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence, part.mapping]
     names += map(part.quarantine, commit.quarantined)
     names += map(part.audience, audiences)
-    args: list[Any] = [commit.version, secrets.token_hex(8), len(commit.quarantined)]
+    args: list[Any] = [commit.version, secrets.token_hex(8), commit.mapping, len(commit.quarantined)]
     args += _pairs(commit.offsets) + _pairs(commit.profiles)
     for lines in commit.quarantined.values():
         args += [len(lines), *lines]

@@ -15,7 +15,8 @@ from redis.crc import key_slot
 SLOTS = 16384
 
 META = "lb:meta"
-FIELDS = "lb:fields"
+MAPPING = "lb:mapping"
+"""Which version of the mappings is active, and a record of each version."""
 WORKFLOWS = "lb:workflows"
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
@@ -69,6 +70,11 @@ class PartitionKeys:
     @property
     def version(self) -> str:
         return f"{self._prefix}version"
+
+    @property
+    def mapping(self) -> str:
+        """The newest version of the mappings that has committed to the partition."""
+        return f"{self._prefix}mapping"
 
     @property
     def offsets(self) -> str:

@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from listbridge.store import keys
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class StoreError(Exception):
