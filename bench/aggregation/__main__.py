@@ -37,7 +37,7 @@ class Findings:
             rows += [report.fold_row(fold) for fold in self.store.folds]
         return {
             "rows": rows,
-            "equal_outputs": len(self.digests) <= 1,
+            "equal_outputs": len(self.digests) == 1 if self.digests else None,
             "workload": asdict(self.workload),
             "runs": self.runs,
             "store": report.store_findings(self.store),
@@ -57,6 +57,16 @@ def _names(known: tuple[str, ...]) -> Any:
     return parse
 
 
+def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> list[int]:
+    try:
+        found = sorted(int(size) for size in value.split(","))
+    except ValueError:
+        found = []
+    if not found or found[0] < 1000:
+        raise click.BadParameter(f"{value!r}; it should be numbers of events from 1000, by commas")
+    return found
+
+
 @click.command()
 @click.option("--events", type=click.IntRange(1000), help="Events of the workload; 1,000,000 by default.")
 @click.option("--people", type=click.IntRange(10), help="People; a twentieth of the events by default.")
@@ -66,6 +76,12 @@ def _names(known: tuple[str, ...]) -> Any:
     "--only", callback=_names(engines.NAMES), default=",".join(engines.NAMES), help="Engines, by commas."
 )
 @click.option("--modes", callback=_names(MODES), default=",".join(MODES), help="Modes, by commas.")
+@click.option(
+    "--sizes",
+    callback=_sizes,
+    default="1000000,3000000,10000000",
+    help="Events of the mode growth, by commas.",
+)
 @click.option("--unsorted", is_flag=True, help="Columns in the order in which the events came in.")
 @click.option("--quick", is_flag=True, help="100,000 events, one run, no growth: under a minute.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last on standard output.")
@@ -76,6 +92,7 @@ def main(
     seed: int,
     only: list[str],
     modes: list[str],
+    sizes: list[int],
     unsorted: bool,
     quick: bool,
     as_json: bool,
@@ -94,7 +111,7 @@ def main(
     if "store" in modes or "latency" in modes:
         _through_store(findings, modes, quick=quick)
     if "growth" in modes and not quick:
-        findings.growth = growth.run(growth.SIZES, seed, say=_say)
+        findings.growth = growth.run(sizes, seed, say=_say)
     report.show(findings, sys.stderr if as_json else sys.stdout)
     if as_json:
         sys.stdout.write(msgspec.json.encode(findings.as_json()).decode() + "\n")

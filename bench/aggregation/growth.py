@@ -10,7 +10,6 @@ from bench.aggregation import jobs, peers, through_store
 from bench.aggregation.engines import OURS
 from bench.aggregation.workload import Workload
 
-SIZES: Final = (1_000_000, 3_000_000, 10_000_000)
 EVENTS_A_PERSON: Final = 20
 
 

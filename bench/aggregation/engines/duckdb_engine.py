@@ -24,7 +24,9 @@ _SETS: Final = ",\n  ".join(
     f"list(DISTINCT {source}) FILTER (WHERE {source} IS NOT NULL) AS {name}" for name, source in SETS.items()
 )
 _URLS: Final = "SELECT DISTINCT url FROM events WHERE url IS NOT NULL"
-_PAGES: Final = "CREATE TEMP TABLE pages AS SELECT unnest($urls::VARCHAR[]) AS page_url, unnest($hashes::VARCHAR[]) AS hashed"
+_PAGES: Final = """
+CREATE TEMP TABLE pages AS SELECT unnest($urls::VARCHAR[]) AS page_url, unnest($hashes::VARCHAR[]) AS hashed
+"""
 _REPORT: Final = f"""
 CREATE TEMP TABLE report AS
 SELECT

@@ -104,9 +104,10 @@ def clock(hours: int) -> tuple[str, str, str]:
 
 @lru_cache(maxsize=100_000)
 def hashed_page(url: str) -> str | None:
-    """SipHash-2-4, key (0, 1), of host and path, as a signed number in text; None where both are empty."""
+    """SipHash-2-4, key (0, 1), of host and path, as a signed number in text; None where there is neither."""
     parts = urlsplit(url)
-    page = parts.netloc + unquote(parts.path)
+    opaque = parts.scheme and not parts.netloc and not parts.path.startswith("/")
+    page = "" if opaque else parts.netloc.rpartition("@")[2] + unquote(parts.path)
     if not page:
         return None
     return str(
