@@ -1,7 +1,7 @@
 """Jobs: the pieces of work that are measured, each in a fresh process of its own.
 
-A job gets ready (imports, connections), says so, waits for the word to go, does its work and answers with
-one line of JSON. It ends when the process that started it is gone.
+A job reads its arguments (a line of JSON), gets ready (imports, connections), says so, waits for the word
+to go, does its work and answers with one line of JSON. It ends when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Job:
         self.name = name
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         environ = {**os.environ, "PYTHONPATH": paths, "POLARS_MAX_THREADS": "1", **(env or {})}
-        argv = [sys.executable, "-m", "bench.aggregation.jobs", name, msgspec.json.encode(arguments).decode()]
+        argv = [sys.executable, "-m", "bench.aggregation.jobs", name]
         self._process = subprocess.Popen(
             argv, env=environ, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        # Not among the command's words, which every process may read: a store's URL holds its password.
+        self._tell(msgspec.json.encode(arguments) + b"\n")
         self._expect(READY)
 
     def go(self) -> None:
         """Let the work begin."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(GO)
-        self._process.stdin.flush()
+        self._tell(GO)
 
     def answer(self) -> Answer:
         """Wait for the answer. Raises `JobFailed`."""
@@ -61,6 +61,11 @@ class Job:
         if kind is not None:
             self._process.kill()
         self._process.communicate()
+
+    def _tell(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
 
     def _expect(self, wanted: bytes) -> None:
         if (line := self._line()) != wanted:
@@ -87,11 +92,11 @@ def run(name: str, arguments: Mapping[str, Any], env: Mapping[str, str] | None =
 
 
 def main() -> None:
-    """The process of a job: `python -m bench.aggregation.jobs NAME ARGUMENTS`."""
+    """The process of a job: `python -m bench.aggregation.jobs NAME`."""
     # What libraries print must not stand among the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    work = _prepared(sys.argv[1], msgspec.json.decode(sys.argv[2]))
+    work = _prepared(sys.argv[1], msgspec.json.decode(sys.stdin.buffer.readline()))
     answers.write(READY)
     if sys.stdin.buffer.readline() == GO:
         answers.write(msgspec.json.encode(work()) + b"\n")

@@ -67,7 +67,7 @@ def compare(
 
 def _row(engine: str, mode: str, answers: Sequence[jobs.Answer], events: int) -> Row:
     def median(name: str) -> float:
-        return statistics.median(answer[name] for answer in answers)
+        return float(statistics.median(answer[name] for answer in answers))
 
     return Row(
         engine, mode, events / median("cpu_s"), median("wall_s"), median("peak_mb"), median("baseline_mb")

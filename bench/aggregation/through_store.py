@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
@@ -171,9 +172,7 @@ def _append_job(url: str, path: str) -> jobs.Prepared:
         accepted, wall, cpu = 0, 0.0, 0.0
         for received, page in ready:
             # Making the events is no part of appending them.
-            counts, cost = measure(
-                lambda page=page, received=received: append(store, page, received=received)
-            )
+            counts, cost = measure(partial(append, store, page, received=received))
             accepted, wall, cpu = accepted + counts.accepted, wall + cost.wall_s, cpu + cost.cpu_s
         return {"accepted": accepted, "wall_s": wall, "cpu_s": cpu}
 
@@ -208,7 +207,7 @@ def _inspect_job(url: str, path: str) -> jobs.Prepared:
         for part in store.parts:
             held = cast(dict[bytes, bytes], store.client.hgetall(part.profiles))
             packed.update((key.decode(), value) for key, value in held.items())
-            memory += int(cast(int | None, store.client.memory_usage(part.profiles, samples=0)) or 0)
+            memory += int(store.client.memory_usage(part.profiles, samples=0) or 0)
         shown = ((key, canonical(view(program, codec.unpack(value).states))) for key, value in packed.items())
         mean = statistics.fmean(map(len, packed.values()))
         return {

@@ -267,7 +267,7 @@ class _World:
         summed = rows[weight].cum_sum()
         wanted = pl.int_range(count, eager=True).alias("n").to_frame().select(self._u())
         at = summed.search_sorted(wanted.to_series() * summed[-1]).clip(0, rows.height - 1)
-        return rows[at]
+        return rows.select(pl.all().gather(at))
 
     def _placed(self, rows: pl.DataFrame) -> pl.DataFrame:
         home = self._with(rows, "home", "ip")

@@ -208,7 +208,7 @@ def _fold(pieces: Iterable[Iterable[Event]]) -> dict[str, dict[str, Any]]:
         find = people.get
         for piece in pieces:
             for event in piece:
-                key = event.key or event.email
+                key = event.key or event.email or ""
                 person = find(key)
                 if person is None:
                     person = people[key] = Person()

@@ -59,7 +59,7 @@ def _scalars_and_sets(events: pl.LazyFrame) -> pl.LazyFrame:
     )
     left = (_WORD == "deactivate") & (pl.col("status") == "unsubscribe")
     marked = events.with_columns(
-        *((word == _WORD).alias(name) for word, name in COUNTED.items()),
+        *((pl.col("event") == word).alias(name) for word, name in COUNTED.items()),
         opened=pl.when(_WORD == "open").then(_AT),
         clicked=pl.when(_WORD == "click").then(_AT),
         active=pl.when(active).then(_AT),
@@ -87,7 +87,7 @@ def _scalars_and_sets(events: pl.LazyFrame) -> pl.LazyFrame:
 
 def _latest(events: pl.LazyFrame, name: str, source: str) -> pl.LazyFrame:
     known = events.select("_key", "_time", "_received", pl.col(source).alias(name)).drop_nulls(name)
-    newest = known.filter(_AT.max().over("_key") == _AT)
+    newest = known.filter(pl.col("_time") == _AT.max().over("_key"))
     return newest.sort("_received", name).unique("_key", keep="last").select("_key", name)
 
 
