@@ -9,11 +9,12 @@ import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
+from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.runtime import context
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
-from listbridge.exports.ledger import refused_by
+from listbridge.standing.exports import shown as standing_shown
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
 
@@ -28,7 +29,7 @@ COLUMNS = {
 
 
 def _show(ctx: Context, workflow: Workflow, as_json: bool) -> None:
-    show_fields(service.shown(ctx, workflow), as_json=as_json)
+    show_fields(standing_shown(ctx, workflow), as_json=as_json)
 
 
 @click.group()
@@ -90,7 +91,7 @@ def create_export(
             "field_mappings": _pairs(maps, "--map"),
         }
         made = service.create_export(ctx, held.id, config, description)
-        _show(ctx, made, as_json)
+        show_fields(service.shown(ctx, made), as_json=as_json)
 
 
 def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
@@ -99,21 +100,6 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     if wrong := [value for value in values if "=" not in value]:
         raise click.BadParameter(f"{wrong[0]!r} has no '='", param_hint=option)
     return pairs
-
-
-@export.command("refused")
-@click.argument("workflow_id", metavar="ID")
-@json_option
-def refused(workflow_id: str, as_json: bool) -> None:
-    """Who the export's list does not take, and why."""
-    with context() as ctx:
-        held = refused_by(ctx.store, _of_kind(ctx, workflow_id, "export").export.list_id)
-    rows = [
-        {"key": key, "code": each.code, "message": each.message, "at": rfc3339(each.at)}
-        for key, each in sorted(held.items())
-    ]
-    columns = {"key": "PERSON", "code": "CODE", "message": "MESSAGE", "at": "AT"}
-    show_rows(rows, columns, as_json=as_json, empty="Nobody is refused.")
 
 
 @click.group("import")
@@ -147,7 +133,7 @@ def create_import(
             "lists": [choosing.list_id(api, chosen, each) for each in lists],
         }
         made = service.create_import(ctx, held.id, config, description)
-        _show(ctx, made, as_json)
+        show_fields(service.shown(ctx, made), as_json=as_json)
 
 
 @click.group()
@@ -169,6 +155,10 @@ def _of_kind(ctx: Context, workflow_id: str, kind: str | None) -> Workflow:
     if kind not in (None, found.kind):
         raise registry.NotAllowed(f"{workflow_id} is an {found.kind}; this is for an {kind}")
     return found
+
+
+for command in (why, rejections, retry, remove, status):
+    export.add_command(command)
 
 
 def _showing(kind: str | None) -> Callable[[str, bool], None]:

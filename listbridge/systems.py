@@ -5,27 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from listbridge import authorizations
 from listbridge.authorizations import Authorization
-from listbridge.campaign_monitor import ApiKey, CallRecord, CampaignMonitor, RateLimited
+from listbridge.campaign_monitor import ApiKey, CallRecord, CampaignMonitor, RateLimited, codes, feeds
+from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.source import CampaignMonitorSource
-from listbridge.campaign_monitor.suppression import SuppressionList
+from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
-from listbridge.exports.protocol import Destination
+from listbridge.exports.protocol import Caretaker, Destination
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Pace
+from listbridge.store.store import Store
 from listbridge.workflows import log
 from listbridge.workflows.models import Workflow
 
 
 @dataclass(frozen=True)
 class System:
-    """How to make a system's ends; `status_field` is the profile's map from list to status there."""
+    """How to make a system's ends; `status_field` is the profile's map from list to status there.
+
+    `opt_outs_read_at` says when all who left a list (client, list) were last read, `is_suppressed` whether
+    our copy of a client's suppression list has an address; `caretaker` makes what clears a list up.
+    """
 
     source: Callable[[Context, Authorization, Workflow], Source]
     destination: Callable[[Context, Authorization, Workflow], Destination]
     status_field: str
+    opt_outs_read_at: Callable[[Store, str, str], int | None]
+    is_suppressed: Callable[[Store, str, str], bool]
+    caretaker: Callable[[Context, Authorization, Workflow], Caretaker]
 
 
 def campaign_monitor_client(
@@ -42,7 +52,11 @@ def campaign_monitor_client(
         if isinstance(call.error, RateLimited):
             pace.hold(call.error.retry_after_seconds)
         if workflow_id is not None:
-            log.count(context.store, workflow_id, {"api_calls": 1})
+            log.count(
+                context.store,
+                workflow_id,
+                {"api_calls": 1, "rate_limited": int(isinstance(call.error, RateLimited))},
+            )
 
     return CampaignMonitor(
         ApiKey(context.secrets.decrypt(authorization.secret)),
@@ -80,10 +94,36 @@ def _campaign_monitor_list(context: Context, authorization: Authorization, workf
     )
 
 
+def _campaign_monitor_caretaker(
+    context: Context, authorization: Authorization, workflow: Workflow
+) -> Caretaker:
+    client = campaign_monitor_client(context, authorization, workflow_id=workflow.id)
+    return CampaignMonitorCaretaker(client, workflow.export.list_id)
+
+
 SYSTEMS = {
-    "campaign_monitor": System(_campaign_monitor_source, _campaign_monitor_list, "cm_list_ids_status"),
+    "campaign_monitor": System(
+        _campaign_monitor_source,
+        _campaign_monitor_list,
+        "cm_list_ids_status",
+        opt_outs_read_at=feeds.opt_outs_read_at,
+        is_suppressed=is_suppressed,
+        caretaker=_campaign_monitor_caretaker,
+    ),
 }
 
 
 def system_of(authorization: Authorization) -> System:
     return SYSTEMS[authorization.kind]
+
+
+def opt_outs_read_at(context: Context, workflow: Workflow) -> int | None:
+    """When an import last read all who left the export's list (epoch ms); None for never."""
+    system = system_of(authorizations.get(context.store, workflow.authorization_id))
+    return system.opt_outs_read_at(context.store, workflow.export.client_id, workflow.export.list_id)
+
+
+def refusal_code(text: str) -> str:
+    """The code by which refusals are kept, for what a person wrote: a word, or a number of the API."""
+    number = text.removeprefix("code ").strip()
+    return codes.refusal_code(int(number)) if number.lstrip("-").isdecimal() else text

@@ -67,6 +67,12 @@ def row_outcome(code: int) -> RowOutcome:
     return _ROW_OUTCOMES.get(code, "unknown")
 
 
+def refusal_code(code: int) -> str:
+    """The code by which a refused row is kept: our word, or `code N` for one that no table knows."""
+    word = row_outcome(code)
+    return f"code {code}" if word == "unknown" else word
+
+
 _BY_CODE: dict[int, type[ApiError]] = {
     5: InvalidRequest,  # a date
     50: AuthenticationError,  # "Must supply a valid HTTP Basic Authorization header", before v3.3

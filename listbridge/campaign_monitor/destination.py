@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
-from listbridge.campaign_monitor.codes import row_outcome
+from listbridge.campaign_monitor.codes import refusal_code, row_outcome
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.errors import AlreadyExists, InvalidRequest
 from listbridge.campaign_monitor.events import status_of
@@ -155,6 +155,5 @@ def _outcomes(rows: Sequence[Row], result: ImportResult) -> list[Outcome]:
             continue
         word = row_outcome(failure.code)
         kind = OutcomeKind.LATER if word == "too_fast" else OutcomeKind.REFUSED
-        code = f"code {failure.code}" if word == "unknown" else word
-        outcomes.append(Outcome(row.key, kind, code, failure.message))
+        outcomes.append(Outcome(row.key, kind, refusal_code(failure.code), failure.message))
     return outcomes

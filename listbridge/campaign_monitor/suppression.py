@@ -37,6 +37,11 @@ return left
 MAX_READINGS = 10
 
 
+def is_suppressed(store: Store, client_id: str, address: str) -> bool:
+    """Does our copy of the client's list have the address, case aside?"""
+    return bool(store.client.sismember(keys.suppressed(client_id, "addresses"), address.lower()))
+
+
 class SuppressionList:
     """One client's suppressed addresses, in lower case."""
 

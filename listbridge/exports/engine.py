@@ -14,6 +14,7 @@ from itertools import chain
 from listbridge.errors import Skippable, SystemProblem
 from listbridge.exports.decisions import ListSpec, Person, ReadBack, Refuse, Send, content_of, decide
 from listbridge.exports.delivered import Refused, delivered, pack
+from listbridge.exports.history import Happened, happened, to_remember
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
 from listbridge.exports.protocol import Destination, Flags, Prepared, Row
 from listbridge.exports.results import DeliverResult
@@ -67,14 +68,20 @@ class Deliverer:
         self._room = in_flight * destination.batch_limit
         self._sender = Sender(store, ledger, destination, still_mine, self.result, in_flight=in_flight)
 
-    def run(self, spec: ListSpec, prepared: Prepared, stop: Callable[[], bool]) -> DeliverResult:
+    def run(
+        self,
+        spec: ListSpec,
+        prepared: Prepared,
+        stop: Callable[[], bool],
+        after_pass: Callable[[], object] = lambda: None,
+    ) -> DeliverResult:
         """Deliver until nothing is left or `stop` says so, which it must when `spec` is out of date.
 
         Raises `Fatal` and `Retriable` of the destination and `LostLease`; nothing is lost by them:
         what was not stored stays due, what may have been stored is in doubt.
         """
         while self._pass(spec, prepared, stop):
-            pass
+            after_pass()
         return self.result
 
     def _pass(self, spec: ListSpec, prepared: Prepared, stop: Callable[[], bool]) -> bool:
@@ -161,12 +168,25 @@ class Deliverer:
         at = now_ms() + self._destination.clock_offset_ms()
         row = content_of(refusal.row)
         held = Refused(at, refusal.code, refusal.message, row, refusal.since)
-        self._settle(candidate, "refused", gathered, pack(held))
+        entry = happened("refused", now_ms(), code=refusal.code)
+        self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
 
-    def _settle(self, candidate: Candidate, kind: str, gathered: _Gathered, packed: bytes = b"") -> None:
-        old = candidate.delivered_packed
-        gathered.records.append(Record(candidate.key, kind, candidate.score, packed, old))
+    def _settle(
+        self,
+        candidate: Candidate,
+        kind: str,
+        gathered: _Gathered,
+        packed: bytes = b"",
+        entry: Happened | None = None,
+    ) -> None:
+        old, in_doubt = candidate.delivered_packed, candidate.doubt is not None
+        history = (
+            to_remember(entry, candidate.delivered, candidate.refused, in_doubt=in_doubt)
+            if entry
+            else (b"", b"")
+        )
+        gathered.records.append(Record(candidate.key, kind, candidate.score, packed, old, history))
 
     def _read_back(self, gathered: _Gathered) -> None:
         """Ask for those whom the list may not have at all; whom it has is sent what clears their row."""
@@ -181,7 +201,7 @@ class Deliverer:
             if known:
                 gathered.sends.append((candidate, person, Send(row, Flags())))
             else:
-                self._settle(candidate, "absent", gathered)
+                self._settle(candidate, "absent", gathered, entry=happened("absent", now_ms()))
 
     def _plan(self, gathered: _Gathered, spec: ListSpec, now: int) -> list[Planned]:
         """Put who is to be sent in doubt, with the row that is sent, and move the cursor past them."""
@@ -193,6 +213,7 @@ class Deliverer:
             before, known = candidate.delivered, candidate.in_list
             record = delivered(send.row, spec.field_key, before, now, system_now, known=known)
             rows.append((candidate, pack(record), due))
+            self.result.retries += candidate.doubt is not None
             planned.append(Planned(gathered.part, candidate, person, send, due))
         self._ledger.plan(gathered.part, gathered.was, gathered.cursor, rows)
         return planned

@@ -9,13 +9,15 @@ can't record anything.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from listbridge.exports.delivered import Delivered, Refused, unpack_delivered, unpack_refused
+from listbridge.exports.history import KEPT
+from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 
 # KEYS: fence, cursor, delivered, retry
 # ARGV: token, cursor as read, new cursor, (key, packed, due, score as read or '')...
@@ -36,8 +38,9 @@ end
 return 1
 """
 
-# KEYS: fence, cursor, delivered, retry, refused
-# ARGV: token, now, rewind cursor or '', (key, kind, score as read or planned, value, old row)...
+# KEYS: fence, cursor, delivered, retry, refused, history
+# ARGV: token, now, rewind cursor or '',
+#       (key, kind, score as read or planned, value, old row, entry of the history, what it begins with)...
 #   stored: the row holds; undone: the old row does; refused, asked: the same, and the refusal is kept;
 #   absent: the list does not have the person; later: still in doubt. The value is the refusal or next score.
 #   A score that is not the given one means that somebody raised a doubt meanwhile: look again now.
@@ -54,8 +57,20 @@ end
 local function restore(key, packed)
   if packed == '' then redis.call('HDEL', KEYS[3], key) else redis.call('HSET', KEYS[3], key, packed) end
 end
-for i = 4, #ARGV, 5 do
+local function remember(key, entry, first)
+  if entry == '' then return end
+  local held = redis.call('HGET', KEYS[6], key) or first
+  if string.sub(held, 1, #entry) == entry then return end
+  local all, at = entry .. held, 1
+  for _ = 1, KEPT do
+    if at > #all then break end
+    at = at + 2 + 256 * string.byte(all, at) + string.byte(all, at + 1)
+  end
+  redis.call('HSET', KEYS[6], key, string.sub(all, 1, at - 1))
+end
+for i = 4, #ARGV, 7 do
   local key, kind, score, value, old = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  remember(key, ARGV[i + 5], ARGV[i + 6])
   if kind == 'stored' then
     redis.call('HDEL', KEYS[5], key)
     settle(key, score)
@@ -97,11 +112,24 @@ end
 return n
 """
 
+# KEYS: refused, retry; ARGV: now, key... -> how many of them are refused, and so due again.
+_RETRY = """
+local n = 0
+for i = 2, #ARGV do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+    redis.call('ZADD', KEYS[2], 'LT', ARGV[1], ARGV[i])
+    n = n + 1
+  end
+end
+return n
+"""
+
 MARK = 1 / 1024
 """Added to a score by each doubt that is raised: no deliverer writes fractions of a millisecond itself,
 and a double still tells this one from its neighbours."""
 
 _PLAN, _RECORD, _DOUBT = (script.replace("MARK", repr(MARK)) for script in (_PLAN, _RECORD, _DOUBT))
+_RECORD = _RECORD.replace("KEPT", str(KEPT))
 
 
 class LostLease(Exception):
@@ -150,13 +178,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one person: `kind` and the rest as `_RECORD` says."""
+    """The outcome of one person: `kind` and the rest as `_RECORD` says; `history` as `to_remember` does."""
 
     key: str
     kind: str
     score: float | str
     value: bytes | float = b""
     old: bytes = b""
+    history: tuple[bytes, bytes] = (b"", b"")
 
 
 class Ledger:
@@ -195,13 +224,13 @@ class Ledger:
 
     def doubted(self, part: PartitionKeys, people: Sequence[str]) -> list[Candidate]:
         """What is held about people of the retry set."""
-        return [c for c in self._held(part, [(key, None) for key in people]) if c.doubt is not None]
+        return [c for c in self.held(part, [(key, None) for key in people]) if c.doubt is not None]
 
     def calm(self, part: PartitionKeys, people: Sequence[tuple[str, int]]) -> list[Candidate]:
         """What is held about people who changed, without those in doubt: they are left to the retry set."""
-        return [c for c in self._held(part, people) if c.doubt is None]
+        return [c for c in self.held(part, people) if c.doubt is None]
 
-    def _held(self, part: PartitionKeys, people: Sequence[tuple[str, int | None]]) -> list[Candidate]:
+    def held(self, part: PartitionKeys, people: Sequence[tuple[str, int | None]]) -> list[Candidate]:
         if not people:
             return []
         keys = [key for key, _ in people]
@@ -248,10 +277,11 @@ class Ledger:
             part.delivered(self._list),
             part.retry(self._list),
             part.refused(self._list),
+            part.history(self._list),
         ]
         args: list[Any] = [self._token, now, "" if rewind is None else rewind]
         for r in records:
-            args += (r.key, r.kind, r.score, r.value, r.old)
+            args += (r.key, r.kind, r.score, r.value, r.old, *r.history)
         self._fenced(_RECORD, names, args)
 
     def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:
@@ -279,15 +309,22 @@ def _looks(store: Store, list_id: str, now: int) -> list[tuple[int, int, bool]]:
     return looks
 
 
-def rewind(store: Store, list_id: str) -> None:
-    """Look at everybody again: what is unchanged costs no call.
+def rewind(store: Store, list_id: str) -> int:
+    """Look at everybody again: what is unchanged costs no call. -> how many people there are
 
-    The cursor gets a value that it never had, so that a deliverer under way can't move it on.
+    The cursor gets a value that it never had, so that a deliverer under way can't move it on. When that
+    was and how many there were is kept, so that its progress can be told.
     """
     pipe = store.client.pipeline(transaction=False)
     for part in store.parts:
+        pipe.zcard(part.changed)
+    people = int(sum(pipe.execute()))
+    pipe = store.client.pipeline(transaction=False)
+    pipe.hset(keys.rewound(list_id), mapping={"at": now_ms(), "people": people})
+    for part in store.parts:
         pipe.set(part.cursor(list_id), -1 - secrets.randbits(48))
     pipe.execute()
+    return people
 
 
 def raise_doubt(store: Store, list_id: str, people: Sequence[str], now: int) -> int:
@@ -296,6 +333,17 @@ def raise_doubt(store: Store, list_id: str, people: Sequence[str], now: int) -> 
         ([part.delivered(list_id), part.retry(list_id)], [now, *keys]) for part, keys in store.by_part(people)
     ]
     return sum(int(n) for n in store.scripts(_DOUBT, calls)) if calls else 0
+
+
+def due_again(store: Store, list_id: str, people: Sequence[str], now: int) -> int:
+    """Have these people tried again, as far as they are refused; -> how many are.
+
+    They count as in doubt, so whatever becomes of it, no switch is set for them that a repeat may not set.
+    """
+    calls = [
+        ([part.refused(list_id), part.retry(list_id)], [now, *found]) for part, found in store.by_part(people)
+    ]
+    return sum(int(n) for n in store.scripts(_RETRY, calls)) if calls else 0
 
 
 def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str, Delivered]:
@@ -308,10 +356,8 @@ def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str,
     }
 
 
-def refused_by(store: Store, list_id: str) -> dict[str, Refused]:
-    """Everybody whom the list does not take, by key."""
-    found: dict[str, Refused] = {}
+def refused_in(store: Store, list_id: str) -> Iterator[tuple[str, Refused]]:
+    """Everybody whom the list does not take; who is refused meanwhile may be missing or come twice."""
     for part in store.parts:
         for key, packed in store.client.hscan_iter(part.refused(list_id), count=1000):
-            found[key.decode()] = unpack_refused(packed)
-    return found
+            yield key.decode(), unpack_refused(packed)

@@ -108,3 +108,46 @@ class Destination(Protocol):
     def clock_offset_ms(self) -> int:
         """The system's clock minus ours, as last seen."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What an export would leave behind in a list: the field that holds its options, those options that
+    no other export needs, the segments (title -> id) whose only rule asks for one of them.
+
+    `field_key` is empty when the list has no such field; `others` are its options that stay, `ruled` the
+    titles of other segments with a rule on the field.
+    """
+
+    field_name: str
+    field_key: str = ""
+    options: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    segments: Mapping[str, str] = field(default_factory=dict)
+    ruled: tuple[str, ...] = ()
+
+
+class Caretaker(Protocol):
+    """Clears up what exports made in one list. All methods raise `listbridge.errors`."""
+
+    def leftovers(self, field_name: str, labels: Sequence[str]) -> Leftovers:
+        """What there is of these labels."""
+        ...
+
+    def remove_segment(self, segment_id: str) -> None: ...
+
+    def remove_field(self, key: str) -> None:
+        """Remove the field with all its values and all segment rules on it."""
+        ...
+
+    def rules_on(self, key: str) -> Mapping[str, bytes]:
+        """The segments with a rule on the field: id -> what `restore` needs."""
+        ...
+
+    def replace_options(self, key: str, options: Sequence[str]) -> None:
+        """Leave the field these options, at least one. The list may drop all segment rules on it."""
+        ...
+
+    def restore(self, segment_id: str, rules: bytes) -> None:
+        """Give a segment its rules back."""
+        ...

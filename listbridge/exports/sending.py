@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.decisions import OPTED_OUT, Person, Send, content_of, is_later
 from listbridge.exports.delivered import Refused, pack
+from listbridge.exports.history import What, happened, to_remember
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
 from listbridge.exports.protocol import Destination, Flags, Outcome, OutcomeKind, Prepared, Sent
 from listbridge.exports.results import DeliverResult
@@ -183,7 +184,15 @@ class Sender:
         """Nobody knows what became of these rows, and the call may still be at work for one timeout."""
         self._result.in_doubt += len(items)
         until = now_ms() + int(self._destination.call_seconds * 1000)
-        self._write([(item, Record(item.candidate.key, "later", item.due, until)) for item in items])
+        self._write(
+            [
+                (
+                    item,
+                    Record(item.candidate.key, "later", item.due, until, history=_entry(item, "unanswered")),
+                )
+                for item in items
+            ]
+        )
 
     def _record(self, batch: Batch, outcomes: Iterable[Outcome]) -> None:
         by_key = {outcome.key: outcome for outcome in outcomes}
@@ -194,10 +203,11 @@ class Sender:
         key, rested = item.candidate.key, now_ms() + TOO_FAST_REST_MS
         if outcome is None or outcome.kind is OutcomeKind.LATER:
             self._result.in_doubt += 1
-            return Record(key, "later", item.due, rested)
+            code = outcome.code if outcome else ""
+            return Record(key, "later", item.due, rested, history=_entry(item, "later", code))
         if outcome.kind is OutcomeKind.STORED:
             self._result.sent += 1
-            return Record(key, "stored", item.due)
+            return Record(key, "stored", item.due, history=_entry(item, "stored"))
         return self._refusal(item, outcome.code, outcome.message)
 
     def _refusal(self, item: Planned, code: str, message: str, since: int = 0) -> Record:
@@ -205,7 +215,8 @@ class Sender:
         at = now_ms() + self._destination.clock_offset_ms()
         packed = pack(Refused(at, code, message, content_of(item.send.row), since))
         kind = "asked" if not since and _asks_again(item, code) else "refused"
-        return Record(item.candidate.key, kind, item.due, packed, item.candidate.delivered_packed)
+        old, history = item.candidate.delivered_packed, _entry(item, "refused", code)
+        return Record(item.candidate.key, kind, item.due, packed, old, history)
 
     def _write(self, found: Iterable[tuple[Planned, Record]]) -> None:
         now = now_ms()
@@ -214,6 +225,16 @@ class Sender:
             by_part[item.part.number].append(record)
         for number, records in by_part.items():
             self._ledger.record(self._store.parts[number], now, records)
+
+
+def _entry(item: Planned, what: What, code: str = "") -> tuple[bytes, bytes]:
+    """What the history keeps of an outcome of this row."""
+    held, send = item.candidate, item.send
+    in_doubt = held.doubt is not None
+    entry = happened(
+        what, now_ms(), code=code, flags=send.flags, options=send.row.options, tried_again=in_doubt
+    )
+    return to_remember(entry, held.delivered, held.refused, in_doubt=in_doubt)
 
 
 def _asks_again(item: Planned, code: str) -> bool:

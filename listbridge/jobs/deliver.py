@@ -106,10 +106,12 @@ def _deliver(
         store,
         ledger,
         destination,
-        _person_reader(context, active[0], list_id),
+        person_reader(context, active[0], list_id),
         lease.extend,
         in_flight=context.settings.api_calls_in_flight,
     )
+
+    counting = _Counting(context, active, deliverer.result)
 
     def stop() -> bool:
         return stopping() or basis != _basis(registry.exports_to(store, list_id))
@@ -121,7 +123,7 @@ def _deliver(
             raise LostLease("the lease on this list ran out")
         ledger.take_over()
         prepared = Prepared(setup.field_key, setup.mapped, setup.dates)
-        deliverer.run(_spec(list_id, feeds, setup), prepared, stop)
+        deliverer.run(spec_of(list_id, feeds, setup), prepared, stop, counting.count)
     except Retriable as problem:
         for workflow in active:
             registry.sleep(store, workflow, str(problem), problem.retry_after_seconds)
@@ -138,9 +140,9 @@ def _deliver(
     else:
         for workflow in active:
             registry.succeeded(store, workflow)
-        _report(context, active, deliverer.result)
+        counting.report()
         return deliverer.result
-    _report(context, active, deliverer.result)
+    counting.report()
     return None
 
 
@@ -175,13 +177,15 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
         for workflow in feeds:
             line = f"list prepared: field {made.field_key}, {len(labels)} options"
             log.write(context.store, workflow.id, line)
-    rewind(context.store, list_id)
+    people = rewind(context.store, list_id)
+    for workflow in feeds:
+        log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
     held = msgspec.structs.replace(held, feeds=basis)
     save_setup(context.store, list_id, held)
     return held
 
 
-def _spec(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
+def spec_of(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
     """All exports into the list, as the decisions need them. The oldest export's fields win."""
     fields: dict[str, str] = {}
     for workflow in reversed(feeds):
@@ -214,7 +218,7 @@ def _feed(workflow: Workflow) -> Feed:
     )
 
 
-def _person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
+def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
 
@@ -238,21 +242,34 @@ def _person_reader(context: Context, workflow: Workflow, list_id: str) -> Callab
     return read
 
 
-def _report(context: Context, active: Sequence[Workflow], result: DeliverResult) -> None:
-    for workflow in active:
-        counters = {
-            "delivered": result.sent,
-            "added": result.added,
-            "updated": result.updated,
-            "unchanged": result.unchanged,
-            "refused": result.refused,
-        }
-        log.count(context.store, workflow.id, counters)
-        if result.calls or result.refused:
-            refusals = ", ".join(f"{n} {code}" for code, n in sorted(result.refusals.items()))
-            log.write(
-                context.store,
-                workflow.id,
-                f"delivered {result.sent} (added {result.added}, updated {result.updated}), "
-                f"refused {result.refused}{f' ({refusals})' if refusals else ''}, {result.calls} calls",
-            )
+class _Counting:
+    """Adds what a delivery did to its workflows' progress, while it goes on, and says it in their logs."""
+
+    def __init__(self, context: Context, active: Sequence[Workflow], result: DeliverResult) -> None:
+        self._store = context.store
+        self._active = active
+        self._result = result
+        self._counted: dict[str, int] = {}
+
+    def count(self) -> None:
+        """Add what came since the last time."""
+        now = self._result.counters()
+        more = {name: n - self._counted.get(name, 0) for name, n in now.items()}
+        for workflow in self._active:
+            log.count(self._store, workflow.id, more)
+        self._counted = now
+
+    def report(self) -> None:
+        """Count, and write a line if there is something to tell."""
+        self.count()
+        done = self._result
+        if not (done.calls or done.refused):
+            return
+        refusals = ", ".join(f"{n} {code}" for code, n in sorted(done.refusals.items()))
+        line = (
+            f"delivered {done.sent} (added {done.added}, updated {done.updated}), "
+            f"unchanged {done.unchanged}, refused {done.refused}{f' ({refusals})' if refusals else ''}, "
+            f"in doubt {done.in_doubt}, sent again {done.retries}, {done.calls} calls"
+        )
+        for workflow in self._active:
+            log.write(self._store, workflow.id, line)

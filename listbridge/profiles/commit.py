@@ -15,13 +15,28 @@ from typing import Any
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
 
+# A sequence number is the moment of the change in epoch microseconds, or one more than the last of the
+# partition: it says how long a change has waited. A double holds it exactly until the year 2255.
+_SEQUENCE = """
+local function whole(number) return string.format('%.0f', number) end
+local function reserve(name, n)
+  local time = redis.call('TIME')
+  local last = tonumber(redis.call('GET', name) or '0')
+  last = math.max(last, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+  redis.call('SET', name, whole(last + n))
+  return last
+end
+"""
+
 # KEYS: version, offsets, profiles, changed, sequence, mapping, quarantines..., audience sets...
 # ARGV: version read, new version, version of the mappings, how many quarantines, then lists, each after its
 #       length: (stream, offset), (key, packed), per quarantine its lines, per audience set the keys to add
 #       and the keys to remove.
 # -> 1 when written, now or by an earlier try of this very call (whoever came after it has replaced the new
 #    version); -1 when newer mappings have written; 0 when somebody else was first.
-_COMMIT = """
+_COMMIT = (
+    _SEQUENCE
+    + """
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[2] then return 1 end
 local newest, ours = tonumber(redis.call('GET', KEYS[6]) or '0'), tonumber(ARGV[3])
@@ -39,12 +54,12 @@ for _ = 1, take() do
 end
 local n = take()
 if n > 0 then
-  local top = redis.call('INCRBY', KEYS[5], n) - n
+  local top = reserve(KEYS[5], n)
   for first = 1, n, 500 do
     local last = math.min(first + 499, n)
     local changed = {}
     for i = first, last do
-      changed[#changed + 1] = top + i
+      changed[#changed + 1] = whole(top + i)
       changed[#changed + 1] = ARGV[at + 2 * (i - first)]
     end
     redis.call('HSET', KEYS[3], unpack(ARGV, at, at + 2 * (last - first) + 1))
@@ -70,6 +85,7 @@ if newest < ours then redis.call('SET', KEYS[6], ARGV[3]) end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
+)
 
 
 class Answer(Enum):
@@ -128,13 +144,16 @@ def _pairs(mapping: Mapping[str, bytes]) -> list[Any]:
 
 
 # KEYS: changed, sequence, profiles; ARGV: keys of people
-_TOUCH = """
+_TOUCH = (
+    _SEQUENCE
+    + """
 for i = 1, #ARGV do
   if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then
-    redis.call('ZADD', KEYS[1], redis.call('INCR', KEYS[2]), ARGV[i])
+    redis.call('ZADD', KEYS[1], whole(reserve(KEYS[2], 1) + 1), ARGV[i])
   end
 end
 """
+)
 
 
 def touch(store: Store, people: Iterable[str]) -> None:

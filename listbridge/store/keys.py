@@ -63,6 +63,11 @@ class PartitionKeys:
         return f"{self._prefix}quarantine:{stream}"
 
     @property
+    def totals(self) -> str:
+        """Stream -> events ever appended."""
+        return f"{self._prefix}totals"
+
+    @property
     def bell(self) -> str:
         """Set while a fold has been asked for and not begun."""
         return f"{self._prefix}bell"
@@ -112,6 +117,10 @@ class PartitionKeys:
 
     def refused(self, list_id: str) -> str:
         return f"{self._prefix}refused:{list_id}"
+
+    def history(self, list_id: str) -> str:
+        """Key -> the last few outcomes in this list."""
+        return f"{self._prefix}history:{list_id}"
 
     def cursor(self, list_id: str) -> str:
         return f"{self._prefix}cursor:{list_id}"
@@ -170,3 +179,13 @@ def suppressed(client_id: str, what: str) -> str:
 def list_setup(list_id: str) -> str:
     """What an export made in a list: the field's key, its options, the segments."""
     return f"lb:list:{list_id}"
+
+
+def rewound(list_id: str) -> str:
+    """When the exports into a list began to look at everybody again, and how many people there were."""
+    return f"lb:rewound:{list_id}"
+
+
+def cleanup(list_id: str) -> str:
+    """The rules of a list's segments while its options are replaced."""
+    return f"lb:cleanup:{list_id}"

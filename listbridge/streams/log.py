@@ -14,12 +14,13 @@ from listbridge.streams.events import DAY_MS, Counts, Event, Unreadable, encode,
 MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
-# KEYS: stream, bell, one set of seen ids per day
-# ARGV: 1 to ring, then per day the number of events, and id and body of each
+# KEYS: stream, bell, totals, one set of seen ids per day
+# ARGV: 1 to ring, the stream's name in the totals (empty: not counted), then per day the number of events,
+#       and id and body of each
 # -> [events that were new, 1 when the bell was not set before]. Safe to repeat: then nothing is new.
 _APPEND = """
-local fresh, bodies, at = {}, {}, 2
-for d = 3, #KEYS do
+local fresh, bodies, at = {}, {}, 3
+for d = 4, #KEYS do
   local n = tonumber(ARGV[at])
   local ids = {}
   for i = 1, n do ids[i] = ARGV[at + 2 * i - 1] end
@@ -35,7 +36,8 @@ for d = 3, #KEYS do
 end
 if #bodies == 0 then return {0, 0} end
 redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', table.concat(bodies, '\\n'))
-for d = 3, #KEYS do
+if ARGV[2] ~= '' then redis.call('HINCRBY', KEYS[3], ARGV[2], #bodies) end
+for d = 4, #KEYS do
   if #fresh[d] > 0 then redis.call('SADD', KEYS[d], unpack(fresh[d])) end
 end
 return {#bodies, ARGV[1] == '1' and redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0}
@@ -95,10 +97,10 @@ def _calls(part: PartitionKeys, seen: str, target: str, items: list[_Item], *, r
         days: dict[int, list[Any]] = defaultdict(list)
         for day, identity, body in items[start : start + MAX_ENTRY_EVENTS]:
             days[day] += (identity, body)
-        args: list[Any] = [int(ring)]
+        args: list[Any] = [int(ring), seen if ring else ""]
         for pairs in days.values():
             args += (len(pairs) // 2, *pairs)
-        yield [target, part.bell, *(part.seen(seen, day) for day in days)], args
+        yield [target, part.bell, part.totals, *(part.seen(seen, day) for day in days)], args
 
 
 def _run(store: Store, calls: Sequence[_Call]) -> Counts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -14,6 +15,8 @@ from listbridge.store.store import Store, now_ms
 logger = logging.getLogger(__name__)
 
 KEPT_LINES = 2000
+_LAST = "_last"
+"""The field of the progress that holds the token of the last addition."""
 
 Level = Literal["info", "warning", "error"]
 
@@ -38,14 +41,21 @@ def read(store: Store, workflow_id: str, count: int = 100) -> list[dict[str, obj
     ]
 
 
+# KEYS: progress; ARGV: a token of this addition, (name, amount)... Run again at once, it adds nothing.
+_COUNT = """
+if redis.call('HGET', KEYS[1], 'LAST') == ARGV[1] then return 0 end
+for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'LAST', ARGV[1])
+return 1
+""".replace("LAST", _LAST)
+
+
 def count(store: Store, workflow_id: str, counters: Mapping[str, int]) -> None:
     """Add to the progress counters. They inform; nothing is decided by them."""
-    pipe = store.client.pipeline(transaction=False)
-    for name, amount in counters.items():
-        if amount:
-            pipe.hincrby(keys.progress(workflow_id), name, amount)
-    if len(pipe):
-        _execute(pipe, store, workflow_id, keys.progress(workflow_id))
+    added = [each for name, amount in counters.items() if amount for each in (name, amount)]
+    if added:
+        store.script(_COUNT, [keys.progress(workflow_id)], [secrets.token_hex(8), *added])
+        _execute(store.client.pipeline(transaction=False), store, workflow_id, keys.progress(workflow_id))
 
 
 def _execute(pipe: Pipeline, store: Store, workflow_id: str, written: str) -> None:
@@ -57,4 +67,4 @@ def _execute(pipe: Pipeline, store: Store, workflow_id: str, written: str) -> No
 
 def progress(store: Store, workflow_id: str) -> dict[str, int]:
     held = cast(dict[bytes, bytes], store.client.hgetall(keys.progress(workflow_id)))
-    return {name.decode(): int(value) for name, value in sorted(held.items())}
+    return {name.decode(): int(value) for name, value in sorted(held.items()) if name != _LAST.encode()}

@@ -59,3 +59,7 @@ class ListCalls(Caller):
         endpoint = "PUT /lists/{list}/customfields/{key}/options"
         body = {"KeepExistingOptions": keep_existing, "Options": [*options]}
         self._command(endpoint, list_id, key, body=body)
+
+    def delete_custom_field(self, list_id: str, key: str) -> None:
+        """Delete a field, `key` with brackets, with its values and every segment rule on it."""
+        self._command("DELETE /lists/{list}/customfields/{key}", list_id, key)

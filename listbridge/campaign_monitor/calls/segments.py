@@ -27,3 +27,12 @@ class SegmentCalls(Caller):
         """
         body = {"Title": title, "RuleGroups": rule_groups}
         return self._value("POST /segments/{list}", str, list_id, body=body)
+
+    def update_segment(self, segment_id: str, title: str, rule_groups: Sequence[RuleGroup]) -> None:
+        """Give a segment a title and these rules in place of those it has. Raises as `create_segment`."""
+        body = {"Title": title, "RuleGroups": rule_groups}
+        self._command("PUT /segments/{segment}", segment_id, body=body)
+
+    def delete_segment(self, segment_id: str) -> None:
+        """Delete a segment. Raises `InvalidRequest` (272) when a draft of a campaign uses it."""
+        self._command("DELETE /segments/{segment}", segment_id)

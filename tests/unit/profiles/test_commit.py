@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from listbridge.profiles import commit
@@ -39,7 +41,9 @@ def test_a_commit_writes_everything_it_holds(any_store):
     assert write(any_store, [full(part)]) == [Answer.WRITTEN]
 
     found = held(any_store, part)
-    assert [(key, score) for key, score in found["changed"]] == [(b"ann@x.se", 1), (b"bob@x.se", 2)]
+    (ann, first), (bob, second) = found["changed"]
+    assert (ann, bob, second - first) == (b"ann@x.se", b"bob@x.se", 1)
+    assert abs(first / 1e6 - time.time()) < 60
     assert found | {"changed": None} == {
         "offsets": {b"cm_user": b"5-0"},
         "profiles": {b"ann@x.se": b"\x00one", b"bob@x.se": b"two"},
@@ -77,7 +81,8 @@ def test_a_commit_that_is_sent_again_is_written_once_and_answered_alike(any_stor
 
     assert answers == [1, 1, 1]
     assert held(any_store, part)["quarantines"] == [1, 2]
-    assert any_store.client.get(part.sequence) == b"2"
+    newest = held(any_store, part)["changed"][-1][1]
+    assert int(any_store.client.get(part.sequence)) == newest
 
 
 def test_a_commit_that_is_sent_again_after_somebody_elses_is_refused(any_store):
@@ -107,7 +112,18 @@ def test_a_person_who_changes_again_moves_to_the_end_of_the_log(any_store):
     write(any_store, [Commit(part, version, profiles={"ann@x.se": b"three"})])
 
     assert offsets == {"cm_user": b"5-0"}
-    assert held(any_store, part)["changed"] == [(b"bob@x.se", 2), (b"ann@x.se", 3)]
+    (bob, earlier), (ann, later) = held(any_store, part)["changed"]
+    assert (bob, ann) == (b"bob@x.se", b"ann@x.se")
+    assert earlier < later == int(any_store.client.get(part.sequence))
+
+
+def test_a_clock_that_was_set_back_gives_no_number_twice(any_store):
+    part = any_store.parts[3]
+    ahead = 4_000_000_000_000_000
+    any_store.client.set(part.sequence, ahead)
+    write(any_store, [full(part)])
+
+    assert [score for _, score in held(any_store, part)["changed"]] == [ahead + 1, ahead + 2]
 
 
 def test_only_those_who_have_a_profile_are_read(any_store):

@@ -1,0 +1,189 @@
+"""Reading what is held of one person in an export's list, for their story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import msgspec
+
+from listbridge import authorizations
+from listbridge.aggregation import Program
+from listbridge.aggregation.frames import owner
+from listbridge.aggregation.kinds import rfc3339
+from listbridge.context import Context
+from listbridge.errors import Fatal, Skippable
+from listbridge.exports.decisions import Decision, ListSpec, Person, decide
+from listbridge.exports.history import unframed
+from listbridge.exports.ledger import Candidate, Ledger
+from listbridge.exports.setup import Setup, setup_of
+from listbridge.identity import person_key
+from listbridge.jobs.deliver import person_reader, spec_of
+from listbridge.profiles.codec import CorruptProfile, Profile
+from listbridge.profiles.membership import FIELD, memberships
+from listbridge.profiles.reading import unpacked
+from listbridge.standing.lists import moment
+from listbridge.standing.story import Known, Told, shown, tell
+from listbridge.store.keys import PartitionKeys
+from listbridge.store.store import Store
+from listbridge.streams.log import entries
+from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY, CM_USER
+from listbridge.systems import system_of
+from listbridge.workflows import registry
+from listbridge.workflows.models import Workflow
+
+ENTRIES_READ = 2_000
+"""The newest entries of a partition's stream among which a person's events are looked for."""
+ENTRIES_A_PAGE = 50
+EVENTS_TOLD = 50
+
+
+class NoAddress(Fatal):
+    """Nobody can have this address: write it as in name@example.com."""
+
+
+def why(context: Context, workflow: Workflow, address: str) -> dict[str, Any]:
+    """The person's story, the row that the list was last told, and their audiences.
+
+    Raises `NoAddress`, and `NotAllowed` for an import.
+    """
+    if workflow.kind != "export":
+        raise registry.NotAllowed(f"{workflow.id} is an import; only exports deliver people")
+    key = person_key(address)
+    if key is None:
+        raise NoAddress(f"{address!r} is no e-mail address: {NoAddress.__doc__}")
+    known = _known(context, workflow, key)
+    told = known.delivered
+    row = (
+        None
+        if told is None
+        else {"name": told.name, "options": list(told.options), "values": told.values, "field": told.field}
+    )
+    head = {
+        "email": key,
+        "workflow": workflow.id,
+        "list_id": workflow.export.list_id,
+        "audiences": sorted(set(known.person.memberships) & set(workflow.export.audiences)),
+        "profile_updated_at": rfc3339(known.updated_at) if known.updated_at else None,
+        "last_row": row,
+        "retry_at": rfc3339(known.doubt) if known.doubt is not None else None,
+    }
+    return head | shown(tell(known))
+
+
+def _known(context: Context, workflow: Workflow, key: str) -> Known:
+    store, list_id = context.store, workflow.export.list_id
+    part = store.part(key)
+    candidate, history, changed_at = _held(store, part, list_id, key)
+    setup = setup_of(store, list_id)
+    feeds = registry.exports_to(store, list_id) or [workflow]
+    spec = spec_of(list_id, feeds if workflow in feeds else [*feeds, workflow], setup or _no_setup(feeds))
+    person = _person(context, workflow, candidate)
+    profile, program = _profile(context, candidate)
+    system = system_of(authorizations.get(store, workflow.authorization_id))
+    return Known(
+        feed=next(feed for feed in spec.feeds if feed.workflow_id == workflow.id),
+        person=person,
+        delivered=candidate.delivered,
+        refused=candidate.refused,
+        doubt=None if candidate.doubt is None else int(candidate.doubt),
+        doubt_raised=candidate.doubt_was_raised,
+        changed_at=changed_at,
+        decision=_decision(workflow.id, person, spec, candidate),
+        suppressed=system.is_suppressed(store, workflow.export.client_id, key),
+        updated_at=profile.updated_at,
+        left=_left(program, profile),
+        history=unframed(history),
+        told=sorted(_events(store, part, list_id, key), key=lambda each: (each.at, each.received)),
+    )
+
+
+def _no_setup(feeds: list[Workflow]) -> Setup:
+    """For a list that was never prepared: as if nothing of it were mapped."""
+    mapped = {name: name for feed in feeds for name in feed.export.field_mappings.values()}
+    return Setup(field_key="", labels=(), mapped=mapped, fingerprint="")
+
+
+def _held(store: Store, part: PartitionKeys, list_id: str, key: str) -> tuple[Candidate, bytes, int | None]:
+    """What is held, the history, and the time of a change that was not looked at (0: not known when)."""
+    [candidate] = Ledger(store, list_id, "").held(part, [(key, None)])
+    pipe = store.client.pipeline(transaction=False)
+    pipe.hget(part.history(list_id), key)
+    pipe.zscore(part.changed, key)
+    pipe.get(part.cursor(list_id))
+    history, sequence, cursor = pipe.execute()
+    waits = sequence is not None and sequence > int(cursor or 0)
+    return candidate, history or b"", (moment(sequence) or 0) if waits else None
+
+
+def _person(context: Context, workflow: Workflow, candidate: Candidate) -> Person:
+    try:
+        return person_reader(context, workflow, workflow.export.list_id)(candidate)
+    except Skippable:
+        return Person(candidate.key, {}, {})
+
+
+def _profile(context: Context, candidate: Candidate) -> tuple[Profile, Program]:
+    try:
+        if candidate.packed_profile:
+            program, profile = unpacked(context.programs, candidate.packed_profile)
+            return profile, program
+    except CorruptProfile:
+        pass  # the story says what else is known
+    return Profile(), context.program
+
+
+def _left(program: Program, profile: Profile) -> dict[str, int]:
+    """When the person left the audiences that they were in and are not in."""
+    held = profile.states.get(program.fields[FIELD].number, {})
+    inside = memberships(program, profile.states)
+    return {slug: at for slug, (at, _, _) in held.items() if slug not in inside}
+
+
+def _decision(own: str, person: Person, spec: ListSpec, candidate: Candidate) -> Decision:
+    """What the engine would decide now, or once the export is resumed."""
+    feeds = tuple(replace(feed, running=True) if feed.workflow_id == own else feed for feed in spec.feeds)
+    spec, in_doubt = replace(spec, feeds=feeds), candidate.doubt is not None
+    return decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt)
+
+
+def _events(store: Store, part: PartitionKeys, list_id: str, key: str) -> list[Told]:
+    """The person's newest events that this list's story needs, as far as the streams still hold them."""
+    found: list[Told] = []
+    for stream in (AUDIENCE, CM_USER, CM_ACTIVITY):
+        lines = (msgspec.json.decode(line) for line in _lines_of(store, part, stream, key))
+        wanted = (told for body in lines if (told := _told(stream, list_id, body)) is not None)
+        found += [told for told, _ in zip(wanted, range(EVENTS_TOLD), strict=False)]
+    return found
+
+
+def _told(stream: str, list_id: str, body: dict[str, Any]) -> Told | None:
+    at, received = body["_time"], body["_received"]
+    if stream == AUDIENCE:
+        slug, entered = body.get("audience", ""), body.get("event") == "enter"
+        return Told(at, received, "", slug, entered)
+    if body.get("list_id") != list_id or body.get("origin") == "self":
+        return None
+    if stream == CM_USER:
+        by = "an import" if "joined_at" in body else "a webhook"
+        return Told(at, received, f"{body.get('status')} in the list, as {by} told {rfc3339(received)}")
+    if body.get("event") != "deactivate":
+        return None
+    by = "a campaign's report" if "campaign_id" in body else "a webhook"
+    return Told(at, received, f"{body.get('status')}: as {by} told {rfc3339(received)}")
+
+
+def _lines_of(store: Store, part: PartitionKeys, stream: str, key: str) -> Iterator[bytes]:
+    """The person's events among the newest entries of the partition, newest first."""
+    last, mark = "+", msgspec.json.encode(key)[1:-1].lower()
+    for _ in range(ENTRIES_READ // ENTRIES_A_PAGE):
+        raw = store.client.xrevrange(part.stream(stream), max=last, count=ENTRIES_A_PAGE)
+        page = entries(cast(Any, raw))
+        for _, _, body in page:
+            for line in reversed(body.split(b"\n")):
+                if mark in line.lower() and owner(line) == key:
+                    yield line
+        if len(page) < ENTRIES_A_PAGE:
+            return
+        last = f"({page[-1][0].decode()}"
