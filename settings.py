@@ -22,7 +22,7 @@ from dotenv import dotenv_values
 
 PREFIX = "LISTBRIDGE_"
 DEFAULT_ENV_FILE = "listbridge.env"
-SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "ENCRYPTION_KEYS"}
+SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "METRICS_TOKENS", "ENCRYPTION_KEYS"}
 
 
 class SettingsError(Exception):
@@ -45,6 +45,7 @@ class Settings:
     public_url: str = ""
     max_body_bytes: int = 5 * 1024 * 1024
     api_tokens: tuple[str, ...] = field(default=(), repr=False)
+    metrics_tokens: tuple[str, ...] = field(default=(), repr=False)
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
 
     api_base_url: str = "https://api.createsend.com/api/v3.3"
@@ -184,6 +185,7 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "PUBLIC_URL": (_web_url, "the http(s):// address at which Campaign Monitor reaches this"),
     "MAX_BODY_BYTES": (_integer(1024, 1 << 30), "a number of bytes from 1024 to 1073741824"),
     "API_TOKENS": (_tokens, "tokens of at least 16 characters, separated by commas"),
+    "METRICS_TOKENS": (_tokens, "tokens of at least 16 characters, separated by commas"),
     "ENCRYPTION_KEYS": (_fernet_keys, "Fernet keys (32 bytes, URL-safe base64), newest first, by commas"),
     "API_BASE_URL": (_web_url, "the http(s):// address of the Campaign Monitor API"),
     "API_CONNECT_TIMEOUT_SECONDS": (_number(0.1, 60), "seconds from 0.1 to 60"),

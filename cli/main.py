@@ -11,6 +11,7 @@ from cli.mapping_versions import apply, history, save
 from cli.mappings import mapping
 from cli.people import audience, profile, stream
 from cli.runtime import Group
+from cli.status import status
 from cli.up import simulate, up
 from cli.workflows import export, import_, workflow
 from listbridge import __version__
@@ -40,5 +41,6 @@ for command in (
     profile,
     mapping,
     stream,
+    status,
 ):
     main.add_command(command)

@@ -21,6 +21,8 @@ from webhooks import (
     errors,
     health,
     mapping,
+    metrics,
+    people,
     profiles,
     receivers,
     workflows,
@@ -43,6 +45,8 @@ BLUEPRINTS = (
     mapping.blueprint,
     authorizations.blueprint,
     workflows.blueprint,
+    people.blueprint,
+    metrics.blueprint,
     document.blueprint,
 )
 
@@ -71,7 +75,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["rest"] = Rest
     Web(context, bells, Receivers(context.store)).install(app)
-    app.before_request(bearer_lock(context.settings.api_tokens))
+    app.before_request(bearer_lock(context.settings.api_tokens, context.settings.metrics_tokens))
     api = make_api(app)
     errors.register(app)
     for blueprint in BLUEPRINTS:

@@ -1,4 +1,4 @@
-"""The lock of `/v1`: one of the tokens of LISTBRIDGE_API_TOKENS, checked before the body is read."""
+"""The lock of `/v1` and `/metrics`: a configured token, checked before the body is read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from webhooks.errors import Refusal
 _HEADERS = {"WWW-Authenticate": 'Bearer realm="listbridge"'}
 
 
-def bearer_lock(tokens: Iterable[str]) -> Callable[[], None]:
-    """A check to run before every request: `/v1` needs `Authorization: Bearer TOKEN`.
+def bearer_lock(tokens: Iterable[str], metrics_tokens: Iterable[str] = ()) -> Callable[[], None]:
+    """A check to run before every request: `/v1` and `/metrics` need `Authorization: Bearer TOKEN`.
 
-    All tokens are compared, each in constant time. Raises `Refusal` (401).
+    `metrics_tokens` open `/metrics` and nothing else. All tokens are compared, each in constant time.
+    Raises `Refusal` (401).
     """
-    valid = [_digest(token) for token in tokens]
+    api = [_digest(token) for token in tokens]
+    doors = {"v1": api, "metrics": [*api, *(_digest(token) for token in metrics_tokens)]}
 
     def check() -> None:
-        if not f"{request.path}/".startswith("/v1/"):
+        valid = doors.get(request.path.split("/", 2)[1])
+        if valid is None:
             return
         if not valid:
             raise Refusal(

@@ -57,6 +57,41 @@ class WorkflowSchema(Schema):
         },
     )
     progress = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    standing = fields.Nested(
+        lambda: StandingSchema(), metadata={"description": "Where one export alone is shown."}
+    )
+
+
+class BackfillSchema(Schema):
+    """A look at everybody that is going on."""
+
+    people = fields.Integer(required=True)
+    done = fields.Integer(required=True)
+    people_per_second = fields.Float(required=True)
+    seconds_left = fields.Integer(required=True, allow_none=True)
+
+
+class StandingSchema(Schema):
+    """How the deliveries to an export's list stand, in people and seconds."""
+
+    delivered = fields.Integer(required=True)
+    refused = fields.Integer(required=True)
+    waiting = fields.Integer(required=True, metadata={"description": "Changed, and not looked at since."})
+    in_doubt = fields.Integer(
+        required=True, metadata={"description": "Sent, and the outcome is not known yet."}
+    )
+    lag_seconds = fields.Float(
+        required=True, metadata={"description": "For how long the oldest change has waited."}
+    )
+    opt_out_lag_seconds = fields.Float(
+        required=True, metadata={"description": "For how long an opt-out that reached us may have waited."}
+    )
+    opt_outs_read_at = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"format": "date-time", "description": "When an import last read all who left the list."},
+    )
+    backfill = fields.Nested(BackfillSchema, required=True, allow_none=True)
 
 
 class WorkflowsSchema(Schema):

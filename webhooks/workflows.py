@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.audiences import Fault
 from listbridge.authorizations import NoSuchAuthorization
+from listbridge.standing import exports
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
 from webhooks.arguments import Blueprint, faults_of
@@ -54,9 +55,9 @@ def list_all(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, WorkflowSchema)
 @blueprint.alt_response(404, "NOT_FOUND")
 def get(workflow_id: str) -> dict[str, Any]:
-    """Show one workflow: its definition, its state, its progress."""
+    """Show one workflow: its definition, its state, its progress; of an export, how its list stands."""
     context = web().context
-    return service.shown(context, registry.get(context.store, workflow_id))
+    return exports.shown(context, registry.get(context.store, workflow_id))
 
 
 @blueprint.route("/<workflow_id>", methods=["DELETE"])

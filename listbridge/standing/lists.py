@@ -61,8 +61,7 @@ def standing_of(store: Store, list_id: str, now: int) -> ListStanding:
     rewound = store.client.hgetall(keys.rewound(list_id))
     began, people = int(rewound.get(b"at", 0)), int(rewound.get(b"people", 0))
     cursors = _cursors(store, list_id)
-    counts = [_counts(store, list_id, part, cursor, began) for part, cursor in cursors]
-    waiting, old, delivered, refused, in_doubt = (sum(column) for column in zip(*counts, strict=True))
+    waiting, old, delivered, refused, in_doubt = _counts(store, list_id, cursors, began)
     oldest = _oldest_change(store, cursors, began) + _oldest_doubt(store, list_id)
     return ListStanding(
         waiting,
@@ -93,15 +92,19 @@ def _cursors(store: Store, list_id: str) -> list[tuple[PartitionKeys, int]]:
     return [(part, int(held or 0)) for part, held in zip(store.parts, pipe.execute(), strict=True)]
 
 
-def _counts(store: Store, list_id: str, part: PartitionKeys, cursor: int, began: int) -> tuple[int, ...]:
+def _counts(
+    store: Store, list_id: str, cursors: list[tuple[PartitionKeys, int]], began: int
+) -> tuple[int, ...]:
     """Waiting; those of them from before the look at everybody began; delivered; refused; in doubt."""
     pipe = store.client.pipeline(transaction=False)
-    pipe.zcount(part.changed, f"({cursor}", "+inf")
-    pipe.zcount(part.changed, f"({cursor}", began * 1000)
-    pipe.hlen(part.delivered(list_id))
-    pipe.hlen(part.refused(list_id))
-    pipe.zcard(part.retry(list_id))
-    return tuple(pipe.execute())
+    for part, cursor in cursors:
+        pipe.zcount(part.changed, f"({cursor}", "+inf")
+        pipe.zcount(part.changed, f"({cursor}", began * 1000)
+        pipe.hlen(part.delivered(list_id))
+        pipe.hlen(part.refused(list_id))
+        pipe.zcard(part.retry(list_id))
+    answers = pipe.execute()
+    return tuple(sum(answers[column::5]) for column in range(5))
 
 
 def _oldest_change(store: Store, cursors: list[tuple[PartitionKeys, int]], began: int) -> list[int]:

@@ -123,6 +123,21 @@ class TestReadLog(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/log"
 
 
+class TestAskAboutAPerson(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/people/ada@example.com"
+
+
+class TestMetrics(BearerDoor):
+    method, path = "GET", "/metrics"
+
+
+def test_a_token_for_metrics_opens_metrics_and_nothing_else(make_app):
+    client = make_app(metrics_tokens=("a-token-for-metrics",)).test_client()
+    headers = {"Authorization": "Bearer a-token-for-metrics"}
+    assert client.get("/metrics", headers=headers).status_code == 200
+    assert client.get("/v1/workflows", headers=headers).status_code == 401
+
+
 class TestOpenApiDocument(BearerDoor):
     method, path = "GET", "/v1/openapi.json"
 
