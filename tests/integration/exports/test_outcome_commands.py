@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import settings as settings_module
 from cli.main import main
-from listbridge.workflows import registry
+from listbridge.workflows import registry, service
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 
@@ -141,8 +141,6 @@ def test_remove_refuses_what_cannot_be(run, only):
 
 
 def test_the_commands_are_for_exports(run, only, export):
-    from listbridge.workflows import service
-
     config = {"client_id": export.client.client_id}
     made = service.create_import(export.context, export.authorization.id, config)
     assert "is an import" in run("export", "status", made.id).output

@@ -1,6 +1,7 @@
 """Who is refused, by code and time, and tried again."""
 
 import pytest
+from simulated import minutes_from_now
 
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.standing.exports import export_standing, refused_now
@@ -63,6 +64,20 @@ def test_a_retry_tries_the_chosen_again_and_resubscribes_nobody(export, refused)
     assert export.calls() == calls + 1
     assert export.held(ANN) == "Unsubscribed"
     assert codes(export, None, None) == {ANN: "unsubscribed", BOB: "invalid"}
+    assert export.account.added_after_opt_out == []
+
+
+def test_a_retry_finds_no_opt_in_that_is_not_there(export):
+    only = export.create("vip", resubscribe="when_opted_in_later")
+    export.act("subscribe", ANN)
+    export.act("unsubscribe", ANN)
+    export.happen(("enter", ANN, "vip", {"opted_in_at": minutes_from_now(-60)}))
+    export.deliver_until_rest()
+
+    assert retry(export.context, registry.get(export.context.store, only.id), which(None, None)) == 1
+    export.deliver_until_rest()
+
+    assert export.held(ANN) == "Unsubscribed"
     assert export.account.added_after_opt_out == []
 
 

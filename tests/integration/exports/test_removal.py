@@ -2,6 +2,7 @@
 
 import pytest
 
+from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.errors import Retriable
 from listbridge.store import keys
 from listbridge.store.lease import Lease
@@ -176,8 +177,6 @@ def test_a_field_that_another_export_fills_or_others_use_stays(export, only):
 def test_what_campaign_monitor_refuses_is_told_and_the_export_is_kept_to_repeat_it(export, only, monkeypatch):
     def refuse(self, segment_id):
         raise removal.Fatal("a campaign draft uses this segment (code 272)")
-
-    from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 
     with monkeypatch.context() as patch:
         patch.setattr(CampaignMonitorCaretaker, "remove_segment", refuse)

@@ -1,5 +1,7 @@
 """Every person has an outcome that can be asked for, and the story that led to it."""
 
+import random
+
 import pytest
 from simulated import IMPORT, minutes_from_now
 
@@ -268,3 +270,43 @@ def test_imports_and_what_is_no_address_are_told(export):
 
 def test_faults_are_of_the_kind_that_the_tests_mean():
     assert Fault(kind="drop-after", match=IMPORT).hit("POST /subscribers/1/import.json")
+
+
+SETTLED = {"delivered", "refused", "opted out", "not in the audience", "not counted"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_at_rest_everybody_has_an_outcome_that_the_list_agrees_with(export, seed):
+    chance = random.Random(seed)
+    people = [f"p{number}@example.com" for number in range(8)]
+    export.happen(*(("enter", email, "vip") for email in people[:2]))
+    only = export.create("vip", "lapsed", queue_autoresponders=True)
+    for _ in range(12):
+        email = chance.choice(people)
+        match chance.randrange(6):
+            case 0 | 1:
+                export.happen(("enter", email, chance.choice(["vip", "lapsed"])))
+            case 2:
+                export.happen(("exit", email, chance.choice(["vip", "lapsed"])))
+            case 3:
+                export.fault(chance.choice(["drop-after", "drop-before", "429", "500"]))
+            case 4 if export.held(email) not in (None, "Unsubscribed"):
+                export.act("unsubscribe", email)
+                if chance.random() < 0.5:
+                    export.tell_status(email)
+            case _:
+                export.deliver()
+    export.server.simulator.faults.clear()
+    export.deliver_until_rest()
+
+    for email in people:
+        story, held = told(export, only, email), export.held(email)
+        assert story["outcome"] in SETTLED, (email, story)
+        if story["outcome"] == "opted out":
+            assert held == "Unsubscribed"
+        elif story["outcome"] == "delivered":
+            assert held in (story["last_row"]["options"], "Unsubscribed"), (email, story)
+        elif story["outcome"] == "not in the audience":
+            assert held is None, (email, story)
+        times = [each["at"] for each in story["events"]]
+        assert times == sorted(times)
