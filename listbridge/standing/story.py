@@ -99,34 +99,57 @@ def tell(known: Known) -> Story:
     return Story(outcome, since, why, todo, _opt_out(known), len(swallowed), tuple(ordered))
 
 
-def _outcome(known: Known) -> tuple[OutcomeWord, int | None, str, str]:
-    told, refused = known.delivered, known.refused
-    if known.doubt is not None:
-        since = told.at if told else None
-        return "in doubt", since, _doubt_words(known), "nothing: it settles by itself"
-    if known.changed_at is not None and isinstance(known.decision, Send):
-        waits = "" if known.feed.running else "; the export is not running"
-        why = f"a change was not delivered yet{waits}"
-        return "pending", known.changed_at or None, why, "" if known.feed.running else "resume the export"
-    if isinstance(known.decision, Refuse) and refused is None:
-        refusal = known.decision
-        return "refused", refusal.since or None, f"{refusal.code}: {refusal.message}", remedy(refusal.code)
-    if refused is not None:
-        why = f"{refused.code}: {refused.message}"
-        return "refused", refused.at, why, remedy(refused.code)
-    if told is not None and known.person.status is not None and known.person.status[0] in OPTED_OUT:
-        word, at = known.person.status
-        return "opted out", at, f"{word} in the list since it was told last", remedy(word)
-    if told is not None:
-        labels = ", ".join(told.options) or "no audience"
-        return "delivered", told.at, f"the list holds: {labels}", ""
+Outcome = tuple[OutcomeWord, int | None, str, str]
+"""The word, since when, why, and what to do."""
+
+
+def _outcome(known: Known) -> Outcome:
     mine = [slug for slug in known.feed.audiences if slug in known.person.memberships]
+    return _unsettled(known) or _refused(known, mine) or _told_before(known) or _never_told(known, mine)
+
+
+def _unsettled(known: Known) -> Outcome | None:
+    if known.doubt is not None:
+        since = known.delivered.at if known.delivered else None
+        return "in doubt", since, _doubt_words(known), "nothing: it settles by itself"
+    if known.changed_at is None or not isinstance(known.decision, Send):
+        return None
+    since = max(known.changed_at, known.feed.started_at) if known.changed_at else None
+    if known.feed.running:
+        return "pending", since, "a change was not delivered yet", ""
+    todo = "resume the export, or make another one if it has ended"
+    return "pending", since, "a change was not delivered yet; the export is not running", todo
+
+
+def _refused(known: Known, mine: Sequence[str]) -> Outcome | None:
+    refused, decision = known.refused, known.decision
+    if refused is None and isinstance(decision, Refuse):
+        since, why = decision.since or None, f"{decision.code}: {decision.message}"
+        return "refused", since, why, remedy(decision.code)
+    if refused is None or (isinstance(decision, Skip) and known.delivered is None and not mine):
+        return None
+    return "refused", refused.at, f"{refused.code}: {refused.message}", remedy(refused.code)
+
+
+def _told_before(known: Known) -> Outcome | None:
+    if known.delivered is None:
+        return None
+    word, at = known.person.status or ("", 0)
+    if word in OPTED_OUT:
+        return "opted out", at, f"{word} in the list since it was told last", remedy(word)
+    labels = ", ".join(known.delivered.options) or "no audience"
+    return "delivered", known.delivered.at, f"the list holds: {labels}", ""
+
+
+def _never_told(known: Known, mine: Sequence[str]) -> Outcome:
     if mine and isinstance(known.decision, Skip):
         why = f"was in {', '.join(mine)} before the export started, and existing_users is off"
         return "not counted", None, why, "make the export with --existing-users"
     if mine:
         return "unknown", None, "the export has not looked at this person yet", ""
-    return "not in the audience", max(known.left.values(), default=None), "in no audience of the export", ""
+    was_refused = f"; refused before ({known.refused.code})" if known.refused else ""
+    why = f"in no audience of the export{was_refused}"
+    return "not in the audience", max(known.left.values(), default=None), why, ""
 
 
 def _doubt_words(known: Known) -> str:
@@ -140,7 +163,7 @@ def _doubt_words(known: Known) -> str:
         return f"being sent just now, or its sender was killed on the way; {again}"
     if last is not None and last.what in ("unanswered", "later"):
         code = f" ({last.code})" if last.code else ""
-        return f"{_HAPPENED[last.what]}{code}; {again}, without the resubscribe and autoresponder switches"
+        return f"{_HAPPENED[last.what]}{code}; {again}"
     return f"asked to be tried again; {again}"
 
 

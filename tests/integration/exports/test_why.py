@@ -93,7 +93,10 @@ def test_a_change_that_was_not_delivered_yet_is_pending_since_it_came(export):
 
     story = told(export, only)
 
-    assert (story["outcome"], story["todo"]) == ("pending", "resume the export")
+    assert (story["outcome"], story["todo"]) == (
+        "pending",
+        "resume the export, or make another one if it has ended",
+    )
     assert story["since"] >= story["events"][0]["at"]
 
 
@@ -135,6 +138,22 @@ def test_a_refusal_is_told_with_code_words_and_what_to_do(export):
     assert "by the list's answer" in story["opt_out"]
     assert "resubscribe is never" in story["opt_out"]
     assert words(story)[-1] == "refused: unsubscribed"
+
+
+def test_who_was_refused_and_left_the_audience_is_not_in_it(export):
+    only = export.create("vip")
+    export.act("subscribe", ANN)
+    export.act("unsubscribe", ANN)
+    export.happen(("enter", ANN, "vip"))
+    export.deliver()
+    assert told(export, only)["outcome"] == "refused"
+    export.happen(("exit", ANN, "vip"))
+    export.deliver()
+
+    story = told(export, only)
+
+    assert story["outcome"] == "not in the audience"
+    assert story["why"] == "in no audience of the export; refused before (unsubscribed)"
 
 
 def test_a_suppressed_person_is_told_so(export):
