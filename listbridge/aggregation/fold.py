@@ -20,7 +20,7 @@ from listbridge.aggregation.frames import from_lines, owner
 from listbridge.aggregation.reduction import Reduced, reduce_columns
 from listbridge.mappings.active import Programs, Unchanging
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
-from listbridge.profiles.commit import Answer, Commit, read_packed_of, versions_and_offsets, write
+from listbridge.profiles.commit import Answer, Commit, read_packed_of, skip_name, versions_and_offsets, write
 from listbridge.profiles.membership import FIELD, members_of
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, StoreError, now_ms
@@ -172,8 +172,10 @@ class Folder:
             for (part, keys), held in zip(asked, read_packed_of(self._store, asked), strict=True)
             for key in keys
         }
+        skips = self._skips(reduced)
         moves = self._add(profiles, reduced)
         for commit in commits:
+            commit.skips = skips.get(commit.part.number, {})
             for key in owners.get(commit.part.number, ()):
                 commit.profiles[key] = self._codec.pack(profiles[key])
                 for audience in moves.get(key, ((), ()))[0]:
@@ -207,6 +209,17 @@ class Folder:
                 now = members_of(self._program, target.states)
                 moves[key] = now - was, was - now
         return moves
+
+    def _skips(self, reduced: Sequence[Reduced]) -> dict[int, dict[str, int]]:
+        """The events that columns skipped, by partition and column."""
+        skips: dict[int, dict[str, int]] = {}
+        for each in reduced:
+            for part, counts in each.skips(lambda key: self._store.part(key).number).items():
+                held = skips.setdefault(part, {})
+                for number, count in counts.items():
+                    name = skip_name(each.stream, number)
+                    held[name] = held.get(name, 0) + count
+        return skips
 
     def _unpack(self, part: PartitionKeys, key: str, packed: bytes | None) -> Profile:
         if packed is None:

@@ -97,6 +97,11 @@ class PartitionKeys:
         return f"{self._prefix}changed"
 
     @property
+    def skips(self) -> str:
+        """Column -> events that it skipped."""
+        return f"{self._prefix}skips"
+
+    @property
     def sequence(self) -> str:
         return f"{self._prefix}sequence"
 
