@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from listbridge.aggregation import Mapping, Program, compile_program, parse, shipped
+from listbridge.archive.reading import Archive
+from listbridge.archive.storage import check, open_storage
 from listbridge.secrets import Secrets
 from listbridge.store.store import Store, connect
 from settings import Settings, SettingsError
@@ -23,10 +26,25 @@ class Context:
     program: Program
     secrets: Secrets
 
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive; its storage is connected to on first use."""
+        return Archive(self.store, open_storage(self.settings))
+
 
 def build(settings: Settings, redis_url: str, *, timeout_seconds: float = 10.0, retries: int = 3) -> Context:
-    """Connect to the store at `redis_url`, check its layout, compile the mappings."""
-    store = connect(redis_url, settings.partitions, timeout_seconds=timeout_seconds, retries=retries)
+    """Connect to the store at `redis_url`, check its layout, compile the mappings.
+
+    Raises `SettingsError` too when the archive's address can't be used here.
+    """
+    check(settings)
+    store = connect(
+        redis_url,
+        settings.partitions,
+        timeout_seconds=timeout_seconds,
+        retries=retries,
+        stream_limit_events=settings.stream_limit_events,
+    )
     store.prepare()
     return Context(settings, store, load_program(settings), Secrets(settings.encryption_keys))
 

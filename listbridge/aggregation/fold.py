@@ -18,7 +18,7 @@ import polars as pl
 from polars.exceptions import PanicException
 
 from listbridge.aggregation import Partial, Program, merge, reduce
-from listbridge.aggregation.frames import from_lines, owner
+from listbridge.aggregation.frames import from_lines
 from listbridge.profiles.codec import Codec, CorruptProfile, Profile
 from listbridge.profiles.commit import Commit, read_packed, versions_and_offsets, write
 from listbridge.profiles.membership import members_of
@@ -26,7 +26,7 @@ from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
-from listbridge.streams.reading import Pending, lines_until, next_entries
+from listbridge.streams.reading import History, Pending, StreamHistory, next_entries
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,11 @@ class FoldResult:
 class Folder:
     """Folds all streams of a store by one program. One per process: it keeps the codec's register."""
 
-    def __init__(self, store: Store, program: Program) -> None:
+    def __init__(self, store: Store, program: Program, history: History | None = None) -> None:
+        """`history`: where a damaged profile is made anew from; by default the streams, untrimmed."""
         self._store = store
         self._program = program
+        self._history = history or StreamHistory(store)
         self._codec = Codec(store)
         self._token = secrets.token_hex(8)
 
@@ -175,13 +177,13 @@ class Folder:
             return self.recompute(part, key)
 
     def recompute(self, part: PartitionKeys, key: str) -> Profile:
-        """The profile of one person from the streams, up to the committed offsets."""
+        """The profile of one person from all their events, up to the committed offsets."""
         [(_, offsets)] = versions_and_offsets(self._store, [part])
         people: People = {}
         for stream in self._program.streams:
             if stream in offsets:
-                for page in lines_until(self._store, part, stream, offsets[stream]):
-                    found, _ = sift(self._program, stream, [line for line in page if owner(line) == key])
+                for page in self._history.lines(part, stream, key, offsets[stream]):
+                    found, _ = sift(self._program, stream, page)
                     people = _add(self._program, people, found)
         newest, states = people.get(key, (0, {}))
         return Profile(max(0, newest), states)

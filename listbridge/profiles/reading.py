@@ -10,10 +10,16 @@ from listbridge.identity import person_key
 from listbridge.profiles.codec import Codec, CorruptProfile
 from listbridge.profiles.views import profile_view
 from listbridge.store.store import Store
+from listbridge.streams.reading import History
 
 
-def profile_of(store: Store, program: Program, address: str) -> dict[str, Any] | None:
-    """The profile of the person with this address, or None when nothing is known of them."""
+def profile_of(
+    store: Store, program: Program, address: str, *, history: History | None = None
+) -> dict[str, Any] | None:
+    """The profile of the person with this address, or None when nothing is known of them.
+
+    `history`: see `Folder`.
+    """
     key = person_key(address)
     if key is None:
         return None
@@ -24,5 +30,5 @@ def profile_of(store: Store, program: Program, address: str) -> dict[str, Any] |
     try:
         profile = Codec(store).unpack(packed)
     except CorruptProfile:
-        profile = Folder(store, program).recompute(part, key)
+        profile = Folder(store, program, history).recompute(part, key)
     return profile_view(program, key, profile)
