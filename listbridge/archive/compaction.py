@@ -38,8 +38,8 @@ def plan(files: Iterable[File]) -> tuple[File, ...]:
     whole = sorted((file for file in files if not file.unreadable), key=lambda file: file.month)
     for _, month in groupby(whole, key=lambda file: file.month):
         held = sorted(month, key=lambda file: entry_order(file.first))
-        for size in range(_size(LARGEST_EVENTS)):
-            chosen = _fitting(file for file in held if _size(file.events) <= size)
+        for size in range(_size(LARGEST_EVENTS) + 1):
+            chosen = _fitting(file for file in held if _size(file.events) == size)
             if len(chosen) >= FILES_TOGETHER:
                 return chosen
     return ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
+from polars.exceptions import ComputeError, PanicException, SchemaError
 
-from listbridge.archive.columns import schema
+from listbridge.archive.columns import ORDER, schema
 from listbridge.archive.errors import StorageError
 from listbridge.archive.state import File
 from listbridge.archive.storage import Storage
@@ -48,8 +50,10 @@ def frames_of(
     """
     wanted = schema(stream)
     try:
+        source = storage.source(file.path)
+        _check_columns(source)
         scan = pl.scan_parquet(
-            storage.source(file.path),
+            source,
             schema=wanted,
             missing_columns="insert",
             extra_columns="ignore",
@@ -72,8 +76,16 @@ def frames_of(
         # Polars says of a file that is none of Parquet's that the operation failed, without a number.
         reason = error.strerror or _first_line(error)
         raise UnreadableFile(Unreadable(file.path, reason, lasting=error.errno is None)) from error
-    except (PolarsError, PanicException, ValueError) as error:
+    except (ComputeError, SchemaError, PanicException, ValueError) as error:
         raise UnreadableFile(Unreadable(file.path, _first_line(error))) from error
+
+
+def _check_columns(source: Path | BytesIO) -> None:
+    """Refuse a Parquet file that holds no events; columns that a stream got later may be missing."""
+    held = pl.scan_parquet(source, hive_partitioning=False, glob=False).collect_schema()
+    missing = sorted({*ORDER, "_received"} - held.keys())
+    if missing:
+        raise ValueError(f"it is no file of the archive: it lacks {', '.join(missing)}")
 
 
 def _first_line(error: BaseException) -> str:

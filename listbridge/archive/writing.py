@@ -6,18 +6,21 @@ writes the same; and files count only from the script that moves the position pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import msgspec
 import polars as pl
 
-from listbridge.archive.columns import by_month, to_frame, to_parquet
+from listbridge.archive.columns import ORDER, by_month, to_frame, to_parquet
 from listbridge.archive.state import Claim, File, Snapshot, change, load
 from listbridge.archive.storage import Storage
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
-from listbridge.streams.log import Entry
 from listbridge.streams.reading import pages_between
 
 EVENTS_A_CLAIM = 250_000
+LINES_A_CHUNK = 16_384
 
 
 class Conflict(Exception):
@@ -43,22 +46,22 @@ def archive_next(
     [before] = load(store, [(part, stream)])
     claim = before.state.claim
     if claim is None:
-        found = _entries(store, before, None, events)
-        if not found:
+        found = _read(store, before, None, events)
+        if found is None:
             return None
-        claim = Claim("append", found[0][0].decode(), found[-1][0].decode())
+        claim = Claim("append", found.first, found.last)
         before = claimed(store, before, claim)
     elif claim.kind == "append":
-        found = _entries(store, before, claim.last, None)
+        found = _read(store, before, claim.last, None)
     else:
         raise Conflict
-    files, skipped = _write(storage, before, claim, found)
+    files = [] if found is None else _write(storage, before, claim, found.frame)
     count = sum(file.events for file in files)
     state = msgspec.structs.replace(
         before.state,
         position=claim.last,
         events=before.state.events + count,
-        skipped=before.state.skipped + skipped,
+        skipped=before.state.skipped + (found.skipped if found else 0),
         at=now_ms(),
         claim=None,
     )
@@ -77,29 +80,68 @@ def claimed(store: Store, before: Snapshot, claim: Claim) -> Snapshot:
     return after
 
 
-def _entries(store: Store, before: Snapshot, last: str | None, events: int | None) -> list[Entry]:
-    """The entries beyond the position: up to `last`, or as many as hold about `events`."""
-    found: list[Entry] = []
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The entries of a claim: the ids of the first and the last, the events, and the lines that are none."""
+
+    first: str
+    last: str
+    frame: pl.DataFrame
+    skipped: int
+
+
+def _read(store: Store, before: Snapshot, last: str | None, events: int | None) -> _Range | None:
+    """The entries beyond the position: up to `last`, or as many as hold about `events`; None: no entry.
+
+    They become columns a few thousand at a time, because lines take several times the memory.
+    """
+    frames: list[pl.DataFrame] = []
+    ids: list[bytes] = []
+    skipped = 0
+    for lines in _chunks(store, before, last, events, ids):
+        frame, odd = to_frame(before.stream, lines)
+        frames.append(frame)
+        skipped += odd
+    if not ids:
+        return None
+    return _Range(ids[0].decode(), ids[-1].decode(), pl.concat(frames).sort(ORDER), skipped)
+
+
+def _chunks(
+    store: Store, before: Snapshot, last: str | None, events: int | None, ids: list[bytes]
+) -> Iterator[list[bytes]]:
+    """The lines of `_read`, `LINES_A_CHUNK` or a few more at a time; adds the ids of the entries to `ids`."""
+    lines: list[bytes] = []
     count = 0
-    end = last.encode() if last else b"+"
-    for page in pages_between(store, before.part, before.stream, before.position, end):
-        for entry in page:
-            if events is not None and found and count + entry[1] > events:
-                return found
-            found.append(entry)
-            count += entry[1]
-    return found
+    for page in pages_between(
+        store, before.part, before.stream, before.position, last.encode() if last else b"+"
+    ):
+        for entry_id, n, body in page:
+            if events is not None and ids and count + n > events:
+                yield lines
+                return
+            ids.append(entry_id)
+            count += n
+            lines += body.split(b"\n")
+        if len(lines) >= LINES_A_CHUNK:
+            yield lines
+            lines = []
+    yield lines
 
 
-def _write(storage: Storage, before: Snapshot, claim: Claim, entries: list[Entry]) -> tuple[list[File], int]:
-    """The files of a claim, written, and how many lines were no events."""
-    lines = [line for _, _, body in entries for line in body.split(b"\n")]
-    frame, skipped = to_frame(before.stream, lines)
-    files = []
-    for month, part in by_month(frame):
-        path = f"{folder(before.stream, before.part, month)}/{claim.first}_{claim.last}.parquet"
-        files.append(put(storage, before, path, month, part, claim))
-    return files, skipped
+def _write(storage: Storage, before: Snapshot, claim: Claim, frame: pl.DataFrame) -> list[File]:
+    """Write the files of a claim."""
+    return [
+        put(
+            storage,
+            before,
+            f"{folder(before.stream, before.part, month)}/{claim.first}_{claim.last}.parquet",
+            month,
+            part,
+            claim,
+        )
+        for month, part in by_month(frame)
+    ]
 
 
 def put(storage: Storage, before: Snapshot, path: str, month: str, frame: pl.DataFrame, claim: Claim) -> File:
