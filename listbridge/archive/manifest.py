@@ -33,7 +33,8 @@ def publish(store: Store, storage: Storage) -> bool:
         content = manifest(everything(store))
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         if store.client.hget(keys.ARCHIVE, "published") != digest.encode():
-            storage.put(PATH, content, writer="manifest")
+            storage.tidy(PATH)
+            storage.put(PATH, content, writer=PATH)
             store.client.hset(keys.ARCHIVE, "published", digest)
     finally:
         lease.release()

@@ -32,12 +32,12 @@ def files(count, **values):
         (files(FILES_TOGETHER), FILES_TOGETHER),
         (files(30), 30),
         (files(5) + files(5, month="2026-10"), 0),
-        (files(7) + [file(8, events=100_000)], 0),
-        (files(7) + [file(8, unreadable="truncated")], 0),
+        ([*files(7), file(8, events=100000)], 0),
+        ([*files(7), file(8, unreadable="truncated")], 0),
         (files(9, events=LARGEST_EVENTS), 0),
         (files(20, events=LARGEST_EVENTS // 10), 10),
         (files(20, size=LARGEST_BYTES // 9), 9),
-        (files(7, size=LARGEST_BYTES // 7) + [file(8, size=LARGEST_BYTES)], 0),
+        ([*files(7, size=LARGEST_BYTES // 7), file(8, size=LARGEST_BYTES)], 0),
     ],
 )
 def test_files_of_like_size_of_a_month_are_put_together(held, chosen):
