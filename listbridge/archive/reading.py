@@ -48,7 +48,8 @@ class Reading:
     def _where(self) -> pl.Expr | None:
         conditions = []
         if self.keys is not None:
-            conditions.append(pl.col("_key").is_between(*map(pl.lit, self.keys)))
+            low, high = self.keys
+            conditions.append(pl.col("_key").is_between(pl.lit(low), pl.lit(high)))
         if self.times is not None:
             conditions.append(pl.col("_time").is_between(*self.times, closed="left"))
         return pl.all_horizontal(conditions) if conditions else None
