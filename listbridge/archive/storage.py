@@ -162,12 +162,22 @@ class RemoteStorage:
 
     def _open(self) -> tuple[Any, str]:
         if self._opened is None:
-            files, root = url_to_fs(self._url, use_listings_cache=False)
+            files, root = url_to_fs(self._url, skip_instance_cache=True)
             self._opened = files, root.rstrip("/")
         return self._opened
 
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """As `_told`; what failed is connected to anew the next time."""
+        try:
+            with _told(what):
+                yield
+        except StorageError:
+            self._opened = None
+            raise
+
     def put(self, path: str, content: bytes, *, writer: str) -> None:
-        with _told(f"{self.shown}/{path} can't be written"):
+        with self._told(f"{self.shown}/{path} can't be written"):
             files, root = self._open()
             target = f"{root}/{path}"
             if self._whole_puts:
@@ -180,18 +190,19 @@ class RemoteStorage:
             files.mv(temporary, target)
 
     def source(self, path: str) -> Path | BytesIO:
-        with _told(f"{self.shown}/{path} can't be read"):
+        with self._told(f"{self.shown}/{path} can't be read"):
             files, root = self._open()
             return BytesIO(files.cat_file(f"{root}/{path}"))
 
     def delete(self, path: str) -> None:
-        with _told(f"{self.shown}/{path} can't be deleted"), suppress(FileNotFoundError):
+        with self._told(f"{self.shown}/{path} can't be deleted"), suppress(FileNotFoundError):
             files, root = self._open()
             files.rm_file(f"{root}/{path}")
 
     def sizes(self) -> dict[str, int]:
-        with _told(f"{self.shown} can't be listed"):
+        with self._told(f"{self.shown} can't be listed"):
             files, root = self._open()
+            files.invalidate_cache()
             found = files.find(root, detail=True)
             relative = {name[name.index(root) + len(root) + 1 :]: held for name, held in found.items()}
             return {
@@ -203,8 +214,9 @@ class RemoteStorage:
     def tidy(self, writer: str) -> None:
         if self._whole_puts:
             return
-        with _told(f"{self.shown} can't be tidied"):
+        with self._told(f"{self.shown} can't be tidied"):
             files, root = self._open()
+            files.invalidate_cache()
             if files.exists(f"{root}/{TEMPORARY}"):
                 for left in files.ls(f"{root}/{TEMPORARY}", detail=False):
                     if left.rpartition("/")[2].startswith(f"{writer}-"):

@@ -5,6 +5,7 @@ from io import BytesIO
 
 import fsspec
 import pytest
+from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 
 import settings as settings_module
@@ -124,6 +125,24 @@ def test_whatever_a_package_raises_is_a_storage_error_that_says_where(monkeypatc
         storage.put("a", b"", writer="00")
     with pytest.raises(StorageError, match="bucket/archive/a can't be read: NetworkDown"):
         storage.source("a")
+
+
+def test_a_storage_that_failed_is_connected_to_anew(monkeypatch):
+    opened = []
+
+    def open_once_more(*arguments, **options):
+        opened.append(arguments)
+        return url_to_fs(*arguments, **options)
+
+    monkeypatch.setattr(storage_module, "url_to_fs", open_once_more)
+    storage = RemoteStorage("memory://bucket/archive")
+    with monkeypatch.context() as broken:
+        broken.setattr(MemoryFileSystem, "pipe_file", lambda *_: 1 / 0)
+        with pytest.raises(StorageError, match="ZeroDivisionError"):
+            storage.put("a", b"x", writer="00")
+    storage.put("a", b"x", writer="00")
+    assert storage.sizes() == {"a": 1}
+    assert len(opened) == 2
 
 
 TOO_LARGE = """
