@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
 import msgspec
 import polars as pl
 from polars.exceptions import PanicException
+from polars.io.plugins import register_io_source
 
 from listbridge.aggregation import frames
 from listbridge.streams.events import DAY_MS
@@ -92,6 +93,30 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
     """A file's content: the same bytes for the same events."""
     content = BytesIO()
     frame.write_parquet(content, compression="zstd", statistics=True, row_group_size=ROW_GROUP_EVENTS)
+    return content.getvalue()
+
+
+def frames_to_parquet(stream: str, frames: Iterable[pl.DataFrame]) -> bytes:
+    """As `to_parquet`, from frames that come one after the other; what they raise is raised."""
+    content = BytesIO()
+    raised: list[Exception] = []
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, _rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        try:
+            for frame in frames:
+                chosen = frame if columns is None else frame.select(columns)
+                yield chosen if predicate is None else chosen.filter(predicate)
+        except Exception as error:
+            # Polars would make an error of its own of it.
+            raised.append(error)
+
+    register_io_source(source, schema=schema(stream)).sink_parquet(
+        content, compression="zstd", statistics=True, row_group_size=ROW_GROUP_EVENTS, engine="streaming"
+    )
+    if raised:
+        raise raised[0]
     return content.getvalue()
 
 

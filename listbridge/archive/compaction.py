@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import msgspec
 import polars as pl
 
-from listbridge.archive.columns import ORDER
+from listbridge.archive.columns import ORDER, frames_to_parquet
 from listbridge.archive.errors import StorageError
 from listbridge.archive.files import Unreadable, UnreadableFile, frames_of
 from listbridge.archive.state import Claim, File, Snapshot, change, load
 from listbridge.archive.storage import Storage
-from listbridge.archive.writing import Conflict, claimed, folder, put
+from listbridge.archive.writing import Conflict, claimed, folder, writer_name
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.reading import entry_order
@@ -26,6 +26,7 @@ from listbridge.streams.reading import entry_order
 FILES_TOGETHER = 8
 """Files of like size that are worth a compaction; each size is this many times the one below."""
 LARGEST_EVENTS = 1_000_000
+EVENTS_A_RANGE = 65_536
 LARGEST_BYTES = 64 * 1024 * 1024
 GRACE_MS = 24 * 3_600_000
 
@@ -84,12 +85,13 @@ def compact_next(
         if claim is None or claim.kind != "compact":
             raise Conflict
         sources = [file for file in before.files if file.path in claim.sources]
-        frame, unreadable = _merged(storage, before, sources)
-        if unreadable:
-            _give_up(store, before, unreadable)
+        merge = _Merge(storage, stream, sources)
+        content = merge.parquet()
+        if merge.unreadable:
+            _give_up(store, before, merge.unreadable)
             continue
-        path = f"{folder(stream, part, claim.month)}/{_name(claim)}"
-        made = put(storage, before, path, claim.month, frame, claim)
+        made = _file(f"{folder(stream, part, claim.month)}/{_name(claim)}", claim, sources, len(content))
+        storage.put(made.path, content, writer=writer_name(part))
         state = msgspec.structs.replace(before.state, claim=None)
         if not change(
             store, before, state, files=[made], retire=claim.sources, delete_at=now_ms() + grace_ms
@@ -114,19 +116,70 @@ def _name(claim: Claim) -> str:
     return f"{claim.first}_{claim.last}_{digest}.parquet"
 
 
-def _merged(
-    storage: Storage, before: Snapshot, sources: Sequence[File]
-) -> tuple[pl.DataFrame, list[Unreadable]]:
-    frames: list[pl.DataFrame] = []
-    unreadable: list[Unreadable] = []
-    for file in sources:
+def _file(path: str, claim: Claim, sources: Sequence[File], size: int) -> File:
+    return File(
+        path=path,
+        month=claim.month,
+        events=sum(file.events for file in sources),
+        bytes=size,
+        first=claim.first,
+        last=claim.last,
+        low=min(file.low for file in sources),
+        high=max(file.high for file in sources),
+        from_time=min(file.from_time for file in sources),
+        to_time=max(file.to_time for file in sources),
+    )
+
+
+class _Merge:
+    """Several files as one, a range of keys at a time, so that memory holds only one range's events."""
+
+    def __init__(self, storage: Storage, stream: str, sources: Sequence[File]) -> None:
+        self._storage = storage
+        self._stream = stream
+        self._sources = sources
+        self.unreadable: list[Unreadable] = []
+        """Sources that can't be read: then the content is of no use. For each only the first reason."""
+
+    def parquet(self) -> bytes:
+        """The content of the file. Raises `StorageError`."""
+        return frames_to_parquet(self._stream, self._ranges())
+
+    def _ranges(self) -> Iterator[pl.DataFrame]:
+        bounds = self._bounds()
+        if self.unreadable:
+            return
+        for low, high in zip([None, *bounds], [*bounds, None], strict=True):
+            where = pl.lit(True)
+            if low is not None:
+                where &= pl.col("_key") >= pl.lit(low)
+            if high is not None:
+                where &= pl.col("_key") < pl.lit(high)
+            frames = [frame for file in self._sources for frame in self._frames(file, where=where)]
+            if self.unreadable:
+                return
+            yield pl.concat(frames).sort(ORDER)
+
+    def _bounds(self) -> list[str]:
+        """Keys that part the events into ranges of about `EVENTS_A_RANGE`."""
+        found = [frame for file in self._sources for frame in self._frames(file, columns=["_key"])]
+        if self.unreadable:
+            return []
+        keys = pl.concat(found)["_key"].sort()
+        return keys.gather_every(EVENTS_A_RANGE, EVENTS_A_RANGE).unique(maintain_order=True).to_list()
+
+    def _frames(
+        self, file: File, *, columns: Sequence[str] | None = None, where: pl.Expr | None = None
+    ) -> list[pl.DataFrame]:
         try:
-            frames += frames_of(storage, before.stream, file, at_once=True)
+            return list(
+                frames_of(self._storage, self._stream, file, columns=columns, where=where, at_once=True)
+            )
         except UnreadableFile as error:
             if not error.found.lasting:
                 raise StorageError(error.found.reason) from error
-            unreadable.append(error.found)
-    return (pl.concat(frames).sort(ORDER) if not unreadable else pl.DataFrame()), unreadable
+            self.unreadable.append(error.found)
+            return []
 
 
 def _give_up(store: Store, before: Snapshot, unreadable: Sequence[Unreadable]) -> None:

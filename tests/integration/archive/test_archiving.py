@@ -389,3 +389,27 @@ def test_times_outside_the_calendar_are_archived(archive, at):
     run_pass(archive, NOTHING_FOLDED)
 
     assert archived_ids(archive) == ids(events)
+
+
+def test_a_compaction_by_many_ranges_of_keys_is_one_sorted_file(archive, eager, monkeypatch):
+    monkeypatch.setattr(compaction, "EVENTS_A_RANGE", 7)
+    part = archive.store.part("person0@x.se")
+    for start in range(3):
+        append(archive.store, some(100, people=30, start=start * 100))
+        while archive_next(archive.store, archive.storage, part, CM_ACTIVITY) is not None:
+            pass
+    before = sorted(_rows(archive, part))
+
+    assert compact_next(archive.store, archive.storage, part, CM_ACTIVITY) == 3
+
+    assert _rows(archive, part) == before
+    [file] = archive.snapshot(CM_ACTIVITY, part).files
+    assert (file.events, file.low, file.high) == (len(before), before[0][0], before[-1][0])
+
+
+def _rows(archive, part):
+    return [
+        row
+        for frame in archive.read(CM_ACTIVITY, part, columns=["_key", "_time", "_id"])
+        for row in frame.rows()
+    ]
