@@ -22,7 +22,7 @@ from dotenv import dotenv_values
 
 PREFIX = "LISTBRIDGE_"
 DEFAULT_ENV_FILE = "listbridge.env"
-SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "ENCRYPTION_KEYS"}
+SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "ENCRYPTION_KEYS", "ARCHIVE_URL"}
 
 
 class SettingsError(Exception):
@@ -55,6 +55,9 @@ class Settings:
     flush_milliseconds: int = 300
     sweep_seconds: float = 2.0
     mappings_dir: str = ""
+    archive_url: str = field(default="", repr=False)
+    archive_seconds: float = 60.0
+    stream_limit_events: int = 10_000_000
     log_level: str = "INFO"
 
     @property
@@ -147,6 +150,16 @@ def _check_url(value: str, schemes: tuple[str, ...]) -> None:
     _ = parts.port  # raises ValueError when it is no port
 
 
+def _archive(value: str) -> str:
+    """A URL of a storage; which schemes there are is known when it is opened."""
+    parts = urlsplit(value)
+    if value and (not parts.scheme or "://" not in value or not (parts.netloc or parts.path.strip("/"))):
+        raise ValueError
+    if parts.query or parts.fragment or any(not letter.isprintable() for letter in value):
+        raise ValueError
+    return value.rstrip("/")
+
+
 def _broker(value: str) -> str:
     """One URL, or several by semicolons, as Celery takes them for a broker and its stand-ins."""
     for url in value.split(";") if value else ():
@@ -192,6 +205,12 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "FLUSH_MILLISECONDS": (_integer(0, 60_000), "milliseconds from 0 to 60000"),
     "SWEEP_SECONDS": (_number(0.2, 300), "seconds from 0.2 to 300"),
     "MAPPINGS_DIR": (_text, "a directory of .lql files, or empty for the shipped ones"),
+    "ARCHIVE_URL": (
+        _archive,
+        "a URL such as file://, s3://, abfs:// or sftp://, or empty for `archive` in the data directory",
+    ),
+    "ARCHIVE_SECONDS": (_number(0.2, 86_400), "seconds from 0.2 to 86400"),
+    "STREAM_LIMIT_EVENTS": (_integer(1, 1 << 40), "a number of events from 1"),
     "LOG_LEVEL": (_one_of("DEBUG", "INFO", "WARNING", "ERROR"), "DEBUG, INFO, WARNING or ERROR"),
 }
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from polars.exceptions import PanicException
 
 from listbridge.aggregation import Program
-from listbridge.aggregation.frames import from_lines, owner
+from listbridge.aggregation.frames import from_lines
 from listbridge.aggregation.reduction import Reduced, reduce_columns
 from listbridge.mappings.active import Programs, Unchanging
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
@@ -26,7 +26,7 @@ from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, StoreError, now_ms
 from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
-from listbridge.streams.reading import Pending, lines_until, next_entries
+from listbridge.streams.reading import History, Pending, StreamHistory, next_entries
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,10 @@ class Folder:
     each event is counted by one version in its partition, in the order of entries.
     """
 
-    def __init__(self, store: Store, programs: Programs | Program) -> None:
+    def __init__(self, store: Store, programs: Programs | Program, history: History | None = None) -> None:
+        """`history`: where a damaged profile is made anew from; by default the streams, untrimmed."""
         self._store = store
+        self._history = history or StreamHistory(store)
         self._programs = Unchanging(programs) if isinstance(programs, Program) else programs
         self._use(self._programs.current())
         self._token = secrets.token_hex(8)
@@ -233,13 +235,13 @@ class Folder:
             return self.recompute(part, key)
 
     def recompute(self, part: PartitionKeys, key: str) -> Profile:
-        """The profile of one person from the streams, up to the committed offsets."""
+        """The profile of one person from all their events, up to the committed offsets."""
         [(_, offsets)] = versions_and_offsets(self._store, [part])
         profile = Profile()
         for stream in self._program.streams:
             if stream in offsets:
-                for page in lines_until(self._store, part, stream, offsets[stream]):
-                    found, _ = sift(self._program, stream, [line for line in page if owner(line) == key])
+                for page in self._history.lines(part, stream, key, offsets[stream]):
+                    found, _ = sift(self._program, stream, page)
                     self._add({key: profile}, found)
         return profile
 

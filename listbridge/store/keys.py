@@ -20,6 +20,8 @@ MAPPING = "lb:mapping"
 WORKFLOWS = "lb:workflows"
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
+ARCHIVE = "lb:archive"
+"""How the archive's last passes ended, and what was published of it."""
 
 AUDIENCE_SETS = "lb:{*}:audience:*"
 """A pattern of the names that `PartitionKeys.audience` makes."""
@@ -61,6 +63,29 @@ class PartitionKeys:
 
     def quarantine(self, stream: str) -> str:
         return f"{self._prefix}quarantine:{stream}"
+
+    @property
+    def totals(self) -> str:
+        """Stream -> events ever appended, and `<stream>:trimmed` -> those that are in the archive only."""
+        return f"{self._prefix}totals"
+
+    @property
+    def hold(self) -> str:
+        """Who must not have this partition's streams trimmed -> until when (epoch ms)."""
+        return f"{self._prefix}hold"
+
+    @property
+    def archive(self) -> str:
+        """Stream -> how far it is archived, and the claim on what is being written."""
+        return f"{self._prefix}archive"
+
+    def archived(self, stream: str) -> str:
+        """Path -> what is known of a file that counts."""
+        return f"{self._prefix}archived:{stream}"
+
+    def retired(self, stream: str) -> str:
+        """Path of a file that was replaced -> when it is to be deleted (epoch ms)."""
+        return f"{self._prefix}retired:{stream}"
 
     @property
     def bell(self) -> str:
