@@ -51,6 +51,9 @@ class Settings:
     api_connect_timeout_seconds: float = 5.0
     api_read_timeout_seconds: float = 120.0
     api_calls_in_flight: int = 4
+    api_account_calls_in_flight: int = 16
+    api_calls_per_second: float = 500.0
+    api_least_calls_per_second: float = 0.2
 
     flush_milliseconds: int = 300
     sweep_seconds: float = 2.0
@@ -202,6 +205,9 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "API_CONNECT_TIMEOUT_SECONDS": (_number(0.1, 60), "seconds from 0.1 to 60"),
     "API_READ_TIMEOUT_SECONDS": (_number(0.1, 600), "seconds from 0.1 to 600"),
     "API_CALLS_IN_FLIGHT": (_integer(1, 32), "a whole number from 1 to 32"),
+    "API_ACCOUNT_CALLS_IN_FLIGHT": (_integer(1, 256), "a whole number from 1 to 256"),
+    "API_CALLS_PER_SECOND": (_number(0.01, 10_000), "calls a second from 0.01 to 10000"),
+    "API_LEAST_CALLS_PER_SECOND": (_number(0.01, 100), "calls a second from 0.01 to 100"),
     "FLUSH_MILLISECONDS": (_integer(0, 60_000), "milliseconds from 0 to 60000"),
     "SWEEP_SECONDS": (_number(0.2, 300), "seconds from 0.2 to 300"),
     "MAPPINGS_DIR": (_text, "a directory of .lql files, or empty for the shipped ones"),

@@ -18,7 +18,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
 
     `at` is epoch ms by our clock; `writes` are (epoch ms by the system's clock, content), newest last.
     `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
-    field that holds the options.
+    field that holds the options. `tries` are the attempts at this row before this one.
     """
 
     at: int
@@ -28,6 +28,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     writes: tuple[tuple[int, str], ...] = ()
     known: bool = False
     field: str = ""
+    tries: int = 0
 
     def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold this row?"""
@@ -65,11 +66,12 @@ def content(name: str | None, options: tuple[str, ...]) -> str:
 
 
 def delivered(
-    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool
+    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool, tries: int = 0
 ) -> Delivered:
     """The record of writing `row` now."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
-    return Delivered(at, row.name, row.options, dict(row.values), writes[-RECENT_WRITES:], known, field)
+    recent = writes[-RECENT_WRITES:]
+    return Delivered(at, row.name, row.options, dict(row.values), recent, known, field, tries)
 
 
 pack = msgspec.msgpack.Encoder().encode

@@ -51,7 +51,7 @@ def deliver(
             bells.clear(store, bell_of(list_id))
             return None
         try:
-            destination = _destination(context, active[0])
+            destination = _destination(context, active[0], stopping)
         except Fatal as problem:
             _fail(context, active, problem)
             return None
@@ -86,9 +86,9 @@ def _basis(feeds: Sequence[Workflow]) -> str:
     return " ".join(f"{workflow.id}{'' if workflow.state in ACTIVE else '-'}" for workflow in feeds)
 
 
-def _destination(context: Context, workflow: Workflow) -> Destination:
+def _destination(context: Context, workflow: Workflow, stopping: Callable[[], bool]) -> Destination:
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    return system_of(authorization).destination(context, authorization, workflow)
+    return system_of(authorization).destination(context, authorization, workflow, stopping)
 
 
 def _deliver(

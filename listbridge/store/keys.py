@@ -22,6 +22,7 @@ AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
 ARCHIVE = "lb:archive"
 """How the archive's last passes ended, and what was published of it."""
+ACCOUNTS = "lb:accounts"
 
 AUDIENCE_SETS = "lb:{*}:audience:*"
 """A pattern of the names that `PartitionKeys.audience` makes."""
@@ -176,7 +177,13 @@ def log(workflow_id: str) -> str:
 
 
 def pace(account: str) -> str:
-    return f"lb:pace:{account}"
+    """How an account's budget of calls stands."""
+    return f"lb:pace:{{{account}}}"
+
+
+def flights(account: str) -> str:
+    """The calls of an account that are in flight."""
+    return f"{pace(account)}:flights"
 
 
 def lease(what: str) -> str:
