@@ -6,11 +6,13 @@ all partitions of a stream, because a reduce costs some milliseconds however sma
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from polars.exceptions import PanicException
@@ -24,11 +26,14 @@ from listbridge.profiles.commit import Answer, Commit, read_packed_of, skip_name
 from listbridge.profiles.membership import FIELD, members_of
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, StoreError, now_ms
-from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
+from listbridge.streams.claims import ALONE_FROM, Ending, Waiting, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
-from listbridge.streams.reading import History, Pending, StreamHistory, next_entries
+from listbridge.streams.reading import EVENTS_A_STEP, History, Pending, StreamHistory, next_entries
 
 logger = logging.getLogger(__name__)
+
+EVENTS_A_REDUCE = 65_536
+"""When this many wait, the other partitions are left to other workers, or to the next round."""
 
 Moves = tuple[set[str], set[str]]
 """The audiences that somebody entered, and those that they left."""
@@ -64,8 +69,9 @@ class Folder:
         """Fold until nothing is left or the time is over; what another worker holds is left to it."""
         result = FoldResult()
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not stopping() and self._round(result):
-            pass
+        with _without_collections():
+            while time.monotonic() < deadline and not stopping() and self._round(result):
+                pass
         return result
 
     def _use(self, program: Program) -> None:
@@ -87,12 +93,11 @@ class Folder:
     def _round(self, result: FoldResult) -> bool:
         """One step of every partition that has work; False when there was none to be had."""
         self._take_up()
-        tries = look(self._store, self._program.streams, clear_bells=True)
-        waiting = [(part, n + 1) for part, n in zip(self._store.parts, tries, strict=True) if n is not None]
-        alone = [[each] for each in waiting if each[1] >= ALONE_FROM]
+        waiting = look(self._store, self._program.streams, clear_bells=True)
         # One that ends its worker must not always stand before the same others.
-        random.shuffle(alone)
-        together = [each for each in waiting if each[1] < ALONE_FROM]
+        random.shuffle(waiting)
+        alone = [[(each.part, each.tries + 1)] for each in waiting if each.tries + 1 >= ALONE_FROM]
+        together = _a_step([each for each in waiting if each.tries + 1 < ALONE_FROM])
         worked = [self._step(group, result) for group in (together, *alone) if group]
         return any(worked)
 
@@ -246,9 +251,37 @@ class Folder:
         return profile
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Without the collector of cycles, which takes half of the time with millions of states alive.
+
+    Nothing here makes cycles; what a library makes is found afterwards.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def has_lag(store: Store, program: Program) -> list[bool]:
     """For each partition: does a stream hold entries beyond the offset?"""
-    return [tries is not None for tries in look(store, program.streams, clear_bells=False)]
+    lagging = {waiting.part.number for waiting in look(store, program.streams, clear_bells=False)}
+    return [part.number in lagging for part in store.parts]
+
+
+def _a_step(waiting: Sequence[Waiting]) -> list[tuple[PartitionKeys, int]]:
+    """The first partitions, as many as make up a step, each with the number of this try."""
+    step: list[tuple[PartitionKeys, int]] = []
+    events = 0
+    for each in waiting:
+        if events >= EVENTS_A_REDUCE:
+            break
+        step.append((each.part, each.tries + 1))
+        events += min(each.events, EVENTS_A_STEP)
+    return step
 
 
 def sift(

@@ -11,8 +11,8 @@ from listbridge.store.store import Store, StoreError
 from listbridge.streams.events import owner
 from listbridge.streams.log import Entry, entries, totals
 
-EVENTS_A_STEP = 500
-"""Events (and so people) of one partition in one commit, unless a single entry holds more."""
+EVENTS_A_STEP = 16_384
+"""Events of one partition in one commit: people who have several are merged and written once."""
 ENTRIES_A_PAGE = 50
 
 # The streams' entries in the order in which they came, so that none waits behind another stream.

@@ -5,6 +5,7 @@ from listbridge.aggregation.fold import Folder
 from listbridge.archive.passes import run_pass
 from listbridge.archive.reading import Archive
 from listbridge.archive.trimming import held, hold, release, trim
+from listbridge.mappings.active import Unchanging
 from listbridge.profiles.reading import profile_of
 from listbridge.store import keys
 from listbridge.store.store import Store, StoreError, now_ms
@@ -104,7 +105,7 @@ def test_appending_goes_on_after_everything_was_trimmed(archive, shipped_program
 
     assert (events_in(store, CM_ACTIVITY), held_events(store)) == (30, 0)
     assert exported_ids(archive) == ids(some(30))
-    person = profile_of(store, shipped_program, KEY)
+    person = profile_of(store, Unchanging(shipped_program), KEY)
     assert person["fields"]["cm_openct"] == 6
 
 
@@ -165,28 +166,28 @@ def test_a_damaged_profile_is_made_anew_from_archive_and_stream(archive, shipped
     run_pass(archive, shipped_program.streams)
     append(store, some(20, start=20))
     Folder(store, shipped_program).run()
-    before = profile_of(store, shipped_program, KEY)
+    before = profile_of(store, Unchanging(shipped_program), KEY)
     damage(store, KEY)
 
     assert before["fields"]["cm_openct"] == 8
-    assert profile_of(store, shipped_program, KEY, history=archive) == before
+    assert profile_of(store, Unchanging(shipped_program), KEY, history=archive) == before
     append(store, [activity(KEY, 40)])
     Folder(store, shipped_program, archive).run()
-    assert profile_of(store, shipped_program, KEY)["fields"]["cm_openct"] == 9
+    assert profile_of(store, Unchanging(shipped_program), KEY)["fields"]["cm_openct"] == 9
 
 
 def test_what_is_archived_and_not_folded_is_not_in_a_profile_made_anew(archive, shipped_program):
     store = archive.store
     append(store, some(10))
     Folder(store, shipped_program).run()
-    before = profile_of(store, shipped_program, KEY)
+    before = profile_of(store, Unchanging(shipped_program), KEY)
     append(store, some(10, start=10))
     run_pass(archive, shipped_program.streams)
     damage(store, KEY)
 
-    assert profile_of(store, shipped_program, KEY, history=archive) == before
+    assert profile_of(store, Unchanging(shipped_program), KEY, history=archive) == before
     Folder(store, shipped_program, archive).run()
-    assert profile_of(store, shipped_program, KEY)["fields"]["cm_openct"] == 4
+    assert profile_of(store, Unchanging(shipped_program), KEY)["fields"]["cm_openct"] == 4
 
 
 def test_nobody_makes_a_profile_from_the_rest_of_a_trimmed_stream(archive, shipped_program):
@@ -196,7 +197,7 @@ def test_nobody_makes_a_profile_from_the_rest_of_a_trimmed_stream(archive, shipp
     damage(archive.store, KEY)
 
     with pytest.raises(StoreError, match="are in the archive only"):
-        profile_of(archive.store, shipped_program, KEY)
+        profile_of(archive.store, Unchanging(shipped_program), KEY)
 
 
 def test_the_newest_events_are_shown_after_trimming(archive, shipped_program):
