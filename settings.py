@@ -58,6 +58,7 @@ class Settings:
     flush_milliseconds: int = 300
     sweep_seconds: float = 2.0
     mappings_dir: str = ""
+    rebuild_memory_mb: int = 512
     archive_url: str = field(default="", repr=False)
     archive_seconds: float = 60.0
     stream_limit_events: int = 10_000_000
@@ -210,6 +211,7 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "API_LEAST_CALLS_PER_SECOND": (_number(0.01, 100), "calls a second from 0.01 to 100"),
     "FLUSH_MILLISECONDS": (_integer(0, 60_000), "milliseconds from 0 to 60000"),
     "SWEEP_SECONDS": (_number(0.2, 300), "seconds from 0.2 to 300"),
+    "REBUILD_MEMORY_MB": (_integer(16, 1 << 20), "megabytes from 16 to 1048576"),
     "MAPPINGS_DIR": (_text, "a directory of .lql files, or empty for the shipped ones"),
     "ARCHIVE_URL": (
         _archive,

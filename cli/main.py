@@ -10,7 +10,8 @@ from cli.demo.command import demo
 from cli.init import init
 from cli.mapping_versions import apply, history, save
 from cli.mappings import mapping
-from cli.people import audience, profile
+from cli.people import audience
+from cli.profiles import profiles
 from cli.runtime import Group
 from cli.streams import stream
 from cli.up import simulate, up
@@ -27,6 +28,7 @@ def main() -> None:
 for version_command in (apply, history, save):
     mapping.add_command(version_command)
 
+main.add_command(click.Group("profile", commands=profiles.commands, help=profiles.help, hidden=True))
 for command in (
     init,
     up,
@@ -39,7 +41,7 @@ for command in (
     export,
     import_,
     workflow,
-    profile,
+    profiles,
     mapping,
     stream,
     archive,

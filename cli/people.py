@@ -1,4 +1,4 @@
-"""`audience`, `profile`: who is where and what is known of them."""
+"""`audience`: who is in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from cli.output import json_option, show_fields, show_json, show_rows
+from cli.output import json_option, show_fields, show_rows
 from cli.runtime import context, fail
 from listbridge import audiences, snapshots
-from listbridge.profiles.reading import profile_of
 from listbridge.snapshots import LARGEST_LOSS, Difference
 from listbridge.workflows.schemas import slug as check_slug
 
@@ -80,25 +79,3 @@ def show_audience(slug: str, members: bool, as_json: bool) -> None:
         if members:
             found["members"] = sorted(audiences.members(ctx.store, slug))
     show_fields(found, as_json=as_json)
-
-
-@click.group()
-def profile() -> None:
-    """Profiles: what the events say of a person."""
-
-
-@profile.command("show")
-@click.argument("email")
-@json_option
-def show_profile(email: str, as_json: bool) -> None:
-    """Everything that is known of a person."""
-    with context() as ctx:
-        found = profile_of(ctx.store, ctx.programs, email, history=ctx.archive)
-    if found is None:
-        fail("nothing is known of this address")
-        return
-    if as_json:
-        show_json(found)
-        return
-    head = {name: found[name] for name in ("key", "audiences", "updated_at")}
-    show_fields(head | dict(sorted(found["fields"].items())), as_json=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from listbridge.aggregation import MappingError, Program
@@ -24,6 +24,8 @@ class Context:
     store: Store
     programs: Programs
     secrets: Secrets
+    redis_url: str = field(default="", repr=False)
+    """Where the store is, for processes that this one starts."""
 
     @property
     def program(self) -> Program:
@@ -48,7 +50,7 @@ def build(settings: Settings, redis_url: str, *, timeout_seconds: float = 10.0, 
         versions.establish(store, configured(settings))
     programs = ActivePrograms(store)
     programs.current()
-    return Context(settings, store, programs, Secrets(settings.encryption_keys))
+    return Context(settings, store, programs, Secrets(settings.encryption_keys), redis_url)
 
 
 def connected(

@@ -103,6 +103,8 @@ class Commit:
     """Column (see `skipped`) -> the events that it skipped."""
     quarantined: dict[str, list[bytes]] = field(default_factory=dict)
     """Stream -> what is set aside, as `streams.log.set_aside` writes it."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """The partition's version once this is written."""
 
 
 def write(store: Store, commits: Sequence[Commit]) -> list[Answer]:
@@ -119,7 +121,7 @@ def _call(commit: Commit) -> tuple[list[str], list[Any]]:
     names = [part.version, part.offsets, part.profiles, part.changed, part.sequence, part.mapping, part.skips]
     names += map(part.quarantine, commit.quarantined)
     names += map(part.audience, audiences)
-    args: list[Any] = [commit.version, secrets.token_hex(8), commit.mapping, len(commit.quarantined)]
+    args: list[Any] = [commit.version, commit.token, commit.mapping, len(commit.quarantined)]
     args += _pairs(commit.offsets) + _pairs(commit.skips) + _pairs(commit.profiles)
     for lines in commit.quarantined.values():
         args += [len(lines), *lines]

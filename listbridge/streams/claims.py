@@ -42,12 +42,12 @@ if ARGV[1] == '1' then redis.call('DEL', KEYS[3]) end
 return {}
 """
 
-# KEYS: lease, attempts; ARGV: token, milliseconds, number of this try -> 1 when it is ours
+# KEYS: lease, attempts; ARGV: token, milliseconds, number of this try or, if it is none, '' -> 1: ours
 _CLAIM = """
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
-redis.call('SET', KEYS[2], ARGV[3])
+if ARGV[3] ~= '' then redis.call('SET', KEYS[2], ARGV[3]) end
 return 1
 """
 
@@ -108,6 +108,16 @@ def release(
             for part, number in attempts
         ],
     )
+
+
+def borrow(store: Store, token: str, part: PartitionKeys) -> bool:
+    """Keep folds away from a partition for `LEASE_MS`, if nobody has it: no try at anything."""
+    return bool(store.script(_CLAIM, [part.fold_lease, part.attempts], [token, LEASE_MS, ""]))
+
+
+def give_back(store: Store, token: str, part: PartitionKeys) -> None:
+    """Let go of what `borrow` took."""
+    store.script(_RELEASE, [part.fold_lease, part.attempts], [token, ""])
 
 
 def _remembered(attempt: int, ended: Ending) -> int | str:
