@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import ApiKey, CallRecord, CampaignMonitor, RateLimited
 from listbridge.campaign_monitor.destination import CampaignMonitorList
+from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.source import CampaignMonitorSource
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
-from listbridge.exports.protocol import Destination
+from listbridge.exports.protocol import Destination, ListReader
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Pace
 from listbridge.workflows import log
@@ -25,6 +26,7 @@ class System:
 
     source: Callable[[Context, Authorization, Workflow], Source]
     destination: Callable[[Context, Authorization, Workflow], Destination]
+    list_reader: Callable[[Context, Authorization, Workflow], ListReader]
     status_field: str
 
 
@@ -80,8 +82,18 @@ def _campaign_monitor_list(context: Context, authorization: Authorization, workf
     )
 
 
+def _campaign_monitor_list_reader(
+    context: Context, authorization: Authorization, workflow: Workflow
+) -> ListReader:
+    """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
+    client = campaign_monitor_client(context, authorization)
+    return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
+
+
 SYSTEMS = {
-    "campaign_monitor": System(_campaign_monitor_source, _campaign_monitor_list, "cm_list_ids_status"),
+    "campaign_monitor": System(
+        _campaign_monitor_source, _campaign_monitor_list, _campaign_monitor_list_reader, "cm_list_ids_status"
+    ),
 }
 
 

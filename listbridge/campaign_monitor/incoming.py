@@ -101,11 +101,12 @@ def receive(store: Store, account: Account, body: bytes) -> Counts:
         except ValueError as error:
             unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
             continue
-        if not own and differs(told, setup, held.get(key)):
+        if not own and (differs(told, setup, held.get(key)) or _unread(told, setup, held.get(key))):
             doubted.append(key)
     counts = append(store, events)
     counts.add(quarantine(store, unreadable))
-    raise_doubt(store, delivery.list_id, doubted, now_ms())
+    everybody = setup is not None and setup.adopting
+    raise_doubt(store, delivery.list_id, doubted, now_ms(), everybody=everybody)
     return counts
 
 
@@ -253,6 +254,11 @@ def differs(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
     if setup is None or held is None or told.type == "Deactivate":
         return False
     return our_options(told, setup) != held.options
+
+
+def _unread(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
+    """Did a row change that an adoption is about to read, or has read and not yet written down?"""
+    return setup is not None and setup.adopting and held is None and told.type != "Deactivate"
 
 
 def our_options(told: Told, setup: Setup) -> tuple[str, ...]:

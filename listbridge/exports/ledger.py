@@ -9,7 +9,7 @@ can't record anything.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -84,11 +84,19 @@ end
 return 1
 """
 
-# KEYS: delivered, retry; ARGV: now, key... -> how many are in doubt now
+# KEYS: fence, delivered; ARGV: token, (key, packed)... -> how many had no entry; -1 for a lost fence
+_ADOPT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+local n = 0
+for i = 2, #ARGV, 2 do n = n + redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return n
+"""
+
+# KEYS: delivered, retry; ARGV: now, '1' for everybody, key... -> how many are in doubt now
 _DOUBT = """
 local n = 0
-for i = 2, #ARGV do
-  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+for i = 3, #ARGV do
+  if ARGV[2] == '1' or redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
     local score = redis.call('ZSCORE', KEYS[2], ARGV[i]) or ARGV[1]
     redis.call('ZADD', KEYS[2], tonumber(score) + MARK, ARGV[i])
     n = n + 1
@@ -195,13 +203,14 @@ class Ledger:
 
     def doubted(self, part: PartitionKeys, people: Sequence[str]) -> list[Candidate]:
         """What is held about people of the retry set."""
-        return [c for c in self._held(part, [(key, None) for key in people]) if c.doubt is not None]
+        return [c for c in self.held(part, [(key, None) for key in people]) if c.doubt is not None]
 
     def calm(self, part: PartitionKeys, people: Sequence[tuple[str, int]]) -> list[Candidate]:
         """What is held about people who changed, without those in doubt: they are left to the retry set."""
-        return [c for c in self._held(part, people) if c.doubt is None]
+        return [c for c in self.held(part, people) if c.doubt is None]
 
-    def _held(self, part: PartitionKeys, people: Sequence[tuple[str, int | None]]) -> list[Candidate]:
+    def held(self, part: PartitionKeys, people: Sequence[tuple[str, int | None]]) -> list[Candidate]:
+        """What is held about people of one partition, each with the sequence of a change or None."""
         if not people:
             return []
         keys = [key for key, _ in people]
@@ -237,6 +246,15 @@ class Ledger:
         for candidate, packed, due in rows:
             args += (candidate.key, packed, due, candidate.score)
         self._fenced(_PLAN, names, args)
+
+    def adopt(self, part: PartitionKeys, entries: Mapping[str, bytes]) -> int:
+        """Write what the list held of people whom it was told nothing of; -> how many those were."""
+        names = [part.fence(self._list), part.delivered(self._list)]
+        args = [self._token, *(each for entry in entries.items() for each in entry)]
+        written = int(self._store.script(_ADOPT, names, args))
+        if written < 0:
+            raise LostLease("another deliverer has taken over this list")
+        return written
 
     def record(
         self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
@@ -290,10 +308,16 @@ def rewind(store: Store, list_id: str) -> None:
     pipe.execute()
 
 
-def raise_doubt(store: Store, list_id: str, people: Sequence[str], now: int) -> int:
-    """Somebody else wrote to these people's rows: they are sent again. -> how many we had delivered."""
+def raise_doubt(
+    store: Store, list_id: str, people: Sequence[str], now: int, *, everybody: bool = False
+) -> int:
+    """Somebody else wrote to these people's rows: they are sent again. -> how many those are.
+
+    Whom we never delivered is left out, unless it is `everybody`.
+    """
     calls = [
-        ([part.delivered(list_id), part.retry(list_id)], [now, *keys]) for part, keys in store.by_part(people)
+        ([part.delivered(list_id), part.retry(list_id)], [now, int(everybody), *keys])
+        for part, keys in store.by_part(people)
     ]
     return sum(int(n) for n in store.scripts(_DOUBT, calls)) if calls else 0
 
