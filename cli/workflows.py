@@ -10,6 +10,7 @@ import click
 from cli import choosing
 from cli.accounts import authorization_option, client_option
 from cli.output import json_option, say, show_fields, show_rows, text
+from cli.plans import plan
 from cli.runtime import context
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
@@ -66,6 +67,7 @@ def export() -> None:
     default="Unchanged",
     show_default=True,
 )
+@click.option("--paused", is_flag=True, help="Don't start yet: see `export plan`, then `workflow resume`.")
 @json_option
 def create_export(
     list_: str,
@@ -75,6 +77,7 @@ def create_export(
     authorization: str | None,
     description: str,
     maps: tuple[str, ...],
+    paused: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -89,7 +92,7 @@ def create_export(
             "labels": _pairs(labels, "--label"),
             "field_mappings": _pairs(maps, "--map"),
         }
-        made = service.create_export(ctx, held.id, config, description)
+        made = service.create_export(ctx, held.id, config, description, paused=paused)
         _show(ctx, made, as_json)
 
 
@@ -162,6 +165,9 @@ def list_workflows(as_json: bool) -> None:
     with context() as ctx:
         rows = [service.shown(ctx, each) for each in registry.list_all(ctx.store)]
     show_rows(rows, COLUMNS, as_json=as_json, empty="No workflow yet: `listbridge export create`.")
+
+
+export.add_command(plan)
 
 
 def _of_kind(ctx: Context, workflow_id: str, kind: str | None) -> Workflow:

@@ -47,7 +47,7 @@ class CampaignMonitorListReader:
 
     def survey(self, setup: ListSetup) -> Survey:
         details = self._counted(lambda: self._client.list(self._list_id))
-        stats = self._counted(lambda: self._client.list_stats(self._list_id))
+        size = self.size()
         offer = look(self._client, self._list_id, setup)
         self.calls += offer.calls
         key = offer.field.key if offer.field else key_of_new_field(setup.field_name)
@@ -60,12 +60,15 @@ class CampaignMonitorListReader:
             confirms=details.confirmed_opt_in,
             honours_suppression=details.unsubscribe_setting == ALL_LISTS,
             unsubscribe_setting=details.unsubscribe_setting,
-            size=stats.total_active_subscribers
-            + stats.total_unsubscribes
-            + stats.total_deleted
-            + stats.total_bounces,
+            size=size,
             kinds={field.key: field.data_type for field in offer.mapped.values()},
         )
+
+    def size(self) -> int:
+        """Without the unconfirmed, whom the statistics don't count."""
+        stats = self._counted(lambda: self._client.list_stats(self._list_id))
+        inactive = stats.total_unsubscribes + stats.total_deleted + stats.total_bounces
+        return stats.total_active_subscribers + inactive
 
     def people(self, status: str, position: str = "") -> Iterator[ListPage]:
         details = self._counted(lambda: self._client.client(self._client_id)).basic_details

@@ -176,6 +176,10 @@ class ListReader(Protocol):
         """The list as it is, and what `Destination.prepare` would add."""
         ...
 
+    def size(self) -> int:
+        """How many are in the list, in all statuses together: one call."""
+        ...
+
     def people(self, status: str, position: str = "") -> Iterator[ListPage]:
         """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given."""
         ...

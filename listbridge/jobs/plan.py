@@ -29,7 +29,7 @@ from listbridge.identity import person_key
 from listbridge.jobs.deliver import list_reader, person_reader, setup_from, spec_of, wanted_setup
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import now_ms
+from listbridge.store.store import Store, now_ms
 from listbridge.workflows import registry
 from listbridge.workflows.models import ACTIVE, State, Workflow
 
@@ -61,16 +61,25 @@ def plan_export(
     Raises `NoSuchWorkflow`, `NotAllowed` for an import or an export that has ended, and the problems of
     the other system: those that a start would fail with are told in the same words.
     """
-    return _Planner(context, _export(context, workflow_id), options, on_plan, progress).run()
+    return _Planner(context, export_to_plan(context, workflow_id), options, on_plan, progress).run()
 
 
-def _export(context: Context, workflow_id: str) -> Workflow:
+def export_to_plan(context: Context, workflow_id: str) -> Workflow:
+    """The export. Raises `NoSuchWorkflow`, and `NotAllowed` for what has no start before it."""
     found = registry.get(context.store, workflow_id)
     if found.kind != "export":
         raise registry.NotAllowed(f"{workflow_id} is an {found.kind}; only exports can be planned")
     if found.state is State.COMPLETED:
         raise registry.NotAllowed(f"{workflow_id} has ended: make another export")
     return found
+
+
+def known_people(store: Store) -> int:
+    """How many have a profile."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.hlen(part.profiles)
+    return sum(pipe.execute())
 
 
 class _Planner:
@@ -91,7 +100,7 @@ class _Planner:
         self._ledger = Ledger(context.store, self._list_id, token="")
         self._person_of = person_reader(context, workflow, self._list_id)
         self._tally = Tally(options.sample)
-        self._in_list: dict[str, int] = {}
+        self._in_list = dict.fromkeys(self._reader.statuses, 0)
         self._seen: set[int] = set()
         self._suppressed: set[int] = set()
         self._elsewhere: set[int] = set()
@@ -151,7 +160,7 @@ class _Planner:
         done = 0
         for status in self._reader.statuses:
             for page in self._reader.people(status):
-                self._in_list[status] = max(page.total, self._in_list.get(status, 0))
+                self._in_list[status] = max(page.total, self._in_list[status])
                 self._decide_listed(page.people)
                 done += len(page.people)
                 self._progress(f"{status} people", done, max(self._survey.size, done))
@@ -174,7 +183,7 @@ class _Planner:
                     self._decide(candidate, person, listed)
 
     def _read_store(self) -> None:
-        done, total = 0, self._known_people()
+        done, total = 0, known_people(self._store)
         for candidates in self._everybody():
             unseen = [each for each in candidates if hash(each.key) not in self._seen]
             for candidate, person in self._people(unseen):
@@ -205,12 +214,6 @@ class _Planner:
             yield key.decode()
         for key, _ in client.zscan_iter(part.retry(self._list_id), count=AT_ONCE):
             yield key.decode()
-
-    def _known_people(self) -> int:
-        pipe = self._store.client.pipeline(transaction=False)
-        for part in self._store.parts:
-            pipe.hlen(part.profiles)
-        return sum(pipe.execute())
 
     def _people(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Person]]:
         """The candidates whose profile can be read; the others are refused as a start does."""
@@ -286,7 +289,7 @@ class _Planner:
         """The client's zone, the fields' names and the pages of active people."""
         if not self._setup.adopting:
             return 0
-        return 2 + max(ceil(self._in_list.get(ACTIVE_STATUS, 0) / self._reader.batch_limit), 1)
+        return 2 + max(ceil(self._in_list[ACTIVE_STATUS] / self._reader.batch_limit), 1)
 
     def _active_elsewhere(self) -> dict[str, object]:
         """Who of those added is active in other lists, as their pages tell or else as imports brought it."""
