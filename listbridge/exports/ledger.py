@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from listbridge.exports.delivered import Delivered, Refused, unpack_delivered, unpack_refused
+import msgspec
+
+from listbridge.exports.delivered import Delivered, Refused, pack, unpack_delivered, unpack_refused
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
 
@@ -104,6 +106,18 @@ for i = 3, #ARGV do
 end
 return n
 """
+
+# KEYS: delivered; ARGV: key, packed as read, new packed -> 0 when somebody else was first
+_NOTE = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if held == ARGV[3] then return 1 end
+if held ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+NOTE_TRIES = 3
+"""A delivery may write the same entry meanwhile."""
 
 MARK = 1 / 1024
 """Added to a score by each doubt that is raised: no deliverer writes fractions of a millisecond itself,
@@ -320,6 +334,20 @@ def raise_doubt(
         for part, keys in store.by_part(people)
     ]
     return sum(int(n) for n in store.scripts(_DOUBT, calls)) if calls else 0
+
+
+def note_others(store: Store, list_id: str, others: Mapping[str, tuple[str, ...]]) -> None:
+    """Keep what the field of people we delivered holds beside ours by now, so that the next row has it."""
+    for key, each in others.items():
+        name = store.part(key).delivered(list_id)
+        for _ in range(NOTE_TRIES):
+            old = cast(bytes | None, store.client.hget(name, key))
+            if old is None or store.script(_NOTE, [name], [key, old, _with_others(old, each)]):
+                break
+
+
+def _with_others(packed: bytes, others: tuple[str, ...]) -> bytes:
+    return pack(msgspec.structs.replace(unpack_delivered(packed), others=others))
 
 
 def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str, Delivered]:

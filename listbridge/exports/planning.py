@@ -152,7 +152,7 @@ def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListR
     if asked and listed is not None and listed.status in OPTED_OUT:
         if is_later(person.opted_in_at, listed.since):
             # A second attempt has the other switches off.
-            last = Flags(True, flags.queue_autoresponders and not sends)
+            last = Flags(True, flags.queue_autoresponders and send.flags.resubscribe)
             return _stored(person.key, row, (*sends, last), known, spec, rules, asks)
         code, message = listed.status, f"{listed.status} in this list"
     if not code:

@@ -151,7 +151,8 @@ def delete(store: Store, workflow_id: str) -> None:
     """Forget the workflow; what belongs to the resource (cursors, what was delivered) stays."""
     get(store, workflow_id)
     store.client.srem(keys.WORKFLOWS, workflow_id)
-    for name in (keys.workflow(workflow_id), keys.progress(workflow_id), keys.log(workflow_id)):
+    names = (keys.workflow, keys.progress, keys.log, keys.plan)
+    for name in (make(workflow_id) for make in names):
         store.client.delete(name)
 
 

@@ -1,5 +1,10 @@
 """A list that held the audience field before us: its people are read once, and only what differs is sent."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 from simulated import IMPORT
 
@@ -7,6 +12,7 @@ from listbridge.errors import Retriable
 from listbridge.exports import adoption
 from listbridge.exports.ledger import delivered_to, raise_doubt
 from listbridge.exports.setup import change_setup, setup_of
+from listbridge.jobs.deliver import bell_of
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.workflows import log, service
@@ -275,3 +281,54 @@ def test_a_call_that_is_cut_after_an_adoption_keeps_the_options_of_others(held):
     held.deliver_until_rest()
 
     assert held.held(ANN) == ["vip", "theirs"]
+
+
+DELIVERING = """
+import sys
+import settings
+from listbridge.context import build
+from listbridge.jobs.deliver import deliver
+from listbridge.campaign_monitor import destination
+destination.MARGIN_SECONDS = 0.1
+held = settings.load(dict(__import__("os").environ))
+deliver(build(held, held.redis_url), sys.argv[1])
+"""
+
+
+def test_an_adoption_whose_process_is_killed_goes_on(held):
+    people = [f"p{number:04}@example.com" for number in range(2500)]
+    for email in people:
+        subscribe(held, email, "vip")
+    enter(held, *people[:10])
+    create(held)
+    held.fault("slow", match="active", after=2, times=-1, seconds=30)
+    given = held.context.settings
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("LISTBRIDGE_")
+    } | {
+        "LISTBRIDGE_ENV_FILE": os.devnull,
+        "LISTBRIDGE_REDIS_URL": given.redis_url,
+        "LISTBRIDGE_PARTITIONS": str(given.partitions),
+        "LISTBRIDGE_API_TOKENS": given.api_tokens[0],
+        "LISTBRIDGE_ENCRYPTION_KEYS": given.encryption_keys[0],
+        "LISTBRIDGE_FLUSH_MILLISECONDS": "0",
+        "LISTBRIDGE_API_READ_TIMEOUT_SECONDS": "30",
+    }
+    process = subprocess.Popen([sys.executable, "-c", DELIVERING, held.list.list_id], env=environment)
+    name = keys.adoption(held.list.list_id)
+    deadline = time.monotonic() + 20
+    while not held.context.store.client.exists(name) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert 0 < len(told(held, *people)) < 2500
+    held.server.simulator.faults.clear()
+    # The dead process's lease runs out by itself; the test doesn't wait that long.
+    held.context.store.client.delete(keys.lease(bell_of(held.list.list_id)))
+    before = held.calls(ACTIVE)
+
+    held.deliver_until_rest()
+
+    assert held.calls(ACTIVE) - before <= 2, "the page that was read is not read again"
+    assert len(told(held, *people)) == 2500
+    assert held.calls() == 0

@@ -184,7 +184,14 @@ def test_a_damaged_profile_is_refused_as_a_start_does(planned):
 def test_the_command_shows_a_table_and_the_steps_on_standard_error(command):
     result = command("--sample", "1")
     assert result.exit_code == 0
-    for said in ("'A list'", "added", "unsubscribed: 1", ANN, "confirmed_opt_in: no", "automations could start"):
+    for said in (
+        "'A list'",
+        "added",
+        "unsubscribed: 1",
+        ANN,
+        "confirmed_opt_in: no",
+        "automations could start",
+    ):
         assert said in result.stdout, said
     assert "reading: active people" in result.stderr
 

@@ -16,6 +16,7 @@ from simulator.server import SimulatorServer
 
 PEOPLE = [f"p{number}@example.com" for number in range(8)] + ["bad address@example.com", "ünï@example.com"]
 STATES = ("none", "active", "unsubscribed", "deleted", "bounced")
+WRITTEN = (Effect.ADDED, Effect.RETURNED, Effect.UPDATED)
 TIERS = ["gold", "silver"]
 
 person = st.fixed_dictionaries(
@@ -166,7 +167,7 @@ def start(export, made):
 def became(before, after):
     if before is None:
         return Effect.ADDED if after is not None else None
-    if before[0] not in ("Active",) and after[0] != before[0]:
+    if before[0] != after[0]:
         return Effect.RETURNED
     return Effect.UPDATED if before != after else None
 
@@ -176,7 +177,9 @@ def check(plans, before, after, refusals):
         plan = plans.get(email)
         effect = plan.effect if plan else Effect.LEFT
         happened = became(before.get(email), after.get(email))
-        assert happened is None if effect not in list(Effect)[:3] else happened is effect, (email, plan)
+        # Who is asked to confirm once more stays unconfirmed.
+        if effect is not Effect.RETURNED or before[email][0] != "Unconfirmed":
+            assert happened is (effect if effect in WRITTEN else None), (email, plan)
         # An earlier refusal of somebody who has left since is kept.
         assert effect in (Effect.REFUSED, Effect.LEFT) or email not in refusals, (email, plan)
         if effect is Effect.REFUSED:
