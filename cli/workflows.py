@@ -37,6 +37,9 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
+export.add_command(plan)
+
+
 @export.command("create")
 @click.option("--list", "list_", required=True, metavar="NAME", help="The list's id or name.")
 @click.option(
@@ -165,9 +168,6 @@ def list_workflows(as_json: bool) -> None:
     with context() as ctx:
         rows = [service.shown(ctx, each) for each in registry.list_all(ctx.store)]
     show_rows(rows, COLUMNS, as_json=as_json, empty="No workflow yet: `listbridge export create`.")
-
-
-export.add_command(plan)
 
 
 def _of_kind(ctx: Context, workflow_id: str, kind: str | None) -> Workflow:

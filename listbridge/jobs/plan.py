@@ -3,7 +3,7 @@
 The list's people are read page by page and decided about at once, with what the store holds of them;
 then everybody whom the store knows and the list does not. What stays in memory is a number for each
 person of the list that the store knows, for each suppressed address and, with `other_lists`, for each
-address that is active there: about 70 bytes each.
+address that is active there: about 100 bytes each.
 """
 
 from __future__ import annotations
