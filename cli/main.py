@@ -5,11 +5,14 @@ from __future__ import annotations
 import click
 
 from cli.accounts import authorization, clients, lists
+from cli.archive import archive
 from cli.demo.command import demo
 from cli.init import init
+from cli.mapping_versions import apply, history, save
 from cli.mappings import mapping
-from cli.people import audience, profile, stream
+from cli.people import audience, profile
 from cli.runtime import Group
+from cli.streams import stream
 from cli.up import simulate, up
 from cli.workflows import export, import_, workflow
 from listbridge import __version__
@@ -20,6 +23,9 @@ from listbridge import __version__
 def main() -> None:
     """Keep audiences and a Campaign Monitor account in step, both ways."""
 
+
+for version_command in (apply, history, save):
+    mapping.add_command(version_command)
 
 for command in (
     init,
@@ -36,5 +42,6 @@ for command in (
     profile,
     mapping,
     stream,
+    archive,
 ):
     main.add_command(command)

@@ -1,18 +1,25 @@
-"""`mapping`: read, try, show and compare mapping files; nothing here needs a running store."""
+"""`mapping`: read, try, show and compare mapping files, and show what is active."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from cli.output import json_option, say, show_json, show_rows, text
-from cli.runtime import Group, fail, settings
-from listbridge.aggregation import FieldDefinition, Mapping, Program, compile_program, parse
+from cli.runtime import Group, errors, fail, settings
+from cli.stores import open_store, running_store
+from listbridge.aggregation import compile_program
 from listbridge.aggregation.trial import UnfitEventError, try_event
-from listbridge.context import load_program
+from listbridge.mappings import versions
+from listbridge.mappings.differences import Difference, described, differences
+from listbridge.mappings.fields import rows_of
+from listbridge.mappings.sources import MappingText, compiled, configured, read
+from listbridge.mappings.versions import Version
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -26,7 +33,7 @@ def mapping() -> None:
 @file_argument
 def check(file: Path) -> None:
     """Say whether FILE can be used, or where it is wrong."""
-    program = compile_program([_read(file)])
+    program = compile_program([read(file)[0]])
     [stream] = program.streams
     say(f"{file}: {len(program.fields)} fields from {stream}")
 
@@ -38,7 +45,7 @@ def check(file: Path) -> None:
 def test(file: Path, event_json: str, as_json: bool) -> None:
     """Show what each column of FILE makes of one event, or why it adds nothing."""
     try:
-        rows = try_event(_read(file), _event(event_json))
+        rows = try_event(read(file)[0], _event(event_json))
     except UnfitEventError as problem:
         fail(str(problem))
         return
@@ -49,20 +56,62 @@ def test(file: Path, event_json: str, as_json: bool) -> None:
 
 @mapping.command("show")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--version", "number", type=click.IntRange(1), help="Of this version, not of the active one.")
+@click.option("--text", "as_text", is_flag=True, help="The mappings as they were written.")
 @json_option
-def show(file: Path | None, as_json: bool) -> None:
-    """List the fields that FILE makes, or all that are in use."""
-    program = compile_program([_read(file)]) if file else load_program(settings())
+def show(file: Path | None, number: int | None, as_text: bool, as_json: bool) -> None:
+    """List the fields that the active mappings make, and since when each counts; or those of FILE."""
+    if file:
+        if number or as_text:
+            raise click.UsageError("--version and --text are about what the store holds: leave FILE out")
+        _show_fields([described(each) for each in compile_program([read(file)[0]]).fields.values()], as_json)
+        return
+    held = _held(number)
+    if as_text:
+        _show_texts(held.texts if held else configured(settings()), as_json)
+    elif held:
+        _show_fields(rows_of(held), as_json)
+    else:
+        program = compiled(configured(settings()))
+        _show_fields([described(each) for each in program.fields.values()], as_json)
+
+
+def _held(number: int | None) -> Version | None:
+    """The version of that number, or the active one; None when there is no store to ask, which is said."""
+    if number:
+        with open_store() as store:
+            return versions.version(store, number)
+    store = running_store()
+    if store is not None and versions.is_established(store):
+        return versions.active(store)
+    state = "isn't running" if store is None else "has no mappings yet"
+    errors.print(f"the store {state}: these are the shipped mappings with those of LISTBRIDGE_MAPPINGS_DIR")
+    return None
+
+
+def _show_fields(rows: list[dict[str, Any]], as_json: bool) -> None:
     columns = {
         "field": "FIELD",
         "kind": "KIND",
         "operation": "OPERATION",
         "cap": "CAP",
+        "since": "SINCE",
         "streams": "STREAMS",
         "description": "DESCRIPTION",
     }
-    rows = [_row(definition) for definition in program.fields.values()]
+    if not any("since" in row for row in rows):
+        del columns["since"]
+    if not as_json:
+        rows = [row | {"since": row["since"] or "all events"} if "since" in row else row for row in rows]
     show_rows(rows, columns, as_json=as_json, empty="There are no fields.")
+
+
+def _show_texts(texts: Iterable[MappingText], as_json: bool) -> None:
+    if as_json:
+        show_json([msgspec.to_builtins(each) for each in texts])
+        return
+    for each in texts:
+        click.echo(f"-- {each.alias}\n{each.text.rstrip()}\n")
 
 
 @mapping.command("diff")
@@ -71,56 +120,20 @@ def show(file: Path | None, as_json: bool) -> None:
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """Compare the fields of A and B; a field that starts anew in B loses what A counted."""
-    rows = differences(compile_program([_read(a)]), compile_program([_read(b)]))
+    rows = differences(compile_program([read(a)[0]]), compile_program([read(b)[0]]))
     if as_json:
-        show_json(rows)
+        show_json([msgspec.to_builtins(row) for row in rows])
         return
-    for row in rows:
-        changes = "; ".join(
-            f"{what}: {text(was)} -> {text(now)}" for what, (was, now) in row["changes"].items()
-        )
-        say(f"{row['change']} {row['field']}" + (f" ({changes})" if changes else ""))
+    show_differences(rows)
     if not rows:
         say("The fields are the same.")
 
 
-def differences(a: Program, b: Program) -> list[dict[str, Any]]:
-    """The fields that are not the same: `change` is added, removed, anew or shown, by name.
-
-    A field is `anew` if its definition differs, so that its state starts from nothing; `shown` if only
-    its description or CAP does. `changes` has what was and what is, by what differs.
-    """
-    rows = []
-    for name in sorted({*a.fields, *b.fields}):
-        was, now = a.fields.get(name), b.fields.get(name)
-        if was is None or now is None:
-            rows.append({"field": name, "change": "removed" if now is None else "added", "changes": {}})
-            continue
-        before, after = _row(was), _row(now)
-        changes = {what: [before[what], after[what]] for what in before if before[what] != after[what]}
-        if was.id != now.id or changes:
-            change = "anew" if was.id != now.id else "shown"
-            rows.append({"field": name, "change": change, "changes": changes})
-    return rows
-
-
-def _row(definition: FieldDefinition) -> dict[str, Any]:
-    return {
-        "field": definition.name,
-        "kind": definition.kind.name,
-        "operation": definition.operation.name,
-        "cap": definition.capacity,
-        "streams": list(definition.streams),
-        "description": definition.shortdesc,
-    }
-
-
-def _read(file: Path) -> Mapping:
-    try:
-        return parse(file.read_text(encoding="utf-8"), str(file))
-    except UnicodeDecodeError as problem:
-        fail(f"{file}: byte {problem.start} is not UTF-8")
-        raise
+def show_differences(rows: Iterable[Difference]) -> None:
+    """A line for each field that differs."""
+    for row in rows:
+        changes = "; ".join(f"{what}: {text(was)} -> {text(now)}" for what, (was, now) in row.changes.items())
+        say(f"{row.change} {row.field}" + (f" ({changes})" if changes else ""))
 
 
 def _event(event_json: str) -> dict[str, Any]:

@@ -1,17 +1,19 @@
-"""What one process works with: the settings, the store, the program of mappings and the secrets."""
+"""What one process works with: the settings, the store, the active mappings and the secrets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
-from listbridge.aggregation import Mapping, Program, compile_program, parse, shipped
+from listbridge.aggregation import MappingError, Program
+from listbridge.archive.reading import Archive
+from listbridge.archive.storage import check, open_storage
+from listbridge.mappings import versions
+from listbridge.mappings.active import ActivePrograms, Programs
+from listbridge.mappings.sources import compiled, configured
 from listbridge.secrets import Secrets
 from listbridge.store.store import Store, connect
 from settings import Settings, SettingsError
-
-NEEDED = ("email", "audiences", "attributes", "opted_in_at", "cm_list_ids_status")
-"""Fields that the code reads by name: a user's mappings must keep them."""
 
 
 @dataclass(frozen=True)
@@ -20,48 +22,69 @@ class Context:
 
     settings: Settings
     store: Store
-    program: Program
+    programs: Programs
     secrets: Secrets
+
+    @property
+    def program(self) -> Program:
+        """The program of the active mappings: another one when others were made active."""
+        return self.programs.current()
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive; its storage is connected to on first use."""
+        return Archive(self.store, open_storage(self.settings))
 
 
 def build(settings: Settings, redis_url: str, *, timeout_seconds: float = 10.0, retries: int = 3) -> Context:
-    """Connect to the store at `redis_url`, check its layout, compile the mappings."""
-    store = connect(redis_url, settings.partitions, timeout_seconds=timeout_seconds, retries=retries)
+    """Connect to the store at `redis_url`, check its layout, compile the active mappings.
+
+    An empty store gets the configured mappings as its first version. Raises `SettingsError` too when the
+    archive's address can't be used here.
+    """
+    check(settings)
+    store = connected(settings, redis_url, timeout_seconds=timeout_seconds, retries=retries)
+    if not versions.is_established(store):
+        versions.establish(store, configured(settings))
+    programs = ActivePrograms(store)
+    programs.current()
+    return Context(settings, store, programs, Secrets(settings.encryption_keys))
+
+
+def connected(
+    settings: Settings, redis_url: str, *, timeout_seconds: float = 10.0, retries: int = 3
+) -> Store:
+    """The store at `redis_url`, its layout checked, whatever mappings it has."""
+    store = connect(
+        redis_url,
+        settings.partitions,
+        timeout_seconds=timeout_seconds,
+        retries=retries,
+        stream_limit_events=settings.stream_limit_events,
+    )
     store.prepare()
-    return Context(settings, store, load_program(settings), Secrets(settings.encryption_keys))
+    return store
 
 
 def load_program(settings: Settings) -> Program:
-    """The shipped mappings; a user's file replaces the shipped one with the same alias or adds to them.
+    """The program of the configured mappings, which may not be the active ones.
 
     Raises `SettingsError` when there is no such directory and `MappingError` for what is wrong in a file.
     """
-    own: list[Mapping] = []
-    if settings.mappings_dir:
-        directory = Path(settings.mappings_dir).expanduser()
-        if not directory.is_dir():
-            raise SettingsError(
-                f"LISTBRIDGE_MAPPINGS_DIR holds {settings.mappings_dir!r}; "
-                "it should be a directory of .lql files"
-            )
-        own = [parse(path.read_text(encoding="utf-8"), str(path)) for path in sorted(directory.glob("*.lql"))]
-    replaced = {mapping.alias for mapping in own}
-    program = compile_program([each for each in shipped() if each.alias not in replaced] + own)
-    _check_needed(program)
-    return program
+    return compiled(configured(settings))
 
 
-def _check_needed(program: Program) -> None:
-    """Refuse mappings without the fields that exports and audiences read. Raises `SettingsError`."""
-    wanted = compile_program(shipped()).fields
-    for name in NEEDED:
-        held = program.fields.get(name)
-        found = "leave it out" if held is None else f"make it {held.kind} by {held.operation.name}"
-        if held is None or (str(held.kind), held.operation) != (
-            str(wanted[name].kind),
-            wanted[name].operation,
-        ):
-            raise SettingsError(
-                f"exports need the field {name}, {wanted[name].kind} by {wanted[name].operation.name}, "
-                f"and the mappings of LISTBRIDGE_MAPPINGS_DIR {found}"
-            )
+def unapplied(settings: Settings, store: Store) -> str:
+    """In which way the configured mappings are not the active ones, in a sentence; empty if they are."""
+    held = versions.active(store)
+    try:
+        planned = versions.plan(store, configured(settings))
+    except (MappingError, SettingsError, OSError) as problem:
+        return f"the configured mappings can't be used, and version {held.number} stays active: {problem}"
+    if planned.is_empty:
+        return ""
+    names = ", ".join(each.field for each in planned.differences) or "only in their text"
+    return (
+        f"the configured mappings differ from version {held.number}, which is active ({names}): "
+        "`listbridge mapping apply` shows how and makes them active"
+    )

@@ -18,8 +18,9 @@ from listbridge.aggregation.fold import Folder, has_lag
 from listbridge.audiences import AudienceEvent
 from listbridge.context import Context
 from listbridge.identity import person_key
-from listbridge.profiles.codec import Codec, CorruptProfile
+from listbridge.profiles.codec import CorruptProfile
 from listbridge.profiles.commit import read_packed
+from listbridge.profiles.reading import unpacked
 from listbridge.streams.events import Counts, Event
 from listbridge.streams.log import append
 from listbridge.streams.schemas import AUDIENCE
@@ -95,7 +96,7 @@ def _email_column(names: Iterable[str], path: Path) -> str:
 def await_folded(context: Context, *, seconds: float = FOLD_SECONDS) -> None:
     """Fold until nothing is left that has come in, by us or by the workers. Raises `SnapshotError`."""
     deadline = time.monotonic() + seconds
-    folder = Folder(context.store, context.program)
+    folder = Folder(context.store, context.programs, context.archive)
     while any(has_lag(context.store, context.program)):
         if time.monotonic() > deadline:
             raise SnapshotError(
@@ -135,13 +136,13 @@ def compare(context: Context, slug: str, rows: Iterable[Mapping[str, Any]]) -> D
 
 def _attributes(context: Context, people: list[str]) -> dict[str, dict[str, str]]:
     """What is known of these people's attributes."""
-    codec, definition = Codec(context.store), context.program.fields[ATTRIBUTES]
     known = {}
     for part, keys in context.store.by_part(people):
         for key, packed in read_packed(context.store, part, keys).items():
             # Of a damaged profile nothing is known until the next fold makes it anew: it is told again.
             with suppress(CorruptProfile):
-                states = codec.unpack(packed).states.get(definition.id, {})
+                program, profile = unpacked(context.programs, packed)
+                states = profile.states.get(program.fields[ATTRIBUTES].number, {})
                 known[key] = {name: state[2] for name, state in states.items()}
     return known
 

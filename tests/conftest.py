@@ -10,6 +10,9 @@ from cryptography.fernet import Fernet
 import settings as settings_module
 from listbridge.aggregation import Program
 from listbridge.context import Context, load_program
+from listbridge.mappings.active import ActivePrograms
+from listbridge.mappings.sources import configured
+from listbridge.mappings.versions import establish
 from listbridge.secrets import Secrets
 from listbridge.store.embedded import EmbeddedStore
 from listbridge.store.store import Store, connect
@@ -78,6 +81,7 @@ def shipped_program() -> Program:
 
 
 @pytest.fixture
-def context(app_settings: Settings, store: Store, shipped_program: Program) -> Context:
+def context(app_settings: Settings, store: Store) -> Context:
     """What a process works with, on `store`."""
-    return Context(app_settings, store, shipped_program, Secrets(app_settings.encryption_keys))
+    establish(store, configured(app_settings))
+    return Context(app_settings, store, ActivePrograms(store), Secrets(app_settings.encryption_keys))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from flask import Flask
 
 import settings as settings_module
-from listbridge.context import Context, build
+from listbridge.context import Context, build, unapplied
 from listbridge.store.location import store_url
 from webhooks import (
     audiences,
@@ -20,6 +20,7 @@ from webhooks import (
     document,
     errors,
     health,
+    mapping,
     plans,
     profiles,
     receivers,
@@ -33,11 +34,14 @@ from webhooks.receiving import Receivers
 from webhooks.ringing import celery_bells
 from webhooks.wiring import Bells, Web
 
+logger = logging.getLogger(__name__)
+
 BLUEPRINTS = (
     health.blueprint,
     receivers.blueprint,
     audiences.blueprint,
     profiles.blueprint,
+    mapping.blueprint,
     authorizations.blueprint,
     workflows.blueprint,
     plans.blueprint,
@@ -85,7 +89,10 @@ def create_app(
 
 def _context() -> Context:
     settings = settings_module.current()
-    return build(settings, store_url(settings), timeout_seconds=STORE_SECONDS, retries=1)
+    context = build(settings, store_url(settings), timeout_seconds=STORE_SECONDS, retries=1)
+    if difference := unapplied(settings, context.store):
+        logger.warning("%s", difference)
+    return context
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,7 @@ from listbridge.audiences import Fault
 from listbridge.authorizations import NoSuchAuthorization
 from listbridge.errors import Retriable, SystemProblem
 from listbridge.secrets import NoEncryptionKey, WrongEncryptionKey
+from listbridge.store.store import StoreError
 from listbridge.workflows.registry import NoSuchWorkflow, NotAllowed
 from listbridge.workflows.service import FieldNameTaken
 from webhooks.answers import answer
@@ -35,6 +36,7 @@ STATUSES: Mapping[type[Exception], int] = {
     FieldNameTaken: 409,
     NoEncryptionKey: 500,
     WrongEncryptionKey: 500,
+    StoreError: 500,
     Retriable: 503,
     SystemProblem: 502,
 }

@@ -13,7 +13,8 @@ from kombu.exceptions import OperationalError
 import settings as settings_module
 from listbridge import bells
 from listbridge.aggregation.fold import Folder
-from listbridge.context import Context, build
+from listbridge.context import Context, build, unapplied
+from listbridge.jobs import archive as archive_job
 from listbridge.jobs import deliver as deliver_job
 from listbridge.jobs import kept_plans
 from listbridge.jobs import pull as pull_job
@@ -44,7 +45,9 @@ def context() -> Context:
 
 @lru_cache(maxsize=1)
 def folder() -> Folder:
-    return Folder(context().store, context().program)
+    if difference := unapplied(context().settings, context().store):
+        logger.warning("%s", difference)
+    return Folder(context().store, context().programs, context().archive)
 
 
 def ring_deliver(list_id: str) -> None:
@@ -88,12 +91,20 @@ def plan(workflow_id: str) -> None:
     kept_plans.make_plan(context(), workflow_id, stopping=_stopping.is_set)
 
 
+@shared_task(name="archive", expires=EXPIRES_SECONDS)
+def archive() -> None:
+    """Archive what the streams hold, compact, trim."""
+    archive_job.archive(context(), stopping=_stopping.is_set)
+
+
 @shared_task(name="sweep")
 def sweep() -> None:
     """Ask again for everything that is behind: the bells and messages in between may have been lost."""
     due = look(context())
     if due.fold:
         fold.delay()
+    if due.archive and bells.ring(context().store, archive_job.BELL):
+        archive.delay()
     for list_id in due.lists:
         deliver.delay(list_id)
     for workflow_id in due.imports:

@@ -23,7 +23,7 @@ from cli.processes import stop_requested
 from cli.runtime import fail
 from cli.services import local_url
 from listbridge.context import Context
-from listbridge.profiles.codec import Codec
+from listbridge.profiles.reading import unpacked
 from listbridge.profiles.views import profile_view
 from listbridge.streams.log import duplicates_dropped, events_in
 from listbridge.streams.schemas import SCHEMAS
@@ -120,11 +120,12 @@ def _problems(lists: Differences, profiles: Differences, summary: dict[str, Any]
 
 def all_profiles(context: Context) -> dict[str, dict[str, Any]]:
     """Every profile as users see it, by key."""
-    codec, found = Codec(context.store), {}
+    found = {}
     for part in context.store.parts:
         for name, packed in context.store.client.hscan_iter(part.profiles, count=1000):
             key = name.decode()
-            found[key] = profile_view(context.program, key, codec.unpack(packed))
+            program, profile = unpacked(context.programs, packed)
+            found[key] = profile_view(program, key, profile)
     return found
 
 

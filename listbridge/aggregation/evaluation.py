@@ -6,7 +6,7 @@ compared, gathered or counted are small numbers (`Coded`) into their sorted dist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -54,32 +54,38 @@ def coded(series: pl.Series) -> Coded:
     return Coded(codes, vocabulary)
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """Events of `person`s to which columns applied and added nothing: true where that is so, a column for
+    each field, named by its number."""
+
+    person: pl.Series
+    missing: pl.DataFrame
+
+    def counts(self, group: pl.Series) -> dict[int, dict[int, int]]:
+        """Skipped events by the group of their person (by its place in `people`), and by field number."""
+        counted = self.missing.with_columns(group[self.person].alias("group")).group_by("group").sum()
+        return {
+            row.pop("group"): {int(number): count for number, count in row.items() if count}
+            for row in counted.iter_rows(named=True)
+        }
+
+
 class Batch:
-    """The events of one reduce. `person` holds for each its person's place in `people`."""
+    """The events of one reduce. `person` holds for each its person's place in `people`, which is sorted."""
 
     def __init__(self, frame: pl.DataFrame, stream: str, reads: frozenset[str]) -> None:
         self.schema: Schema = SCHEMAS[stream]
-        self.people = frame["_key"].unique()
-        self.person = frame["_key"].cast(pl.Enum(self.people)).to_physical().cast(CODE)
-        self.events = frame.select(
-            *META, *(values.field(name, self.schema[name]) for name in sorted(reads))
-        ).rechunk()
+        self.people, self.person = _people(frame["_key"])
+        self.events = frame.select(*META, *(values.field(name, self.schema[name]) for name in sorted(reads)))
         self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
+        if "email" in reads and bool(frame["email"].eq_missing(frame["_key"]).all()):
+            self._distinct["email"] = self.person, self.people.alias("email").to_frame()
         self._tables: dict[tuple[int, bool], Any] = {}
         self._kept: list[pl.Expr] = []
 
     def __len__(self) -> int:
         return self.events.height
-
-    @cached_property
-    def order(self) -> Coded:
-        """Each event's (time, time received) as a number that grows with them; the vocabulary is a struct."""
-        stamps = self.events.select(pl.struct(META).alias("at"))["at"]
-        ordered = self.events.select(*META).with_row_index("_row").sort(*META)
-        is_new = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in META).fill_null(False)
-        ranked = ordered.with_columns(is_new.cum_sum().cast(CODE).alias("_rank"))
-        first = ranked.filter(is_new | (pl.int_range(pl.len()) == 0))
-        return Coded(ranked.sort("_row")["_rank"], stamps.gather(first["_row"]))
 
     def distinct(self, name: str) -> tuple[pl.Series, pl.DataFrame]:
         """A text field's rows as places in a frame of its distinct values, null among them."""
@@ -119,15 +125,11 @@ class Rows:
         self._mask = mask
         self._columns: dict[str, pl.Series] = {}
         self._places: dict[str, pl.Series] = {}
+        self._gaps: dict[int, pl.Series] = {}
 
     @cached_property
     def person(self) -> pl.Series:
         return self._kept(self._batch.person)
-
-    @cached_property
-    def order(self) -> Coded:
-        order = self._batch.order
-        return order if self._mask is None else order.filter(self._mask)
 
     def __len__(self) -> int:
         return len(self.person)
@@ -162,8 +164,22 @@ class Rows:
         texts = coded(evaluated(table, values.as_text(Value(pl.col("v"), value.type))))
         return texts.gather(found.codes)
 
-    def time(self) -> pl.Series:
-        return self._column("_time")
+    def note(self, number: int, column: pl.Series) -> pl.Series:
+        """Remember where a column of the field with this number has no value; answers the column."""
+        if column.null_count():
+            self._gaps[number] = column
+        return column
+
+    @property
+    def gaps(self) -> Gaps | None:
+        """Where the columns noted have no value, if anywhere."""
+        columns = [column.is_null().alias(str(number)) for number, column in self._gaps.items()]
+        return Gaps(self.person, pl.DataFrame(columns)) if columns else None
+
+    @property
+    def times(self) -> tuple[pl.Series, pl.Series]:
+        """When the events happened and when they were received (epoch ms)."""
+        return self._column("_time"), self._column("_received")
 
     def _column(self, name: str) -> pl.Series:
         if name not in self._columns:
@@ -179,24 +195,48 @@ class Rows:
         return series if self._mask is None else series.filter(self._mask)
 
 
-def guarded(batch: Batch, guards: Mapping[str, pl.Expr]) -> Callable[[Sequence[str]], pl.Series | None]:
-    """Evaluate guards, each once; the function answers where all of the named ones hold, None for no name."""
-    everything = Rows(batch)
-    known: dict[str, pl.Series] = {}
+class Guards:
+    """The guards of a program's columns over a batch, each evaluated once."""
 
-    def mask(names: Sequence[str]) -> pl.Series | None:
+    def __init__(self, batch: Batch, guards: Mapping[str, pl.Expr]) -> None:
+        self._everything = Rows(batch)
+        self._guards = guards
+        self._known: dict[str, pl.Series] = {}
+
+    def hold(self, names: Sequence[str]) -> pl.Series | None:
+        """Where all of the named ones are true; None for no name."""
         held: pl.Series | None = None
         for name in names:
-            if name not in known:
-                known[name] = _true(everything.series(guards[name]))
-            held = known[name] if held is None else held & known[name]
+            true = self._evaluated(name)
+            if true.null_count():
+                true = true.fill_null(False)
+            held = true if held is None else held & true
         return held
 
-    return mask
+    def undecided(self, names: Sequence[str], numbers: Iterable[int]) -> Gaps | None:
+        """Where one of the named ones can't be evaluated and none is false: skips of these fields."""
+        if not any(self._evaluated(name).null_count() for name in names):
+            return None
+        person = self._everything.person
+        unknown = pl.DataFrame([self._evaluated(name).alias(name) for name in names]).select(
+            pl.all_horizontal(pl.all()).is_null()
+        )
+        people = person.filter(unknown.to_series())
+        missing = pl.Series([True]).new_from_index(0, len(people))
+        return Gaps(people, pl.DataFrame([missing.alias(str(number)) for number in numbers]))
+
+    def _evaluated(self, name: str) -> pl.Series:
+        if name not in self._known:
+            self._known[name] = self._everything.series(self._guards[name])
+        return self._known[name]
 
 
-def _true(condition: pl.Series) -> pl.Series:
-    return condition.fill_null(False) if condition.null_count() else condition
+def _people(keys: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The people, sorted, and the place of each row's person among them."""
+    if keys.is_sorted():
+        return keys.rle().struct.field("value"), keys.rle_id().cast(CODE).set_sorted()
+    found = coded(keys)
+    return found.vocabulary, found.codes
 
 
 def evaluated(frame: pl.DataFrame, expr: pl.Expr) -> pl.Series:

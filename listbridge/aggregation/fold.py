@@ -12,26 +12,26 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import polars as pl
 from polars.exceptions import PanicException
 
-from listbridge.aggregation import Partial, Program, merge, reduce
-from listbridge.aggregation.frames import from_lines, owner
-from listbridge.profiles.codec import Codec, CorruptProfile, Profile
-from listbridge.profiles.commit import Commit, read_packed, versions_and_offsets, write
-from listbridge.profiles.membership import members_of
+from listbridge.aggregation import Program
+from listbridge.aggregation.frames import from_lines
+from listbridge.aggregation.reduction import Reduced, reduce_columns
+from listbridge.mappings.active import Programs, Unchanging
+from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
+from listbridge.profiles.commit import Answer, Commit, read_packed_of, skip_name, versions_and_offsets, write
+from listbridge.profiles.membership import FIELD, members_of
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import Store, now_ms
+from listbridge.store.store import Store, StoreError, now_ms
 from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
-from listbridge.streams.reading import Pending, lines_until, next_entries
+from listbridge.streams.reading import History, Pending, StreamHistory, next_entries
 
 logger = logging.getLogger(__name__)
 
-People = dict[str, tuple[int, Partial]]
-"""Person -> the newest event time and what the events add up to."""
+Moves = tuple[set[str], set[str]]
+"""The audiences that somebody entered, and those that they left."""
 
 
 @dataclass(slots=True)
@@ -46,12 +46,18 @@ class FoldResult:
 
 
 class Folder:
-    """Folds all streams of a store by one program. One per process: it keeps the codec's register."""
+    """Folds all streams of a store, each round by the program that is current then.
 
-    def __init__(self, store: Store, program: Program) -> None:
+    From the first commit of a version of the mappings on, a partition refuses those of an older one, so
+    each event is counted by one version in its partition, in the order of entries.
+    """
+
+    def __init__(self, store: Store, programs: Programs | Program, history: History | None = None) -> None:
+        """`history`: where a damaged profile is made anew from; by default the streams, untrimmed."""
         self._store = store
-        self._program = program
-        self._codec = Codec(store)
+        self._history = history or StreamHistory(store)
+        self._programs = Unchanging(programs) if isinstance(programs, Program) else programs
+        self._use(self._programs.current())
         self._token = secrets.token_hex(8)
 
     def run(self, *, seconds: float = 20.0, stopping: Callable[[], bool] = lambda: False) -> FoldResult:
@@ -62,8 +68,25 @@ class Folder:
             pass
         return result
 
+    def _use(self, program: Program) -> None:
+        self._program = program
+        self._codec = Codec(program)
+        self._outdated = False
+
+    def _take_up(self) -> None:
+        """Take up the current program. Raises `StoreError` if there is none as new as what was written."""
+        program = self._programs.current(renew=self._outdated)
+        if self._outdated and program.version <= self._program.version:
+            raise StoreError(
+                f"profiles were written by newer mappings than version {program.version}, which is active: "
+                "`listbridge mapping apply` makes a newer version; was the store restored in parts?"
+            )
+        if program is not self._program:
+            self._use(program)
+
     def _round(self, result: FoldResult) -> bool:
         """One step of every partition that has work; False when there was none to be had."""
+        self._take_up()
         tries = look(self._store, self._program.streams, clear_bells=True)
         waiting = [(part, n + 1) for part, n in zip(self._store.parts, tries, strict=True) if n is not None]
         alone = [[each] for each in waiting if each[1] >= ALONE_FROM]
@@ -98,7 +121,7 @@ class Folder:
     def _fold(self, work: Sequence[Pending], result: FoldResult) -> None:
         lines = {stream: [line for item in work for line in item.lines(stream)] for stream in _streams(work)}
         try:
-            people = _reduce(self._program, lines)
+            reduced = _reduce(self._program, lines)
         except (Exception, PanicException) as error:
             _raise_if_short_of_memory(error)
             logger.warning(
@@ -107,19 +130,19 @@ class Folder:
             for item in work:
                 self._fold_sifting(item, result)
         else:
-            self._commit([(item, {}) for item in work], people, result)
+            self._commit([(item, {}) for item in work], reduced, result)
 
     def _fold_sifting(self, item: Pending, result: FoldResult) -> None:
         """Fold one partition's entries without the events that can't be reduced, which are set aside."""
-        people: People = {}
+        reduced: list[Reduced] = []
         bad: dict[str, list[bytes]] = {}
         for stream in item.entries:
             found, refused = sift(self._program, stream, item.lines(stream))
-            people = _add(self._program, people, found)
+            reduced += found
             if refused:
                 bad[stream] = [set_aside(now_ms(), reason, line) for line, reason in refused]
                 logger.warning("%d events of %s can't be reduced and are set aside", len(refused), stream)
-        self._commit([(item, bad)], people, result)
+        self._commit([(item, bad)], reduced, result)
 
     def _set_aside(self, work: Sequence[Pending], result: FoldResult) -> None:
         """Set the entries aside whose fold ended its worker again and again."""
@@ -130,24 +153,41 @@ class Folder:
                 for stream in item.entries
             }
             logger.error("an entry of %s is set aside: %s", "".join(item.entries), reason)
-            self._commit([(item, bad)], {}, result)
+            self._commit([(item, bad)], [], result)
 
     def _commit(
-        self, work: Sequence[tuple[Pending, dict[str, list[bytes]]]], people: People, result: FoldResult
+        self,
+        work: Sequence[tuple[Pending, dict[str, list[bytes]]]],
+        reduced: Sequence[Reduced],
+        result: FoldResult,
     ) -> None:
         """Merge and write; a partition in which somebody else was first is left for the next round."""
-        by_part = {part.number: found for part, found in self._store.by_part(people)}
-        commits = []
-        for item, bad in work:
-            commit = Commit(item.part, item.version, offsets=item.offsets, quarantined=bad)
-            owners = by_part.get(item.part.number, [])
-            held = read_packed(self._store, item.part, owners)
-            for key in owners:
-                self._merge_one(commit, key, people[key], held.get(key))
-            commits.append(commit)
-        for (item, bad), commit, written in zip(work, commits, write(self._store, commits), strict=True):
-            if not written:
+        people = sorted({key for each in reduced for key in each.people.to_list()})
+        owners = {part.number: keys for part, keys in self._store.by_part(people)}
+        commits = [
+            Commit(item.part, item.version, self._program.version, offsets=item.offsets, quarantined=bad)
+            for item, bad in work
+        ]
+        asked = [(commit.part, owners.get(commit.part.number, [])) for commit in commits]
+        profiles = {
+            key: self._unpack(part, key, held.get(key))
+            for (part, keys), held in zip(asked, read_packed_of(self._store, asked), strict=True)
+            for key in keys
+        }
+        skips = self._skips(reduced)
+        moves = self._add(profiles, reduced)
+        for commit in commits:
+            commit.skips = skips.get(commit.part.number, {})
+            for key in owners.get(commit.part.number, ()):
+                commit.profiles[key] = self._codec.pack(profiles[key])
+                for audience in moves.get(key, ((), ()))[0]:
+                    commit.entered.setdefault(audience, []).append(key)
+                for audience in moves.get(key, ((), ()))[1]:
+                    commit.left.setdefault(audience, []).append(key)
+        for (item, bad), commit, answer in zip(work, commits, write(self._store, commits), strict=True):
+            if answer is not Answer.WRITTEN:
                 result.conflicts += 1
+                self._outdated |= answer is Answer.OUTDATED
                 continue
             refused = sum(map(len, bad.values()))
             result.commits += 1
@@ -155,36 +195,55 @@ class Folder:
             result.events += item.events - refused
             result.quarantined += refused
 
-    def _merge_one(self, commit: Commit, key: str, news: tuple[int, Partial], packed: bytes | None) -> None:
-        before = self._unpack(commit.part, key, packed)
-        after = Profile(max(before.updated_at, news[0]), merge(self._program, before.states, news[1]))
-        commit.profiles[key] = self._codec.pack(after)
-        was, now = members_of(self._program, before.states), members_of(self._program, after.states)
-        for audience in now - was:
-            commit.entered.setdefault(audience, []).append(key)
-        for audience in was - now:
-            commit.left.setdefault(audience, []).append(key)
+    def _add(self, profiles: dict[str, Profile], reduced: Sequence[Reduced]) -> dict[str, Moves]:
+        """Add to the profiles what the batch adds up to; the audiences that people entered and left."""
+        moves: dict[str, Moves] = {}
+        moving = self._program.fields[FIELD].streams
+        for each in reduced:
+            keys = each.people.to_list()
+            targets = [profiles[key] for key in keys]
+            moved = each.stream in moving
+            before = [members_of(self._program, target.states) for target in targets] if moved else []
+            each.add_to(self._program, [target.states for target in targets])
+            for target, newest in zip(targets, each.newest.to_list(), strict=True):
+                target.updated_at = max(target.updated_at, newest)
+            for key, target, was in zip(keys, targets, before, strict=False):
+                now = members_of(self._program, target.states)
+                moves[key] = now - was, was - now
+        return moves
+
+    def _skips(self, reduced: Sequence[Reduced]) -> dict[int, dict[str, int]]:
+        """The events that columns skipped, by partition and column."""
+        skips: dict[int, dict[str, int]] = {}
+        for each in reduced:
+            for part, counts in each.skips(lambda key: self._store.part(key).number).items():
+                held = skips.setdefault(part, {})
+                for number, count in counts.items():
+                    name = skip_name(each.stream, number)
+                    held[name] = held.get(name, 0) + count
+        return skips
 
     def _unpack(self, part: PartitionKeys, key: str, packed: bytes | None) -> Profile:
         if packed is None:
             return Profile()
         try:
             return self._codec.unpack(packed)
+        except NewerProfile:
+            return Profile()  # what is made of it is not written: newer mappings have committed there
         except CorruptProfile:
             logger.error("a stored profile of partition %d can't be read: recomputed", part.number)
             return self.recompute(part, key)
 
     def recompute(self, part: PartitionKeys, key: str) -> Profile:
-        """The profile of one person from the streams, up to the committed offsets."""
+        """The profile of one person from all their events, up to the committed offsets."""
         [(_, offsets)] = versions_and_offsets(self._store, [part])
-        people: People = {}
+        profile = Profile()
         for stream in self._program.streams:
             if stream in offsets:
-                for page in lines_until(self._store, part, stream, offsets[stream]):
-                    found, _ = sift(self._program, stream, [line for line in page if owner(line) == key])
-                    people = _add(self._program, people, found)
-        newest, states = people.get(key, (0, {}))
-        return Profile(max(0, newest), states)
+                for page in self._history.lines(part, stream, key, offsets[stream]):
+                    found, _ = sift(self._program, stream, page)
+                    self._add({key: profile}, found)
+        return profile
 
 
 def has_lag(store: Store, program: Program) -> list[bool]:
@@ -192,20 +251,22 @@ def has_lag(store: Store, program: Program) -> list[bool]:
     return [tries is not None for tries in look(store, program.streams, clear_bells=False)]
 
 
-def sift(program: Program, stream: str, lines: Sequence[bytes]) -> tuple[People, list[tuple[bytes, str]]]:
+def sift(
+    program: Program, stream: str, lines: Sequence[bytes]
+) -> tuple[list[Reduced], list[tuple[bytes, str]]]:
     """Reduce the events that can be; the others come back, each with the reason, in order."""
     if not lines:
-        return {}, []
+        return [], []
     try:
         return _reduce(program, {stream: lines}), []
     except (Exception, PanicException) as error:
         _raise_if_short_of_memory(error)
         if len(lines) == 1:
-            return {}, [(lines[0], f"the reduce failed: {type(error).__name__}: {error}")]
+            return [], [(lines[0], f"the reduce failed: {type(error).__name__}: {error}")]
     middle = len(lines) // 2
     first, bad = sift(program, stream, lines[:middle])
     second, worse = sift(program, stream, lines[middle:])
-    return _add(program, first, second), bad + worse
+    return first + second, bad + worse
 
 
 def _raise_if_short_of_memory(error: BaseException) -> None:
@@ -214,24 +275,9 @@ def _raise_if_short_of_memory(error: BaseException) -> None:
         raise error
 
 
-def _reduce(program: Program, lines: Mapping[str, Sequence[bytes]]) -> People:
-    """What each person's events of all streams add up to."""
-    people: People = {}
-    for stream, each in lines.items():
-        frame = from_lines(stream, each)
-        newest = cast(dict[str, int], dict(frame.group_by("_key").agg(pl.col("_time").max()).iter_rows()))
-        partials = reduce(frame, program, stream)
-        people = _add(program, people, {key: (at, partials.get(key, {})) for key, at in newest.items()})
-    return people
-
-
-def _add(program: Program, a: People, b: People) -> People:
-    """Both, person by person."""
-    total = dict(a)
-    for key, (at, partial) in b.items():
-        held = total.get(key)
-        total[key] = (max(at, held[0]), merge(program, held[1], partial)) if held else (at, partial)
-    return total
+def _reduce(program: Program, lines: Mapping[str, Sequence[bytes]]) -> list[Reduced]:
+    """What the events of each stream add up to."""
+    return [reduce_columns(from_lines(stream, each), program, stream) for stream, each in lines.items()]
 
 
 def _streams(work: Iterable[Pending]) -> list[str]:

@@ -42,16 +42,22 @@ def total(numbers: Iterable[int | float | str]) -> str:
 def _union(a: list[Any], b: list[Any]) -> list[Any]:
     """Two sorted lists of distinct values as one; the longer one itself when it holds all."""
     most, few = (a, b) if len(a) >= len(b) else (b, a)
-    if len(few) > _FEW:
-        return sorted({*most, *few})
-    joined = most
-    for value in few:
-        place = bisect_left(joined, value)
-        if place == len(joined) or joined[place] != value:
-            if joined is most:
-                joined = most.copy()
-            joined.insert(place, value)
-    return joined
+    return most if all(_holds(most, value) for value in few) else _insert(most.copy(), few)
+
+
+def _insert(a: list[Any], b: list[Any]) -> list[Any]:
+    if len(b) > _FEW:
+        return sorted({*a, *b})
+    for value in b:
+        place = bisect_left(a, value)
+        if place == len(a) or a[place] != value:
+            a.insert(place, value)
+    return a
+
+
+def _holds(ordered: list[Any], value: Any) -> bool:
+    place = bisect_left(ordered, value)
+    return place < len(ordered) and ordered[place] == value
 
 
 JOINS: Final[dict[Fold, Join]] = {
@@ -94,6 +100,14 @@ class Operation:
         join = JOINS[self.fold]
         return _per_key(join) if self.mapped else join
 
+    def absorb(self) -> Join:
+        """The function that adds the second state to the first, which it may change, and returns the sum."""
+        if self.fold == "sum" and self.mapped:
+            return _add_counts
+        if self.mapped:
+            return _absorbing_keys(JOINS[self.fold])
+        return _insert if self.fold == "union" else JOINS[self.fold]
+
 
 def _per_key(join: Join) -> Join:
     def join_maps(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +119,22 @@ def _per_key(join: Join) -> Join:
         return joined
 
     return join_maps
+
+
+def _absorbing_keys(join: Join) -> Join:
+    def absorb(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+        for key, state in b.items():
+            held = a.get(key)
+            a[key] = state if held is None else join(held, state)
+        return a
+
+    return absorb
+
+
+def _add_counts(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    for key, count in b.items():
+        a[key] = a.get(key, 0) + count
+    return a
 
 
 def keep_greatest(a: Any, b: Any) -> Any:

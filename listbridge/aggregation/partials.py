@@ -9,8 +9,8 @@ from typing import Any, Final
 from listbridge.aggregation.operations import keep_greatest
 from listbridge.aggregation.programs import FieldDefinition, Program
 
-Partial = dict[str, Any]
-"""State by `FieldDefinition.id`; the states are described in `operations`."""
+Partial = dict[int, Any]
+"""State by `FieldDefinition.number`; the states are described in `operations`."""
 
 _GREATEST: Final = Decimal(sys.float_info.max)
 
@@ -28,12 +28,12 @@ def merge(program: Program, a: Partial, b: Partial) -> Partial:
 def merge_into(program: Program, target: Partial, other: Partial) -> None:
     """Add `other` to `target` in place. States are replaced, never changed, so `other` may be shared."""
     joins = program.joins
-    for identifier, state in other.items():
-        if identifier in target:
-            join = joins.get(identifier, keep_greatest)
-            target[identifier] = join(target[identifier], state)
+    for number, state in other.items():
+        if number in target:
+            join = joins.get(number, keep_greatest)
+            target[number] = join(target[number], state)
         else:
-            target[identifier] = state
+            target[number] = state
 
 
 def view(program: Program, partial: Partial) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def view(program: Program, partial: Partial) -> dict[str, Any]:
     without a state, and states of definitions that the program doesn't have, are left out.
     """
     return {
-        name: _shown(definition, partial[definition.id])
+        name: _shown(definition, partial[definition.number])
         for name, definition in program.fields.items()
-        if definition.id in partial
+        if definition.number in partial
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Final
@@ -25,11 +25,12 @@ TABLE: Final = "user"
 class FieldDefinition:
     """What a profile field is, over all streams that feed it.
 
-    `id` names the state in a partial: the field's name and a fingerprint of everything that decides what
-    the state means, so that a changed definition starts anew.
+    `id` is the field's name and a fingerprint of everything that decides what its state means, so that a
+    changed definition starts anew. `number` stands for it in partials and in packed profiles.
     """
 
     id: str
+    number: int
     name: str
     kind: Kind
     operation: Operation
@@ -44,11 +45,13 @@ class Program:
     """Checked mappings, ready to `reduce`, `merge` and `view`.
 
     `fields` holds the definitions by field name; `contributions` by stream what each of its columns
-    adds, with the id of the field's definition.
+    adds, with the field's name. `version` is that of the mappings that are active in a store, 0 for a
+    program that is no store's.
     """
 
     fields: MappingProxyType[str, FieldDefinition]
     contributions: MappingProxyType[str, tuple[tuple[str, Contribution], ...]]
+    version: int = 0
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -56,9 +59,35 @@ class Program:
         return tuple(self.contributions)
 
     @cached_property
-    def joins(self) -> dict[str, Join]:
-        """How two states are joined, by definition id."""
-        return {definition.id: definition.operation.join() for definition in self.fields.values()}
+    def joins(self) -> dict[int, Join]:
+        """How two states are joined, by definition number."""
+        return {definition.number: definition.operation.join() for definition in self.fields.values()}
+
+    @cached_property
+    def absorbs(self) -> dict[int, Join]:
+        """How a state is added to one that may be changed, by definition number."""
+        return {definition.number: definition.operation.absorb() for definition in self.fields.values()}
+
+    @cached_property
+    def reads(self) -> dict[str, frozenset[str]]:
+        """The fields of each stream that its columns read."""
+        return {
+            stream: frozenset().union(*(contribution.reads for _, contribution in contributions))
+            for stream, contributions in self.contributions.items()
+        }
+
+    @cached_property
+    def numbers(self) -> frozenset[int]:
+        """The numbers of all definitions."""
+        return frozenset(definition.number for definition in self.fields.values())
+
+    def numbered(self, numbers: dict[str, int], version: int) -> Program:
+        """The program as that of a version of the mappings, which gives the numbers by definition id."""
+        fields = {
+            name: replace(definition, number=numbers[definition.id])
+            for name, definition in self.fields.items()
+        }
+        return replace(self, fields=MappingProxyType(fields), version=version)
 
 
 def compile_program(mappings: Sequence[Mapping]) -> Program:
@@ -76,9 +105,12 @@ def compile_program(mappings: Sequence[Mapping]) -> Program:
             others = by_stream.setdefault(mapping.stream.text, [])
             if contribution.text not in {other.text for other in others}:
                 others.append(contribution)
-    fields = {name: _definition(name, by_stream) for name, by_stream in columns.items()}
+    fields = {
+        name: _definition(name, number, by_stream)
+        for number, (name, by_stream) in enumerate(columns.items(), start=1)
+    }
     streams = sorted({mapping.stream.text for mapping in mappings})
-    contributions = {stream: tuple(_of_stream(stream, columns, fields)) for stream in streams}
+    contributions = {stream: tuple(_of_stream(stream, columns)) for stream in streams}
     return Program(MappingProxyType(fields), MappingProxyType(contributions))
 
 
@@ -108,7 +140,7 @@ def _contributions(mapping: Mapping) -> list[Contribution]:
     return [compile_column(column, mapping.where, schema) for column in mapping.columns]
 
 
-def _definition(name: str, by_stream: dict[str, list[Contribution]]) -> FieldDefinition:
+def _definition(name: str, number: int, by_stream: dict[str, list[Contribution]]) -> FieldDefinition:
     everyone = [contribution for contributions in by_stream.values() for contribution in contributions]
     first, *others = everyone
     for other in others:
@@ -117,6 +149,7 @@ def _definition(name: str, by_stream: dict[str, list[Contribution]]) -> FieldDef
     what = "\n".join([first.operation.name, first.kind.name, *sorted(texts)])
     return FieldDefinition(
         id=f"{name}:{hashlib.sha256(what.encode()).hexdigest()[:8]}",
+        number=number,
         name=name,
         kind=first.kind,
         operation=first.operation,
@@ -144,8 +177,7 @@ def _check_agreement(name: str, first: Contribution, other: Contribution) -> Non
 def _of_stream(
     stream: str,
     columns: dict[str, dict[str, list[Contribution]]],
-    fields: dict[str, FieldDefinition],
 ) -> Iterable[tuple[str, Contribution]]:
     for name, by_stream in columns.items():
         for contribution in by_stream.get(stream, ()):
-            yield fields[name].id, contribution
+            yield name, contribution

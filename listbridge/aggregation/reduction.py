@@ -6,7 +6,7 @@ integer, so that counting, collecting and finding the latest are a sort or a gro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -15,7 +15,7 @@ import polars as pl
 
 from listbridge.aggregation import values
 from listbridge.aggregation.columns import Contribution
-from listbridge.aggregation.evaluation import CODE, Batch, Coded, Rows, coded, guarded
+from listbridge.aggregation.evaluation import CODE, Batch, Coded, Gaps, Guards, Rows, coded
 from listbridge.aggregation.operations import Fold, total
 from listbridge.aggregation.partials import Partial
 from listbridge.aggregation.programs import Program
@@ -26,9 +26,9 @@ _SHIFT: Final = 1 << 32
 
 @dataclass(frozen=True)
 class Slot:
-    """A contribution with the id of the field that it adds to."""
+    """A contribution with the number of the field that it adds to."""
 
-    id: str
+    number: int
     contribution: Contribution
 
 
@@ -36,15 +36,15 @@ class Slot:
 class States:
     """The states that one column adds, as columns: a row for each person, or for each person and value.
 
-    `person` is sorted. `key` (for maps) and `value` are coded or plain; `at` codes the event's times where
-    they are kept.
+    `person` is sorted. `key` (for maps) and `value` are coded or plain; `times` holds when the event
+    happened and when it was received, where that is kept.
     """
 
     slot: Slot
     person: pl.Series
     value: Coded | pl.Series
     key: Coded | None = None
-    at: Coded | None = None
+    times: tuple[pl.Series, pl.Series] | None = None
 
     def listed(self) -> tuple[list[int], list[Any]]:
         """The people, each once, and the state of each, as `operations` describes states."""
@@ -52,9 +52,9 @@ class States:
         operation = self.slot.contribution.operation
         if operation.fold == "total":
             found = [total(numbers) for numbers in found]
-        elif self.at is not None:
-            stamps = _stamps(self.at)
-            found = [[time, received, value] for (time, received), value in zip(stamps, found, strict=True)]
+        elif self.times is not None:
+            times, received = (column.to_list() for column in self.times)
+            found = [list(state) for state in zip(times, received, found, strict=True)]
         if self.key is not None:
             keys = _plain(self.key)
             people, edges = _runs(self.person)
@@ -69,27 +69,42 @@ class States:
 class Reduced:
     """What a batch adds up to, still as columns. `newest` is each person's newest event time (epoch ms)."""
 
+    stream: str
     people: pl.Series
     newest: pl.Series
     states: list[States]
     whole: list[tuple[Slot, dict[int, Any]]]
+    gaps: list[Gaps]
+
+    def skips(self, group: Callable[[str], int]) -> dict[int, dict[int, int]]:
+        """How many events the columns of each field skipped (they applied, and there was no value to
+        add), by the group of the event's person and by the field's number."""
+        if not self.gaps:
+            return {}
+        groups = pl.Series([group(key) for key in self.people.to_list()], dtype=pl.Int64)
+        total: dict[int, dict[int, int]] = {}
+        for gaps in self.gaps:
+            for name, counts in gaps.counts(groups).items():
+                held = total.setdefault(name, {})
+                for number, count in counts.items():
+                    held[number] = held.get(number, 0) + count
+        return total
 
     def partials(self, program: Program) -> dict[str, Partial]:
         """One partial for each person, by key; whoever gets nothing is left out."""
-        partials: list[Partial] = [{} for _ in range(len(self.people))]
-        given: set[str] = set()
+        people = self.people.to_list()
+        partials: list[Partial] = [{} for _ in people]
+        self.add_to(program, partials)
+        return {key: partial for key, partial in zip(people, partials, strict=True) if partial}
+
+    def add_to(self, program: Program, targets: Sequence[Partial]) -> None:
+        """Add to each person's partial (in the order of `people`), which is changed in place."""
         for slot, people, states in self._columns():
-            identifier = slot.id
-            if identifier not in given:
-                given.add(identifier)
-                for person, state in zip(people, states, strict=True):
-                    partials[person][identifier] = state
-                continue
-            join = program.joins[identifier]
+            number, absorb = slot.number, program.absorbs[slot.number]
             for person, state in zip(people, states, strict=True):
-                held = partials[person].get(identifier)
-                partials[person][identifier] = state if held is None else join(held, state)
-        return {key: partial for key, partial in zip(self.people.to_list(), partials, strict=True) if partial}
+                target = targets[person]
+                held = target.get(number)
+                target[number] = state if held is None else absorb(held, state)
 
     def _columns(self) -> Iterator[tuple[Slot, list[int], list[Any]]]:
         for states in self.states:
@@ -111,23 +126,26 @@ def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Part
 
 def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduced:
     """What `reduce` does, as far as columns go."""
-    slots = [Slot(identifier, each) for identifier, each in program.contributions[stream]]
-    batch = Batch(frame, stream, frozenset().union(*(slot.contribution.reads for slot in slots)))
-    guards = dict(guard for slot in slots for guard in slot.contribution.guards)
-    holds = guarded(batch, guards)
+    slots = [Slot(program.fields[name].number, each) for name, each in program.contributions[stream]]
+    batch = Batch(frame, stream, program.reads[stream])
+    guards = Guards(batch, dict(guard for slot in slots for guard in slot.contribution.guards))
     states: list[States] = []
     whole: list[tuple[Slot, dict[int, Any]]] = []
+    gaps: list[Gaps] = []
     by_guards: dict[tuple[str, ...], list[Slot]] = {}
     for slot in slots:
         names = tuple(sorted({text for text, _ in slot.contribution.guards}))
         by_guards.setdefault(names, []).append(slot)
     for names, group in by_guards.items():
-        rows = Rows(batch, holds(names))
+        rows = Rows(batch, guards.hold(names))
         if len(rows):
             states += _reduce(rows, [slot for slot in group if not slot.contribution.operation.whole])
             whole += [(slot, _whole(rows, slot)) for slot in group if slot.contribution.operation.whole]
+        for found in (rows.gaps, guards.undecided(names, {slot.number for slot in group})):
+            if found is not None:
+                gaps.append(found)
     newest = pl.DataFrame([batch.person.alias("p"), batch.events["_time"]]).group_by("p").agg(pl.all().max())
-    return Reduced(batch.people, newest.sort("p")["_time"], states, whole)
+    return Reduced(stream, batch.people, newest.sort("p")["_time"], states, whole, gaps)
 
 
 def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
@@ -135,55 +153,65 @@ def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
     if single:
         yield from _single(rows, single)
     for slot in slots:
-        if slot.contribution.operation.fold == "union":
+        operation = slot.contribution.operation
+        if operation.fold == "union":
             yield _union(rows, slot)
-        elif slot.contribution.operation.mapped:
+        elif operation.mapped:
             yield _mapped(rows, slot)
+        elif operation.timed:
+            found = rows.coded(slot.contribution.value.expr)
+            codes = rows.note(slot.number, found.codes)
+            person, codes, times = _edges(rows.person, codes, rows.times, operation.fold)
+            yield States(slot, person, Coded(codes, found.vocabulary), times=times)
 
 
 def _is_single(slot: Slot) -> bool:
     operation = slot.contribution.operation
-    return not operation.mapped and operation.fold != "union"
+    return not operation.mapped and not operation.timed and operation.fold != "union"
 
 
 def _single(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
-    """The states that are one value a person: one group-by for all of them."""
+    """The states that are one number a person: one group-by for all of them."""
     columns: list[pl.Series] = [rows.person.alias("p")]
     aggregates: list[pl.Expr] = []
-    vocabularies: dict[int, pl.Series] = {}
     for index, slot in enumerate(slots):
-        contribution, column = slot.contribution, pl.col(name := f"v{index}")
-        value = contribution.value.expr
-        if contribution.operation.timed:
-            found = rows.coded(value)
-            vocabularies[index] = found.vocabulary
-            columns.append(_packed(rows.order.codes, found.codes).alias(name))
-        else:
-            columns.append(rows.series(value).alias(name))
-        match contribution.operation.fold:
+        column = pl.col(name := f"v{index}")
+        columns.append(rows.note(slot.number, rows.series(slot.contribution.value.expr)).alias(name))
+        match slot.contribution.operation.fold:
             case "sum":
                 aggregates.append(column.count().alias(name))
             case "total":
                 aggregates.append(column.drop_nulls())
-            case "max" | "latest":
+            case "max":
                 aggregates.append(column.max())
             case _:
                 aggregates.append(column.min())
     folded = pl.DataFrame(columns).group_by("p").agg(aggregates).sort("p")
     for index, slot in enumerate(slots):
-        person, state = _some(folded["p"], folded[f"v{index}"], slot.contribution.operation.fold)
-        if index in vocabularies:
-            stamps, codes = _unpacked(state)
-            yield States(
-                slot, person, Coded(codes, vocabularies[index]), at=Coded(stamps, rows.order.vocabulary)
-            )
-        else:
-            yield States(slot, person, state)
+        person, states = _some(folded["p"], folded[f"v{index}"], slot.contribution.operation.fold)
+        yield States(slot, person, states)
+
+
+def _edges(
+    group: pl.Series, codes: pl.Series, times: tuple[pl.Series, pl.Series], fold: Fold
+) -> tuple[pl.Series, pl.Series, tuple[pl.Series, pl.Series]]:
+    """Of each group the latest or oldest of (time, received, code): group, code and times, by group.
+
+    Most events are ruled out by their time alone; only what is left is sorted.
+    """
+    time, received = times
+    frame = pl.DataFrame([group.alias("g"), codes.alias("c"), time.alias("t"), received.alias("r")])
+    events = frame.lazy().filter(pl.col("g").is_not_null() & pl.col("c").is_not_null())
+    latest = fold == "latest"
+    edge = pl.col("t").max() if latest else pl.col("t").min()
+    at_edge = events.filter(pl.col("t") == edge.over("g")).sort("g", "r", "c")
+    found = at_edge.unique("g", keep="last" if latest else "first", maintain_order=True).collect()
+    return found["g"], found["c"], (found["t"], found["r"])
 
 
 def _union(rows: Rows, slot: Slot) -> States:
     """The distinct values of each person, in order."""
-    person, found = _listed(rows, slot.contribution.value)
+    person, found = _listed(rows, slot)
     pairs = _present(_packed(person, found.codes).unique().sort())
     person, codes = _unpacked(pairs)
     return States(slot, person, Coded(codes, found.vocabulary))
@@ -192,60 +220,54 @@ def _union(rows: Rows, slot: Slot) -> States:
 def _mapped(rows: Rows, slot: Slot) -> States:
     """A value for each person and key: a group-by of the two as one number."""
     operation = slot.contribution.operation
-    person, key, value, order = _entries(rows, slot)
+    person, key, value, times = _entries(rows, slot)
     pairs = _packed(person, key.codes)
     if operation.fold == "sum":
         counted = _present(pairs.filter(value.is_not_null()).sort()).rle().struct.unnest()
         person, keys = _unpacked(counted["value"])
         return States(slot, person, counted["len"].cast(pl.Int64), key=Coded(keys, key.vocabulary))
-    found: Coded | None = None
     if operation.timed:
         found = coded(value)
-        value = _packed(order.codes, found.codes)
+        pairs, codes, times = _edges(pairs, found.codes, times, operation.fold)
+        person, keys = _unpacked(pairs)
+        return States(
+            slot, person, Coded(codes, found.vocabulary), key=Coded(keys, key.vocabulary), times=times
+        )
     frame = pl.DataFrame([pairs.alias("pk"), value.alias("v")]).drop_nulls()
     column = pl.col("v")
-    aggregate = {
-        "total": column,
-        "max": column.max(),
-        "latest": column.max(),
-        "min": column.min(),
-        "oldest": column.min(),
-    }[operation.fold]
+    aggregate = {"total": column, "max": column.max(), "min": column.min()}[operation.fold]
     folded = frame.group_by("pk").agg(aggregate).sort("pk")
     person, keys = _unpacked(folded["pk"])
-    if found is None:
-        return States(slot, person, folded["v"], key=Coded(keys, key.vocabulary))
-    stamps, codes = _unpacked(folded["v"])
-    return States(
-        slot,
-        person,
-        Coded(codes, found.vocabulary),
-        key=Coded(keys, key.vocabulary),
-        at=Coded(stamps, order.vocabulary),
-    )
+    return States(slot, person, folded["v"], key=Coded(keys, key.vocabulary))
 
 
-def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, Coded]:
-    """Person, key, value and order of every entry that the rows add to a map."""
+def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, tuple[pl.Series, pl.Series]]:
+    """Person, key, value and times of every entry that the rows add to a map."""
     contribution = slot.contribution
     value = contribution.value
     if contribution.key is not None and contribution.key.type != "list":
-        return rows.person, rows.coded_text(contribution.key), rows.series(value.expr), rows.order
+        key, found = rows.coded_text(contribution.key), rows.series(value.expr)
+        rows.note(slot.number, key.codes if key.codes.null_count() else found)
+        return rows.person, key, found, rows.times
     lists = rows.series(value.expr if contribution.key is None else contribution.key.expr)
-    place, entries = _exploded(lists)
-    person, order = rows.person[place], rows.order.gather(place)
+    place, entries = _exploded(rows.note(slot.number, lists))
+    time, received = rows.times
+    person, times = rows.person[place], (time[place], received[place])
     if contribution.key is not None:
-        return person, coded(entries), rows.series(value.expr)[place], order
+        return person, coded(entries), rows.series(value.expr)[place], times
     fields = entries.struct.unnest()
     texts = fields.select(values.field("k", "string"), values.field("v", "string"))
-    return person, coded(texts["k"]), texts["v"], order
+    return person, coded(texts["k"]), texts["v"], times
 
 
-def _listed(rows: Rows, value: values.Value) -> tuple[pl.Series, Coded]:
+def _listed(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded]:
     """Person and value, a row for each value, coded."""
+    value = slot.contribution.value
     if value.type != "list":
-        return rows.person, rows.coded(value.expr)
-    place, entries = _exploded(rows.series(value.expr))
+        found = rows.coded(value.expr)
+        rows.note(slot.number, found.codes)
+        return rows.person, found
+    place, entries = _exploded(rows.note(slot.number, rows.series(value.expr)))
     return rows.person[place], coded(entries)
 
 
@@ -259,19 +281,16 @@ def _exploded(lists: pl.Series) -> tuple[pl.Series, pl.Series]:
 def _whole(rows: Rows, slot: Slot) -> dict[int, Any]:
     """The list or map of one event a person: the greatest or least of those at its times."""
     greatest = slot.contribution.operation.fold == "latest"
-    frame = pl.DataFrame(
-        [
-            rows.person.alias("p"),
-            rows.order.codes.alias("o"),
-            rows.series(slot.contribution.value.expr).alias("v"),
-        ]
-    ).drop_nulls("v")
-    edge = (pl.col("o").max() if greatest else pl.col("o").min()).over("p")
+    time, received = rows.times
+    held = rows.note(slot.number, rows.series(slot.contribution.value.expr))
+    columns = [rows.person.alias("p"), time.alias("t"), received.alias("r"), held.alias("v")]
+    events = pl.DataFrame(columns).lazy().drop_nulls("v")
+    for name in "tr":
+        edge = pl.col(name).max() if greatest else pl.col(name).min()
+        events = events.filter(pl.col(name) == edge.over("p"))
     states: dict[int, Any] = {}
-    stamps = rows.order.vocabulary
-    for person, order, held in frame.filter(pl.col("o") == edge).iter_rows():
-        at = stamps[order]
-        state = [*at.values(), _in_order(held)]
+    for person, at, received_at, value in events.collect().iter_rows():
+        state = [at, received_at, _in_order(value)]
         other = states.setdefault(person, state)
         states[person] = max(other, state) if greatest else min(other, state)
     return states
@@ -318,11 +337,6 @@ def _plain(column: Coded | pl.Series) -> list[Any]:
     # One object for each distinct value, not one for each row.
     values_ = column.vocabulary.to_list()
     return [values_[code] for code in column.codes.to_list()]
-
-
-def _stamps(at: Coded) -> list[tuple[int, int]]:
-    found = at.vocabulary[at.codes].struct.unnest()
-    return list(zip(*(found[name].to_list() for name in found.columns), strict=True))
 
 
 def _runs(person: pl.Series) -> tuple[list[int], Iterable[tuple[int, int]]]:

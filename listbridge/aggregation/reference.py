@@ -71,8 +71,8 @@ fields are not. Text stands in double quotes, a field whose name is a keyword in
 a comment.
 
 `listbridge mapping check FILE` says what is wrong and where, `mapping test FILE --event '{…}'` what each \
-column makes of an event, `mapping show` lists the fields, `mapping diff A B` says which fields start \
-anew.
+column makes of an event, `mapping diff A B` which fields start anew. `mapping apply` makes mappings active, \
+`mapping show` lists the active fields; [profiles.md](profiles.md) says what a change does.
 
 ## Missing values
 

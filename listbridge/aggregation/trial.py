@@ -54,12 +54,10 @@ def try_event(mapping: Mapping, event: Event[str, Any]) -> list[Outcome]:
     frame = _frame(stream, event)
     partial = reduce(frame, program, stream).get(KEY, {})
     outcomes = []
-    for identifier, contribution in program.contributions[stream]:
-        name = contribution.column.name.text
+    for name, contribution in program.contributions[stream]:
+        number = program.fields[name].number
         reason = _reason(frame, contribution, mapping.where, stream)
-        shown = (
-            view(program, {identifier: partial[identifier]}) if not reason and identifier in partial else {}
-        )
+        shown = view(program, {number: partial[number]}) if not reason and number in partial else {}
         outcomes.append(Outcome(name, shown.get(name), reason))
     return outcomes
 

@@ -19,8 +19,8 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
 
     `at` is epoch ms by our clock; `writes` are (epoch ms by the system's clock, content), newest last.
     `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
-    field that holds the options, `others` what it holds beside ours. An entry without `writes` was read
-    from the list.
+    field that holds the options, `others` what it holds beside ours. `tries` are the attempts at this row
+    before this one. An entry without `writes` was read from the list.
     """
 
     at: int
@@ -30,6 +30,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     writes: tuple[tuple[int, str], ...] = ()
     known: bool = False
     field: str = ""
+    tries: int = 0
     others: tuple[str, ...] = ()
 
     def holds(self, row: Row, field: str) -> bool:
@@ -75,13 +76,13 @@ def _as_set(value: FieldValue) -> frozenset[str]:
 
 
 def delivered(
-    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool
+    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool, tries: int = 0
 ) -> Delivered:
     """The record of writing `row` now."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
-    return Delivered(
-        at, row.name, row.options, dict(row.values), writes[-RECENT_WRITES:], known, field, row.other_options
-    )
+    recent, values = writes[-RECENT_WRITES:], dict(row.values)
+    others = row.other_options
+    return Delivered(at, row.name, row.options, values, recent, known, field, tries, others)
 
 
 def adopted(listed: Listed, field: str, labels: Collection[str], at: int) -> Delivered | None:
@@ -94,10 +95,9 @@ def adopted(listed: Listed, field: str, labels: Collection[str], at: int) -> Del
         listed.name,
         tuple(sorted(each for each in held if each in labels)),
         {key: value[0] if len(value) == 1 else value for key, value in listed.values.items() if key != field},
-        (),
-        True,
-        field,
-        tuple(sorted(each for each in held if each not in labels)),
+        known=True,
+        field=field,
+        others=tuple(sorted(each for each in held if each not in labels)),
     )
 
 

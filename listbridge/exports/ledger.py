@@ -163,6 +163,11 @@ class Candidate:
         return self.doubt is not None and self.doubt % 1 != 0
 
     @property
+    def tries(self) -> int:
+        """The attempts in a row that did not settle them."""
+        return self.delivered.tries + 1 if self.doubt is not None and self.delivered is not None else 0
+
+    @property
     def in_list(self) -> bool:
         """Has the list certainly stored a row of this person before?"""
         if self.delivered is None:

@@ -18,8 +18,9 @@ from listbridge.exports.ledger import Candidate, Ledger, LostLease, rewind
 from listbridge.exports.protocol import Destination, ListReader, ListSetup, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, save_setup, setup_of
-from listbridge.profiles.codec import Codec, CorruptProfile, Profile
+from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import memberships, told_of
+from listbridge.profiles.reading import unpacked
 from listbridge.profiles.views import fields_of
 from listbridge.store.lease import Lease
 from listbridge.store.store import now_ms
@@ -51,7 +52,7 @@ def deliver(
             bells.clear(store, bell_of(list_id))
             return None
         try:
-            destination = _destination(context, active[0])
+            destination = _destination(context, active[0], stopping)
         except Fatal as problem:
             _fail(context, active, problem)
             return None
@@ -86,9 +87,9 @@ def _basis(feeds: Sequence[Workflow]) -> str:
     return " ".join(f"{workflow.id}{'' if workflow.state in ACTIVE else '-'}" for workflow in feeds)
 
 
-def _destination(context: Context, workflow: Workflow) -> Destination:
+def _destination(context: Context, workflow: Workflow, stopping: Callable[[], bool]) -> Destination:
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    return system_of(authorization).destination(context, authorization, workflow)
+    return system_of(authorization).destination(context, authorization, workflow, stopping)
 
 
 def _deliver(
@@ -156,7 +157,7 @@ def _adopt(
 ) -> bool:
     """Read what the list held before the first start, once; False when it was stopped."""
     list_id = workflow.export.list_id
-    reader = list_reader(context, workflow)
+    reader = list_reader(context, workflow, stop)
     people = adopt(context.store, ledger, reader, list_id, setup, stop)
     if people is not None:
         line = f"list adopted: {people} people held values in {setup.field_key} ({reader.calls} calls)"
@@ -164,10 +165,12 @@ def _adopt(
     return people is not None
 
 
-def list_reader(context: Context, workflow: Workflow) -> ListReader:
-    """The reader of an export's list."""
+def list_reader(
+    context: Context, workflow: Workflow, stopping: Callable[[], bool] = lambda: False
+) -> ListReader:
+    """The reader of an export's list; `stopping` ends a wait for the account's budget."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    return system_of(authorization).list_reader(context, authorization, workflow)
+    return system_of(authorization).list_reader(context, authorization, workflow, stopping)
 
 
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
@@ -273,24 +276,25 @@ def _feed(workflow: Workflow) -> Feed:
 
 def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
-    program, codec = context.program, Codec(context.store)
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    status_id = program.fields[system_of(authorization).status_field].id
-    opted_in = program.fields.get(OPTED_IN_FIELD)
+    status_field = system_of(authorization).status_field
 
     def read(candidate: Candidate) -> Person:
+        program, profile = context.program, Profile()
         try:
-            profile = codec.unpack(candidate.packed_profile) if candidate.packed_profile else Profile()
+            if candidate.packed_profile:
+                program, profile = unpacked(context.programs, candidate.packed_profile)
         except CorruptProfile:
             raise Skippable("the stored profile has a wrong checksum; the next fold repairs it") from None
-        statuses = profile.states.get(status_id, {})
+        statuses = profile.states.get(program.fields[status_field].number, {})
         status = statuses.get(list_id)
+        opted_in = program.fields.get(OPTED_IN_FIELD)
         return Person(
             key=candidate.key,
             fields=fields_of(program, profile),
             memberships=memberships(program, profile.states),
             status=(status[2], status[0]) if status else None,
-            opted_in_at=profile.states.get(opted_in.id) if opted_in else None,
+            opted_in_at=profile.states.get(opted_in.number) if opted_in else None,
             told=told_of(program, profile.states),
             active_in=frozenset(each for each, held in statuses.items() if held[2] == "active") - {list_id},
         )

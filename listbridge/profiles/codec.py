@@ -1,84 +1,70 @@
-"""A profile as one packed value: a checksum, the newest event time and the fields' states.
+"""A profile as one packed value: a checksum, the version of the mappings that wrote it, the newest
+event time and the fields' states.
 
-Field ids are long (a name and a fingerprint of its definition), so the store keeps a register that
-gives each a small number; a packed profile holds only the numbers.
+A packed profile holds the numbers that its version of the mappings gives to the definitions. A number
+is never given to another definition, nor again to one that had been away, so a number that a later
+program doesn't know is a state that no longer counts.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from listbridge.store import keys
-from listbridge.store.store import Store
+from listbridge.aggregation import Program
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, dict[int, Any]]).decode
-
-_REGISTER = """
-for i = 1, #ARGV do
-  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then
-    redis.call('HSET', KEYS[1], ARGV[i], redis.call('HLEN', KEYS[1]) + 1)
-  end
-end
-return redis.call('HMGET', KEYS[1], unpack(ARGV))
-"""
+_decode = msgspec.msgpack.Decoder(tuple[int, int, dict[int, Any]]).decode
 
 
 class CorruptProfile(Exception):
-    """The stored profile's checksum is wrong, or it holds a field that the register lacks; the next fold
-    of this person recomputes it from the streams."""
+    """The stored profile's checksum is wrong or it can't be decoded; the next fold of this person
+    recomputes it from the streams."""
+
+
+class NewerProfile(Exception):
+    """The stored profile was written by newer mappings than the program's: ask for the active ones."""
 
 
 @dataclass(slots=True)
 class Profile:
-    """`updated_at`: the newest event time folded, epoch milliseconds; `states`: field id -> state."""
+    """`updated_at`: the newest event time folded (epoch ms); `states`: definition number -> state."""
 
     updated_at: int = 0
-    states: dict[str, Any] = field(default_factory=dict)
+    states: dict[int, Any] = field(default_factory=dict)
 
 
 class Codec:
-    """Packs and unpacks profiles; keeps this process's copy of the register."""
+    """Packs and unpacks profiles by the numbers of a program."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._numbers: dict[str, int] = {}
-        self._names: dict[int, str] = {}
+    def __init__(self, program: Program) -> None:
+        self._version = program.version
+        self._numbers = program.numbers
 
     def pack(self, profile: Profile) -> bytes:
-        states = profile.states
-        if not states.keys() <= self._numbers.keys():
-            self._register([name for name in states if name not in self._numbers])
-        numbers = self._numbers
-        body = _encode((profile.updated_at, {numbers[name]: state for name, state in states.items()}))
+        """The packed value. Raises `KeyError` for a state of a definition that is not the program's."""
+        if not profile.states.keys() <= self._numbers:
+            raise KeyError(min(profile.states.keys() - self._numbers))
+        body = _encode((self._version, profile.updated_at, profile.states))
         return zlib.crc32(body).to_bytes(4, "big") + body
 
     def unpack(self, packed: bytes) -> Profile:
-        """Raises `CorruptProfile` when the value can't be what `pack` made."""
+        """The profile, without states whose definition isn't the program's.
+
+        Raises `CorruptProfile` when the value can't be what `pack` made, and `NewerProfile`.
+        """
         body = packed[4:]
         if zlib.crc32(body).to_bytes(4, "big") != packed[:4]:
             raise CorruptProfile
-        updated_at, states = _decode(body)
-        if not states.keys() <= self._names.keys():
-            self._reload()
-        names = self._names
-        if not states.keys() <= names.keys():
-            raise CorruptProfile
-        return Profile(updated_at, {names[number]: state for number, state in states.items()})
-
-    def _register(self, names: list[str]) -> None:
-        for name, number in zip(names, self._store.script(_REGISTER, [keys.FIELDS], names), strict=True):
-            self._remember(name, int(number))
-
-    def _reload(self) -> None:
-        held = cast(dict[bytes, bytes], self._store.client.hgetall(keys.FIELDS))
-        for name, number in held.items():
-            self._remember(name.decode(), int(number))
-
-    def _remember(self, name: str, number: int) -> None:
-        self._numbers[name] = number
-        self._names[number] = name
+        try:
+            version, updated_at, states = _decode(body)
+        except msgspec.MsgspecError as error:
+            raise CorruptProfile from error
+        if version > self._version:
+            raise NewerProfile
+        if not states.keys() <= self._numbers:
+            states = {number: state for number, state in states.items() if number in self._numbers}
+        return Profile(updated_at, states)

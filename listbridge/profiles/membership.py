@@ -21,17 +21,17 @@ class Membership:
     received_at: int
 
 
-def memberships(program: Program, states: Mapping[str, Any]) -> dict[str, Membership]:
+def memberships(program: Program, states: Mapping[int, Any]) -> dict[str, Membership]:
     """The audiences a person is in now: those whose latest event is an enter."""
-    held = states.get(program.fields[FIELD].id, {})
+    held = states.get(program.fields[FIELD].number, {})
     return {slug: Membership(at, received) for slug, (at, received, event) in held.items() if event == ENTER}
 
 
-def told_of(program: Program, states: Mapping[str, Any]) -> frozenset[str]:
+def told_of(program: Program, states: Mapping[int, Any]) -> frozenset[str]:
     """The audiences that an event ever named for a person."""
-    return frozenset(states.get(program.fields[FIELD].id, {}))
+    return frozenset(states.get(program.fields[FIELD].number, {}))
 
 
-def members_of(program: Program, states: Mapping[str, Any]) -> set[str]:
+def members_of(program: Program, states: Mapping[int, Any]) -> set[str]:
     """The slugs of the audiences a person is in now."""
     return set(memberships(program, states))

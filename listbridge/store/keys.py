@@ -15,10 +15,14 @@ from redis.crc import key_slot
 SLOTS = 16384
 
 META = "lb:meta"
-FIELDS = "lb:fields"
+MAPPING = "lb:mapping"
+"""Which version of the mappings is active, and a record of each version."""
 WORKFLOWS = "lb:workflows"
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
+ARCHIVE = "lb:archive"
+"""How the archive's last passes ended, and what was published of it."""
+ACCOUNTS = "lb:accounts"
 
 AUDIENCE_SETS = "lb:{*}:audience:*"
 """A pattern of the names that `PartitionKeys.audience` makes."""
@@ -62,6 +66,29 @@ class PartitionKeys:
         return f"{self._prefix}quarantine:{stream}"
 
     @property
+    def totals(self) -> str:
+        """Stream -> events ever appended, and `<stream>:trimmed` -> those that are in the archive only."""
+        return f"{self._prefix}totals"
+
+    @property
+    def hold(self) -> str:
+        """Who must not have this partition's streams trimmed -> until when (epoch ms)."""
+        return f"{self._prefix}hold"
+
+    @property
+    def archive(self) -> str:
+        """Stream -> how far it is archived, and the claim on what is being written."""
+        return f"{self._prefix}archive"
+
+    def archived(self, stream: str) -> str:
+        """Path -> what is known of a file that counts."""
+        return f"{self._prefix}archived:{stream}"
+
+    def retired(self, stream: str) -> str:
+        """Path of a file that was replaced -> when it is to be deleted (epoch ms)."""
+        return f"{self._prefix}retired:{stream}"
+
+    @property
     def bell(self) -> str:
         """Set while a fold has been asked for and not begun."""
         return f"{self._prefix}bell"
@@ -69,6 +96,11 @@ class PartitionKeys:
     @property
     def version(self) -> str:
         return f"{self._prefix}version"
+
+    @property
+    def mapping(self) -> str:
+        """The newest version of the mappings that has committed to the partition."""
+        return f"{self._prefix}mapping"
 
     @property
     def offsets(self) -> str:
@@ -89,6 +121,11 @@ class PartitionKeys:
     @property
     def changed(self) -> str:
         return f"{self._prefix}changed"
+
+    @property
+    def skips(self) -> str:
+        """Column -> events that it skipped."""
+        return f"{self._prefix}skips"
 
     @property
     def sequence(self) -> str:
@@ -140,7 +177,13 @@ def log(workflow_id: str) -> str:
 
 
 def pace(account: str) -> str:
-    return f"lb:pace:{account}"
+    """How an account's budget of calls stands."""
+    return f"lb:pace:{{{account}}}"
+
+
+def flights(account: str) -> str:
+    """The calls of an account that are in flight."""
+    return f"{pace(account)}:flights"
 
 
 def lease(what: str) -> str:

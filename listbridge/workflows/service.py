@@ -18,7 +18,7 @@ from listbridge.exports import ledger
 from listbridge.exports.setup import prepare_again
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
-from listbridge.systems import system_of
+from listbridge.systems import never, system_of
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import ACTIVE, State, Workflow
 from listbridge.workflows.schemas import load_export, load_import
@@ -124,7 +124,7 @@ def delete(context: Context, workflow_id: str) -> None:
         _await_end(context, workflow_id)
         try:
             authorization = authorizations.get(context.store, workflow.authorization_id)
-            system_of(authorization).source(context, authorization, workflow).close()
+            system_of(authorization).source(context, authorization, workflow, never).close()
         except Fatal as problem:
             logger.warning("the webhooks of %s could not be taken away: %s", workflow_id, problem)
             context.store.client.delete(keys.receiver(workflow_id))

@@ -189,6 +189,45 @@ def test_the_import_deleted_and_made_again_counts_nothing_twice(running, simulat
     assert counts(running.json("profile", "show", address)) == before
 
 
+OWN = """SELECT email(email) AS email KIND string
+  , count(event) AS moves KIND int
+FROM audience INTO USER BY email ALIAS own
+"""
+
+
+def test_new_mappings_count_new_events_in_running_processes(running, simulator, tmp_path):
+    people = active_addresses(simulator)[60:70]
+    before = profile_of(running, people[0])["fields"]
+    file = tmp_path / "own.lql"
+    file.write_text(OWN)
+
+    running.run("mapping", "apply", str(file), "--yes")
+    post_events(running, people, "new", "enter")
+    wait_until(
+        lambda: all(profile_of(running, each)["fields"].get("moves") == 1 for each in people),
+        30,
+        "the new field",
+        running,
+    )
+
+    file.write_text(OWN.replace("count(", "cuont("))
+    assert running.run("mapping", "apply", str(file), "--yes", check=False).returncode == 1
+    post_events(running, people, "new", "exit")
+    wait_until(
+        lambda: all(profile_of(running, each)["fields"].get("moves") == 2 for each in people),
+        30,
+        "the field after a broken file",
+        running,
+    )
+    after = profile_of(running, people[0])["fields"]
+    assert {name: after[name] for name in before if not name.startswith("last_")} == {
+        name: value for name, value in before.items() if not name.startswith("last_")
+    }
+    since = {each["field"]: each["since"] for each in running.v1("GET", "/mapping").json()["fields"]}
+    assert since["cm_openct"] is None
+    assert since["moves"] is not None
+
+
 def test_the_log_holds_no_address_and_no_credential(running, simulator):
     log = running.log.read_text()
     assert "@example" not in log

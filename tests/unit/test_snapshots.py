@@ -158,13 +158,13 @@ def test_rows_without_a_readable_address_are_told_by_their_line(take):
 
 def test_changed_attributes_are_kept_and_do_not_change_membership(context, take):
     take(rows("ann@x.se", "bob@x.se", plan="gold", city="Lund"))
-    entered = profile_of(context.store, context.program, "ann@x.se")
+    entered = profile_of(context.store, context.programs, "ann@x.se")
 
     difference = take([*rows("ann@x.se", plan="free", city=""), *rows("bob@x.se", plan="gold")])
 
     assert (dict(difference.enters), difference.exits) == ({}, ())
     assert difference.changed == {"ann@x.se": {"plan": "free"}}
-    profile = profile_of(context.store, context.program, "ann@x.se")
+    profile = profile_of(context.store, context.programs, "ann@x.se")
     assert profile["fields"]["attributes"] == {"plan": "free", "city": "Lund"}
     assert profile["audiences"] == entered["audiences"] == ["vip"]
 
@@ -177,7 +177,7 @@ def test_somebody_outside_does_not_enter_by_a_change_of_attributes(context, take
     Folder(context.store, context.program).run()
 
     assert members(context.store, "vip") == set()
-    assert profile_of(context.store, context.program, "ann@x.se")["fields"]["attributes"] == {"plan": "free"}
+    assert profile_of(context.store, context.programs, "ann@x.se")["fields"]["attributes"] == {"plan": "free"}
 
 
 def test_attributes_are_the_same_from_a_file_and_from_the_api(context, take, tmp_path):

@@ -6,7 +6,12 @@ import pytest
 from simulated import IMPORT, minutes_from_now
 
 from listbridge import authorizations
+from listbridge.aggregation.fold import Folder
 from listbridge.campaign_monitor import destination
+from listbridge.mappings import active
+from listbridge.mappings.active import ActivePrograms
+from listbridge.mappings.sources import MappingText, with_files
+from listbridge.mappings.versions import activate, plan
 from listbridge.workflows import registry, service
 from listbridge.workflows.models import State
 from simulator import segments
@@ -409,3 +414,23 @@ def _add_text_field(export, name):
 def _only(export):
     (workflow,) = registry.exports_to(export.context.store, export.list.list_id)
     return workflow
+
+
+def test_an_export_of_a_field_that_new_mappings_make_sends_it_though_its_process_has_old_ones(
+    export, monkeypatch
+):
+    monkeypatch.setattr(active, "ASK_SECONDS", 600.0)
+    _add_text_field(export, "Moves")
+    export.create("vip", field_mappings={"moves": "Moves"})
+    store = export.context.store
+    export.deliver()
+    text = """SELECT email(email) AS email KIND string, event AS moves KIND string
+    FROM audience INTO USER BY email ALIAS own"""
+    activate(store, plan(store, (*with_files([]), MappingText("own", "own.lql", text))))
+    export.folder = Folder(store, ActivePrograms(store))
+    assert export.context.program.version == 1
+
+    export.happen(("enter", ANN, "vip"))
+    export.deliver()
+
+    assert export.list.find(ANN).values["[Moves]"] == ["enter"]

@@ -1,6 +1,7 @@
 """What a plan says of each person is what a start then does to the simulated list."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,9 @@ from simulated import Export, minutes_from_now
 
 from listbridge.exports.planning import Effect
 from listbridge.jobs.plan import PlanOptions, plan_export
+from listbridge.mappings.active import ActivePrograms
+from listbridge.mappings.sources import configured
+from listbridge.mappings.versions import establish
 from listbridge.systems import campaign_monitor_client
 from listbridge.workflows import service
 from simulator.account import Account, CustomField
@@ -81,12 +85,14 @@ def fresh_export(context):
     def make():
         context.store.client.flushall()
         context.store.prepare()
+        establish(context.store, configured(context.settings))
+        fresh = replace(context, programs=ActivePrograms(context.store))
         account = Account("a" * 32)
         account.add_list(account.add_client("A client"), "A list")
         for server in servers:
             server.stop()
         servers.append(SimulatorServer(account).start())
-        return Export(context, servers[-1])
+        return Export(fresh, servers[-1])
 
     yield make
     for server in servers:

@@ -109,7 +109,7 @@ def set_aside_in(store, stream):
 
 def profiles(store, program):
     """Key -> (updated_at, fields as they are shown) of everybody."""
-    codec = Codec(store)
+    codec = Codec(program)
     found = {}
     for part in store.parts:
         for key, packed in store.client.hgetall(part.profiles).items():

@@ -83,13 +83,13 @@ def reduce_that(monkeypatch):
     """Replaces the reduce by one that does something about each frame first."""
 
     def replace(act):
-        real = fold_module.reduce
+        real = fold_module.reduce_columns
 
         def reduce(frame, program, stream):
             act(frame)
             return real(frame, program, stream)
 
-        monkeypatch.setattr(fold_module, "reduce", reduce)
+        monkeypatch.setattr(fold_module, "reduce_columns", reduce)
 
     return replace
 
@@ -219,8 +219,8 @@ def test_a_damaged_profile_is_recomputed_from_a_long_stream_with_bad_lines_in_it
 
     profile = folder.recompute(small.part("ann@x.se"), "ann@x.se")
 
-    assert profile == Codec(small).unpack(packed)
-    assert profile.states[program.fields["cm_openct"].id] == 122
+    assert profile == Codec(program).unpack(packed)
+    assert profile.states[program.fields["cm_openct"].number] == 122
 
 
 def test_what_is_not_folded_yet_is_not_in_a_recomputed_profile(small, program):
@@ -231,5 +231,5 @@ def test_what_is_not_folded_yet_is_not_in_a_recomputed_profile(small, program):
 
     profile = folder.recompute(small.part("ann@x.se"), "ann@x.se")
 
-    assert profile.states[program.fields["cm_openct"].id] == 1
+    assert profile.states[program.fields["cm_openct"].number] == 1
     assert folder.recompute(small.part("nobody@x.se"), "nobody@x.se").states == {}

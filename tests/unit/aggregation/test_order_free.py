@@ -209,7 +209,7 @@ def split(events, cuts):
 
 
 def by_name(program, partial):
-    return {name: partial[field.id] for name, field in program.fields.items() if field.id in partial}
+    return {name: partial[field.number] for name, field in program.fields.items() if field.number in partial}
 
 
 @settings(max_examples=60, deadline=None)

@@ -100,8 +100,10 @@ def test_the_fields_are_shown_with_kind_operation_and_description(run):
     assert "opens" in run("show", "a.lql").output
 
 
-def test_without_a_file_all_fields_in_use_are_shown(run):
-    assert {"email", "cm_openct"} <= {row["field"] for row in json.loads(run("show", "--json").output)}
+def test_without_a_store_the_fields_of_the_configured_mappings_are_shown_and_that_is_said(run):
+    result = run("show", "--json")
+    assert {"email", "cm_openct"} <= {row["field"] for row in json.loads(result.stdout)}
+    assert "the store isn't running" in result.stderr
 
 
 def test_a_difference_says_which_fields_start_anew(run):

@@ -131,7 +131,7 @@ def test_only_who_is_active_and_holds_something_is_adopted():
     assert adopted(listed(), "[F]", ("A",), NOW) is None
     assert adopted(listed("deleted", "A"), "[F]", ("A",), NOW) is None
     entry = adopted(listed("active", "X", "A", City="Rome"), "[F]", ("A",), NOW)
-    assert entry == Delivered(NOW, "", ("A",), {"[City]": "Rome"}, (), True, "[F]", ("X",))
+    assert entry == Delivered(NOW, "", ("A",), {"[City]": "Rome"}, known=True, field="[F]", others=("X",))
 
 
 @pytest.mark.parametrize(

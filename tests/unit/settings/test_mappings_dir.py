@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import settings as settings_module
 from listbridge import context
 from listbridge.aggregation import MappingError
 from listbridge.context import load_program
+from listbridge.mappings.versions import is_established
 from listbridge.store.store import StoreError
 from settings import SettingsError
 
@@ -69,6 +71,38 @@ def test_a_context_is_built_on_the_store_of_its_url(app_settings, store_server, 
     assert built.program.fields.keys() == shipped_program.fields.keys()
     assert built.secrets.decrypt(built.secrets.encrypt("x")) == "x"
     built.store.client.close()
+
+
+def test_the_directory_is_read_for_an_empty_store_only_and_a_difference_is_said(
+    app_settings, store_server, store, tmp_path
+):
+    own = dataclasses.replace(app_settings, mappings_dir=str(tmp_path))
+    put(tmp_path, "mine.lql", "home", "mine")
+    first = context.build(own, store_server)
+    assert "home" in first.program.fields
+    assert context.unapplied(own, first.store) == ""
+
+    put(tmp_path, "mine.lql", "work", "mine")
+    second = context.build(own, store_server)
+    assert "work" not in second.program.fields
+    said = context.unapplied(own, second.store)
+    assert "differ from version 1, which is active (home, work): `listbridge mapping apply`" in said
+
+    (tmp_path / "mine.lql").write_text("SELECT")
+    third = context.build(own, store_server)
+    assert "home" in third.program.fields
+    assert "version 1 stays active" in context.unapplied(own, third.store)
+    for built in (first, second, third):
+        built.store.client.close()
+
+
+def test_a_broken_file_is_no_first_version(app_settings, store_server, store, tmp_path):
+    (tmp_path / "mine.lql").write_text("SELECT")
+
+    with pytest.raises(MappingError, match=r"mine\.lql:1:7"):
+        context.build(dataclasses.replace(app_settings, mappings_dir=str(tmp_path)), store_server)
+
+    assert not is_established(store)
 
 
 def test_no_context_is_built_on_a_store_of_another_layout(store, store_server):

@@ -6,7 +6,7 @@ from listbridge.store.store import Store, StoreError, connect
 
 
 def test_a_new_store_remembers_how_it_was_made(fake_store):
-    assert fake_store.client.hgetall(keys.META) == {b"schema": b"1", b"partitions": b"16"}
+    assert fake_store.client.hgetall(keys.META) == {b"schema": b"2", b"partitions": b"16"}
 
 
 def test_a_store_can_be_prepared_again_and_again(fake_store):
@@ -24,9 +24,9 @@ def test_a_store_with_another_number_of_partitions_is_refused(fake_store):
 
 
 def test_a_store_of_another_schema_is_refused(fake_store):
-    fake_store.client.hset(keys.META, "schema", "2")
+    fake_store.client.hset(keys.META, "schema", "3")
 
-    with pytest.raises(StoreError, match="the store has schema 2; this program needs 1"):
+    with pytest.raises(StoreError, match="the store has schema 3; this program needs 2"):
         fake_store.prepare()
 
 

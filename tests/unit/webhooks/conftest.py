@@ -12,6 +12,9 @@ from flask.testing import FlaskClient
 
 from listbridge.campaign_monitor.webhooks import Receiver, digest
 from listbridge.context import Context
+from listbridge.mappings.active import ActivePrograms
+from listbridge.mappings.sources import configured
+from listbridge.mappings.versions import establish
 from listbridge.secrets import Secrets
 from listbridge.store import keys
 from listbridge.store.store import Store
@@ -37,8 +40,13 @@ def api_settings(encryption_key) -> Settings:
 
 
 @pytest.fixture
-def api_context(api_settings, fake_store, shipped_program) -> Context:
-    return Context(api_settings, fake_store, shipped_program, Secrets(api_settings.encryption_keys))
+def api_context(api_settings, fake_store) -> Context:
+    return context_on(fake_store, api_settings)
+
+
+def context_on(store, settings) -> Context:
+    establish(store, configured(settings))
+    return Context(settings, store, ActivePrograms(store), Secrets(settings.encryption_keys))
 
 
 @pytest.fixture
@@ -58,10 +66,10 @@ def make_app(api_context) -> Callable[..., Flask]:
 
 
 @pytest.fixture(scope="session")
-def shared_app(api_settings, shipped_program) -> Flask:
+def shared_app(api_settings) -> Flask:
     """One application for all tests, because making the OpenAPI document takes a while."""
     store = Store(fakeredis.FakeRedis(server=fakeredis.FakeServer()), 16)
-    return create_app(Context(api_settings, store, shipped_program, Secrets(api_settings.encryption_keys)))
+    return create_app(context_on(store, api_settings))
 
 
 @pytest.fixture

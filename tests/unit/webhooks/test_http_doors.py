@@ -71,6 +71,10 @@ class TestGetProfile(BearerDoor):
     method, path = "GET", "/v1/profiles/ada@example.com"
 
 
+class TestGetMapping(BearerDoor):
+    method, path = "GET", "/v1/mapping"
+
+
 class TestCreateAuthorization(BearerDoor):
     method, path = "POST", "/v1/authorizations"
 

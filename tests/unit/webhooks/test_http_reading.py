@@ -1,9 +1,14 @@
 """What is read back: profiles, sizes of audiences, health."""
 
+import msgspec
 import pytest
 import redis
 
 from listbridge.aggregation.fold import Folder
+from listbridge.aggregation.kinds import rfc3339
+from listbridge.mappings.sources import MappingText, with_files
+from listbridge.mappings.versions import activate, active, plan
+from listbridge.store import keys
 
 EVENTS = "/v1/audiences/events"
 
@@ -13,12 +18,12 @@ def enter(email, audience, at="2026-01-02T03:04:05Z"):
 
 
 @pytest.fixture
-def told(client, fake_store, shipped_program):
+def told(client, api_context):
     """Sends events and folds them."""
 
     def tell(*events):
         assert client.post(EVENTS, json={"events": list(events)}).status_code == 202
-        Folder(fake_store, shipped_program).run()
+        Folder(api_context.store, api_context.programs).run()
 
     return tell
 
@@ -96,3 +101,37 @@ def test_health_says_what_fails_and_nothing_secret(anonymous, break_store, error
     answer = anonymous.get("/healthz")
     assert answer.status_code == 503
     assert answer.json == {"status": "failing", "checks": {"store": type(error).__name__}}
+
+
+def test_the_active_mappings_are_shown_with_since_when_each_field_counts(client, fake_store):
+    columns = 'email(email) AS email KIND string, city AS town KIND string SHORTDESC "Town"'
+    own = f"SELECT {columns} FROM cm_activity INTO USER BY email ALIAS own"
+    texts = (*with_files([]), MappingText("own", "own.lql", own))
+    made = activate(fake_store, plan(fake_store, texts))
+
+    shown = client.get("/v1/mapping").json
+
+    fields = {each.pop("field"): each for each in shown["fields"]}
+    assert (shown["version"], shown["activated_at"]) == (2, rfc3339(made.activated_at))
+    assert fields["cm_openct"]["since"] is None
+    assert fields["town"] == {
+        "kind": "string",
+        "operation": "latest",
+        "cap": None,
+        "streams": ["cm_activity"],
+        "description": "Town",
+        "since": rfc3339(made.activated_at),
+    }
+
+
+def test_mappings_that_this_release_can_not_use_are_said_to_be_that(client, fake_store):
+    held = active(fake_store)
+    texts = tuple(
+        msgspec.structs.replace(each, text=each.text.replace("FROM", "FORM")) for each in held.texts
+    )
+    fake_store.client.hset(keys.MAPPING, "1", msgspec.json.encode(msgspec.structs.replace(held, texts=texts)))
+
+    answer = client.get("/v1/mapping")
+
+    assert answer.status_code == 500
+    assert "can't be used by this release" in answer.json["error"]["message"]

@@ -1,0 +1,1 @@
+"""The aggregation benchmark: our engine beside its peers, and through the store."""
