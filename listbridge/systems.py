@@ -9,11 +9,12 @@ from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import AddressTooFast, ApiKey, CallRecord, CampaignMonitor, RateLimited
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.destination import CampaignMonitorList
+from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.source import CampaignMonitorSource
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
-from listbridge.exports.protocol import Destination
+from listbridge.exports.protocol import Destination, ListReader
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
 from listbridge.workflows import log
@@ -33,6 +34,7 @@ class System:
 
     source: Callable[[Context, Authorization, Workflow, Stopping], Source]
     destination: Callable[[Context, Authorization, Workflow, Stopping], Destination]
+    list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     status_field: str
 
 
@@ -143,8 +145,18 @@ def _campaign_monitor_list(
     )
 
 
+def _campaign_monitor_list_reader(
+    context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
+) -> ListReader:
+    """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
+    client = campaign_monitor_client(context, authorization, stopping=stopping)
+    return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
+
+
 SYSTEMS = {
-    "campaign_monitor": System(_campaign_monitor_source, _campaign_monitor_list, "cm_list_ids_status"),
+    "campaign_monitor": System(
+        _campaign_monitor_source, _campaign_monitor_list, _campaign_monitor_list_reader, "cm_list_ids_status"
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from listbridge.aggregation.fold import Folder
 from listbridge.context import Context, build, unapplied
 from listbridge.jobs import archive as archive_job
 from listbridge.jobs import deliver as deliver_job
+from listbridge.jobs import kept_plans
 from listbridge.jobs import pull as pull_job
 from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
@@ -82,6 +83,12 @@ def deliver(list_id: str) -> None:
 def pull(workflow_id: str) -> None:
     """Run one import."""
     pull_job.pull(context(), workflow_id, ring_fold=ring_fold, stopping=_stopping.is_set)
+
+
+@shared_task(name="plan", expires=EXPIRES_SECONDS)
+def plan(workflow_id: str) -> None:
+    """Make the plan of an export that somebody waits for."""
+    kept_plans.make_plan(context(), workflow_id, stopping=_stopping.is_set)
 
 
 @shared_task(name="archive", expires=EXPIRES_SECONDS)

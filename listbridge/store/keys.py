@@ -204,6 +204,16 @@ def suppressed(client_id: str, what: str) -> str:
     return f"lb:{{suppressed:{client_id}}}:{what}"
 
 
+def adoption(list_id: str) -> str:
+    """How far the people whom a list held before have been read."""
+    return f"lb:adoption:{list_id}"
+
+
+def plan(workflow_id: str) -> str:
+    """The last plan of an export that was asked for over HTTP."""
+    return f"lb:plan:{workflow_id}"
+
+
 def list_setup(list_id: str) -> str:
     """What an export made in a list: the field's key, its options, the segments."""
     return f"lb:list:{list_id}"

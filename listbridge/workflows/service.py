@@ -42,9 +42,17 @@ class FieldNameTaken(Fatal):
 
 
 def create_export(
-    context: Context, authorization_id: str, config: Mapping[str, Any], description: str = ""
+    context: Context,
+    authorization_id: str,
+    config: Mapping[str, Any],
+    description: str = "",
+    *,
+    paused: bool = False,
 ) -> Workflow:
-    """Start an export. Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`."""
+    """Make an export and start it, unless it shall wait `paused` until somebody resumes it.
+
+    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`.
+    """
     authorizations.get(context.store, authorization_id)
     export = load_export(config)
     for other in registry.exports_to(context.store, export.list_id):
@@ -59,6 +67,7 @@ def create_export(
         authorization_id=authorization_id,
         config=export,
         description=description,
+        paused=paused,
     )
     ledger.rewind(context.store, export.list_id)
     return made

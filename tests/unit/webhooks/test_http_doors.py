@@ -123,6 +123,10 @@ class TestReadLog(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/log"
 
 
+class TestPlan(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/plan"
+
+
 class TestOpenApiDocument(BearerDoor):
     method, path = "GET", "/v1/openapi.json"
 
