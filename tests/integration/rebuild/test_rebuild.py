@@ -66,10 +66,10 @@ def became(context):
     """Makes the shipped mappings with one more column active."""
 
     def become(column):
-        text = f"SELECT email(email) AS email KIND string, {column} FROM cm_activity INTO USER BY email ALIAS own"
-        made = activate(
-            context.store, plan(context.store, (*with_files([]), MappingText("own", "own.lql", text)))
-        )
+        columns = f"email(email) AS email KIND string, {column}"
+        text = f"SELECT {columns} FROM cm_activity INTO USER BY email ALIAS own"
+        texts = (*with_files([]), MappingText("own", "own.lql", text))
+        made = activate(context.store, plan(context.store, texts))
         context.programs.current(renew=True)
         return made
 
