@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from listbridge.aggregation import values
+from listbridge.aggregation.programs import Program
 from listbridge.aggregation.values import Value
-from listbridge.streams.schemas import SCHEMAS, Schema
+from listbridge.streams.schemas import SCHEMAS
 
 META: Final = ("_time", "_received")
 CODE: Final = pl.UInt32
+_MANY: Final = 4096
+"""From here on, it pays to look at how texts repeat."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Coded:
 
 def coded(series: pl.Series) -> Coded:
     """Code any text, numbers or truth values."""
+    if series.dtype == pl.String and len(series) >= _MANY:
+        return _coded_in_runs(series) if _has_runs(series) else _coded_text(series)
     vocabulary = series.unique().sort()
     if vocabulary.null_count():
         vocabulary = vocabulary.slice(1)
@@ -74,15 +79,17 @@ class Gaps:
 class Batch:
     """The events of one reduce. `person` holds for each its person's place in `people`, which is sorted."""
 
-    def __init__(self, frame: pl.DataFrame, stream: str, reads: frozenset[str]) -> None:
-        self.schema: Schema = SCHEMAS[stream]
+    def __init__(self, frame: pl.DataFrame, stream: str, program: Program) -> None:
+        schema = SCHEMAS[stream]
+        reads = program.reads[stream]
         self.people, self.person = _people(frame["_key"])
-        self.events = frame.select(*META, *(values.field(name, self.schema[name]) for name in sorted(reads)))
+        self.events = frame.select(*META, *(values.field(name, schema[name]) for name in sorted(reads)))
+        self._of_one_text = program.of_one_text[stream]
         self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
+        self._tables: dict[str, pl.DataFrame] = {}
+        self._coded: dict[int, Coded] = {}
         if "email" in reads and bool(frame["email"].eq_missing(frame["_key"]).all()):
             self._distinct["email"] = self.person, self.people.alias("email").to_frame()
-        self._tables: dict[tuple[int, bool], Any] = {}
-        self._kept: list[pl.Expr] = []
 
     def __len__(self) -> int:
         return self.events.height
@@ -100,21 +107,45 @@ class Batch:
 
     def text_field(self, expr: pl.Expr) -> str | None:
         """The one text field that the expression reads, if that is all it reads."""
-        roots = set(expr.meta.root_names())
-        if len(roots) == 1 and self.schema.get(name := roots.pop()) == "string":
-            return name
-        return None
+        found = self._of_one_text.get(id(expr))
+        return found[0] if found else None
 
-    def table(self, expr: pl.Expr, name: str, *, as_codes: bool) -> Any:
-        """The expression's values (a Series), or these coded, for each distinct value of its one field."""
-        found = self._tables.get((id(expr), as_codes))
-        if found is None:
-            _, distinct = self.distinct(name)
-            found = evaluated(distinct, expr)
-            found = coded(found) if as_codes else found
-            self._tables[id(expr), as_codes] = found
-            self._kept.append(expr)
-        return found
+    def table(self, expr: pl.Expr, name: str) -> pl.Series:
+        """The expression's value for each distinct value of its one field."""
+        if name not in self._tables:
+            # All of a field's expressions at once, so that what they have in common is done once.
+            every = [
+                each.alias(str(key)) for key, (field, each) in self._of_one_text.items() if field == name
+            ]
+            self._tables[name] = self.distinct(name)[1].lazy().with_columns(every).collect()
+        return self._tables[name][str(id(expr))]
+
+    def coded_table(self, expr: pl.Expr, name: str) -> Coded:
+        """What `table` has, coded."""
+        if id(expr) not in self._coded:
+            self._coded[id(expr)] = coded(self.table(expr, name))
+        return self._coded[id(expr)]
+
+
+def _coded_text(series: pl.Series) -> Coded:
+    """Code many texts, hashing each once."""
+    categories = series.cast(pl.Categorical(pl.Categories.random()))
+    found = categories.dtype.categories.to_series()  # type: ignore[attr-defined]
+    order = found.arg_sort()
+    places = order.arg_sort().cast(CODE)
+    return Coded(places[categories.to_physical()], found[order])
+
+
+def _has_runs(series: pl.Series) -> bool:
+    """Do equal texts stand together, as those of a person do in events sorted by person?"""
+    sample = series.head(_MANY)
+    return sample.null_count() < _MANY // 2 and len(sample.rle()) < _MANY // 4
+
+
+def _coded_in_runs(series: pl.Series) -> Coded:
+    runs = series.rle()
+    found = coded(runs.struct.field("value"))
+    return found.gather(series.rle_id())
 
 
 class Rows:
@@ -140,8 +171,7 @@ class Rows:
         if name is not None and expr.meta.is_column():
             return self._column(name)
         if name is not None:
-            table: pl.Series = self._batch.table(expr, name, as_codes=False)
-            return table[self._place(name)]
+            return self._batch.table(expr, name)[self._place(name)]
         roots = sorted(set(expr.meta.root_names()))
         if not roots:
             return evaluated(pl.DataFrame({"": [None]}), expr).new_from_index(0, len(self))
@@ -152,8 +182,7 @@ class Rows:
         name = self._batch.text_field(expr)
         if name is None:
             return coded(self.series(expr))
-        table: Coded = self._batch.table(expr, name, as_codes=True)
-        return table.gather(self._place(name))
+        return self._batch.coded_table(expr, name).gather(self._place(name))
 
     def coded_text(self, value: Value) -> Coded:
         """The value as text for each row, coded."""

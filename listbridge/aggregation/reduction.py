@@ -127,7 +127,7 @@ def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Part
 def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduced:
     """What `reduce` does, as far as columns go."""
     slots = [Slot(program.fields[name].number, each) for name, each in program.contributions[stream]]
-    batch = Batch(frame, stream, program.reads[stream])
+    batch = Batch(frame, stream, program)
     guards = Guards(batch, dict(guard for slot in slots for guard in slot.contribution.guards))
     states: list[States] = []
     whole: list[tuple[Slot, dict[int, Any]]] = []
@@ -204,8 +204,11 @@ def _edges(
     events = frame.lazy().filter(pl.col("g").is_not_null() & pl.col("c").is_not_null())
     latest = fold == "latest"
     edge = pl.col("t").max() if latest else pl.col("t").min()
-    at_edge = events.filter(pl.col("t") == edge.over("g")).sort("g", "r", "c")
-    found = at_edge.unique("g", keep="last" if latest else "first", maintain_order=True).collect()
+    found = events.filter(pl.col("t") == edge.over("g")).collect()
+    if found["g"].n_unique() < found.height:
+        found = found.sort("g", "r", "c").unique("g", keep="last" if latest else "first", maintain_order=True)
+    elif not found["g"].is_sorted():
+        found = found.sort("g")
     return found["g"], found["c"], (found["t"], found["r"])
 
 
@@ -246,7 +249,9 @@ def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, tuple
     contribution = slot.contribution
     value = contribution.value
     if contribution.key is not None and contribution.key.type != "list":
-        key, found = rows.coded_text(contribution.key), rows.series(value.expr)
+        key = rows.coded_text(contribution.key)
+        # What is counted under a key is there wherever the key is.
+        found = key.codes if contribution.counts else rows.series(value.expr)
         rows.note(slot.number, key.codes if key.codes.null_count() else found)
         return rows.person, key, found, rows.times
     lists = rows.series(value.expr if contribution.key is None else contribution.key.expr)
