@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM python:3.11-slim
 RUN useradd --no-log-init --uid 10001 --user-group --home-dir /data listbridge \
-    && install --directory --owner listbridge --group listbridge --mode 0700 /data
+    && install --directory --owner listbridge --group listbridge --mode 0700 /data /data/archive
 COPY --from=build /opt/listbridge /opt/listbridge
 ENV PATH=/opt/listbridge/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -22,7 +22,7 @@ from dotenv import dotenv_values
 
 PREFIX = "LISTBRIDGE_"
 DEFAULT_ENV_FILE = "listbridge.env"
-SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "METRICS_TOKENS", "ENCRYPTION_KEYS"}
+SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "METRICS_TOKENS", "ENCRYPTION_KEYS", "ARCHIVE_URL"}
 
 
 class SettingsError(Exception):
@@ -52,10 +52,17 @@ class Settings:
     api_connect_timeout_seconds: float = 5.0
     api_read_timeout_seconds: float = 120.0
     api_calls_in_flight: int = 4
+    api_account_calls_in_flight: int = 16
+    api_calls_per_second: float = 500.0
+    api_least_calls_per_second: float = 0.2
 
     flush_milliseconds: int = 300
     sweep_seconds: float = 2.0
     mappings_dir: str = ""
+    rebuild_memory_mb: int = 512
+    archive_url: str = field(default="", repr=False)
+    archive_seconds: float = 60.0
+    stream_limit_events: int = 10_000_000
     log_level: str = "INFO"
 
     @property
@@ -148,6 +155,16 @@ def _check_url(value: str, schemes: tuple[str, ...]) -> None:
     _ = parts.port  # raises ValueError when it is no port
 
 
+def _archive(value: str) -> str:
+    """A URL of a storage; which schemes there are is known when it is opened."""
+    parts = urlsplit(value)
+    if value and (not parts.scheme or "://" not in value or not (parts.netloc or parts.path.strip("/"))):
+        raise ValueError
+    if parts.query or parts.fragment or any(not letter.isprintable() for letter in value):
+        raise ValueError
+    return value.rstrip("/")
+
+
 def _broker(value: str) -> str:
     """One URL, or several by semicolons, as Celery takes them for a broker and its stand-ins."""
     for url in value.split(";") if value else ():
@@ -191,9 +208,19 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "API_CONNECT_TIMEOUT_SECONDS": (_number(0.1, 60), "seconds from 0.1 to 60"),
     "API_READ_TIMEOUT_SECONDS": (_number(0.1, 600), "seconds from 0.1 to 600"),
     "API_CALLS_IN_FLIGHT": (_integer(1, 32), "a whole number from 1 to 32"),
+    "API_ACCOUNT_CALLS_IN_FLIGHT": (_integer(1, 256), "a whole number from 1 to 256"),
+    "API_CALLS_PER_SECOND": (_number(0.01, 10_000), "calls a second from 0.01 to 10000"),
+    "API_LEAST_CALLS_PER_SECOND": (_number(0.01, 100), "calls a second from 0.01 to 100"),
     "FLUSH_MILLISECONDS": (_integer(0, 60_000), "milliseconds from 0 to 60000"),
     "SWEEP_SECONDS": (_number(0.2, 300), "seconds from 0.2 to 300"),
+    "REBUILD_MEMORY_MB": (_integer(16, 1 << 20), "megabytes from 16 to 1048576"),
     "MAPPINGS_DIR": (_text, "a directory of .lql files, or empty for the shipped ones"),
+    "ARCHIVE_URL": (
+        _archive,
+        "a URL such as file://, s3://, abfs:// or sftp://, or empty for `archive` in the data directory",
+    ),
+    "ARCHIVE_SECONDS": (_number(0.2, 86_400), "seconds from 0.2 to 86400"),
+    "STREAM_LIMIT_EVENTS": (_integer(1, 1 << 40), "a number of events from 1"),
     "LOG_LEVEL": (_one_of("DEBUG", "INFO", "WARNING", "ERROR"), "DEBUG, INFO, WARNING or ERROR"),
 }
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import click
 
 from cli.accounts import authorization, clients, lists
+from cli.archive import archive
 from cli.demo.command import demo
 from cli.init import init
 from cli.mapping_versions import apply, history, save
 from cli.mappings import mapping
-from cli.people import audience, profile, stream
+from cli.people import audience
+from cli.profiles import profiles
 from cli.runtime import Group
 from cli.status import status
+from cli.streams import stream
 from cli.up import simulate, up
 from cli.workflows import export, import_, workflow
 from listbridge import __version__
@@ -26,6 +29,7 @@ def main() -> None:
 for version_command in (apply, history, save):
     mapping.add_command(version_command)
 
+main.add_command(click.Group("profile", commands=profiles.commands, help=profiles.help, hidden=True))
 for command in (
     init,
     up,
@@ -38,9 +42,10 @@ for command in (
     export,
     import_,
     workflow,
-    profile,
+    profiles,
     mapping,
     stream,
+    archive,
     status,
 ):
     main.add_command(command)

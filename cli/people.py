@@ -1,21 +1,15 @@
-"""`audience`, `profile`, `stream`: who is where and what is known of them."""
+"""`audience`: who is in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
-import msgspec
 
-from cli.output import json_option, say, show_fields, show_json, show_rows
+from cli.output import json_option, show_fields, show_rows
 from cli.runtime import context, fail
 from listbridge import audiences, snapshots
-from listbridge.aggregation.kinds import rfc3339
-from listbridge.context import Context
-from listbridge.profiles.reading import profile_of
 from listbridge.snapshots import LARGEST_LOSS, Difference
-from listbridge.streams.log import tail
-from listbridge.streams.schemas import SCHEMAS
 from listbridge.workflows.schemas import slug as check_slug
 
 
@@ -85,74 +79,3 @@ def show_audience(slug: str, members: bool, as_json: bool) -> None:
         if members:
             found["members"] = sorted(audiences.members(ctx.store, slug))
     show_fields(found, as_json=as_json)
-
-
-@click.group()
-def profile() -> None:
-    """Profiles: what the events say of a person."""
-
-
-@profile.command("show")
-@click.argument("email")
-@json_option
-def show_profile(email: str, as_json: bool) -> None:
-    """Everything that is known of a person."""
-    with context() as ctx:
-        found = profile_of(ctx.store, ctx.programs, email)
-    if found is None:
-        fail("nothing is known of this address")
-        return
-    if as_json:
-        show_json(found)
-        return
-    head = {name: found[name] for name in ("key", "audiences", "updated_at")}
-    show_fields(head | dict(sorted(found["fields"].items())), as_json=False)
-
-
-@click.group()
-def stream() -> None:
-    """Streams: what came in."""
-
-
-@stream.command("tail")
-@click.argument("name", metavar="STREAM", type=click.Choice(sorted(SCHEMAS)))
-@click.option(
-    "--count", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many of the newest."
-)
-@click.option("--quarantine", is_flag=True, help="What was set aside, with the reason.")
-@json_option
-def tail_stream(name: str, count: int, quarantine: bool, as_json: bool) -> None:
-    """The newest events of a stream, newest last."""
-    with context() as ctx:
-        rows = _set_aside(ctx, name, count) if quarantine else _events(ctx, name, count)
-    if as_json:
-        for row in rows:
-            click.echo(msgspec.json.encode(row))
-        return
-    for row in rows:
-        say(" ".join(f"{name}={value}" for name, value in row.items()))
-    if not rows:
-        say("Nothing there.")
-
-
-def _events(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
-    rows = []
-    for _, line in tail(ctx.store, "stream", name, count):
-        body = msgspec.json.decode(line)
-        head = {"time": rfc3339(body.pop("_time")), "received": rfc3339(body.pop("_received"))}
-        rows.append(head | {"id": body.pop("_id")} | body)
-    return rows
-
-
-def _set_aside(ctx: Context, name: str, count: int) -> list[dict[str, object]]:
-    rows = []
-    for _, line in tail(ctx.store, "quarantine", name, count):
-        at, reason, raw = line.split(b"\t", 2)
-        rows.append(
-            {
-                "received": rfc3339(int(at)),
-                "reason": reason.decode("utf-8", "replace"),
-                "raw": raw.decode("utf-8", "replace"),
-            }
-        )
-    return rows

@@ -1,4 +1,4 @@
-"""The processes of one machine: the embedded store, the receiver, two workers and the beat."""
+"""The processes of one machine: the embedded store, the receiver, the workers and the beat."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def services(settings: Settings) -> list[Child]:
             env,
             stop_seconds=call_seconds + 10,
         ),
+        Child("archive", _worker("archive", "-P", "solo", "-Q", "archive"), env, stop_seconds=30),
         Child(
             "web", (*GRANIAN, *address, "webhooks.app:app"), env, ready=_healthy(settings), ready_seconds=60
         ),

@@ -1,4 +1,4 @@
-"""`status`: the store, the streams, the workflows and the last errors on one screen."""
+"""`status`: the store, the streams, the accounts, the workflows and the last errors on one screen."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ _STREAMS = {
     "waiting": "WAITING",
     "fold_lag_seconds": "LAG S",
     "quarantined": "SET ASIDE",
+}
+_ACCOUNTS = {
+    "authorization": "AUTHORIZATION",
+    "description": "DESCRIPTION",
+    "calls": "CALLS",
+    "rate_limited": "429",
+    "waited_seconds": "WAITED S",
+    "calls_per_second": "CALLS/S NOW",
+    "rests_seconds": "RESTS S",
 }
 _WORKFLOWS = {
     "id": "ID",
@@ -42,6 +51,7 @@ def status(as_json: bool) -> None:
         return
     show_fields(found["store"] | {"opt_out_lag_seconds": found["opt_out_lag_seconds"]}, as_json=False)
     _section("Streams", found["streams"], _STREAMS, "")
+    _section("Accounts", found["accounts"], _ACCOUNTS, "None: `listbridge authorization add`.")
     _section("Workflows", found["workflows"], _WORKFLOWS, "No workflow yet: `listbridge export create`.")
     _section("Last errors", found["errors"], _ERRORS, "None.")
 

@@ -11,6 +11,7 @@ from cli import choosing
 from cli.accounts import authorization_option, client_option
 from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
+from cli.plans import plan
 from cli.runtime import context
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
@@ -35,6 +36,9 @@ def _show(ctx: Context, workflow: Workflow, as_json: bool) -> None:
 @click.group()
 def export() -> None:
     """Exports: audience membership into a list."""
+
+
+export.add_command(plan)
 
 
 @export.command("create")
@@ -67,6 +71,7 @@ def export() -> None:
     default="Unchanged",
     show_default=True,
 )
+@click.option("--paused", is_flag=True, help="Don't start yet: see `export plan`, then `workflow resume`.")
 @json_option
 def create_export(
     list_: str,
@@ -76,6 +81,7 @@ def create_export(
     authorization: str | None,
     description: str,
     maps: tuple[str, ...],
+    paused: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -90,8 +96,8 @@ def create_export(
             "labels": _pairs(labels, "--label"),
             "field_mappings": _pairs(maps, "--map"),
         }
-        made = service.create_export(ctx, held.id, config, description)
-        show_fields(service.shown(ctx, made), as_json=as_json)
+        made = service.create_export(ctx, held.id, config, description, paused=paused)
+        _show(ctx, made, as_json)
 
 
 def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:

@@ -4,6 +4,7 @@
     ├── Fatal       stop the workflow; a person has to act
     ├── Retriable   wait and repeat; nothing is wrong with what was sent
     └── Skippable   set this one row or page aside and go on
+        └── Deferred    not for good: this one row rests and is tried again
 
 Each system's own errors derive from these, so that the engines know no vendor's name.
 """
@@ -28,3 +29,7 @@ class Retriable(SystemProblem):
 
 class Skippable(SystemProblem):
     """One row or page can't be handled; it is set aside with this message and the rest goes on."""
+
+
+class Deferred(Skippable):
+    """One row was written too often in a short time; it rests and is tried again, the others go on."""

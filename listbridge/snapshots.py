@@ -96,7 +96,7 @@ def _email_column(names: Iterable[str], path: Path) -> str:
 def await_folded(context: Context, *, seconds: float = FOLD_SECONDS) -> None:
     """Fold until nothing is left that has come in, by us or by the workers. Raises `SnapshotError`."""
     deadline = time.monotonic() + seconds
-    folder = Folder(context.store, context.programs)
+    folder = Folder(context.store, context.programs, context.archive)
     while any(has_lag(context.store, context.program)):
         if time.monotonic() > deadline:
             raise SnapshotError(

@@ -7,19 +7,33 @@ from dataclasses import dataclass
 
 from listbridge import authorizations
 from listbridge.authorizations import Authorization
-from listbridge.campaign_monitor import ApiKey, CallRecord, CampaignMonitor, RateLimited, codes, feeds
+from listbridge.campaign_monitor import (
+    AddressTooFast,
+    ApiKey,
+    CallRecord,
+    CampaignMonitor,
+    RateLimited,
+    codes,
+    feeds,
+)
+from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
+from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.source import CampaignMonitorSource
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
-from listbridge.exports.protocol import Caretaker, Destination
+from listbridge.exports.protocol import Caretaker, Destination, ListReader
 from listbridge.imports.protocol import Source
-from listbridge.pacing import Pace
+from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
 from listbridge.store.store import Store
 from listbridge.workflows import log
 from listbridge.workflows.models import Workflow
+from settings import Settings
+
+SLOT_MARGIN_SECONDS = 5.0
+Stopping = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -28,35 +42,75 @@ class System:
 
     `opt_outs_read_at` says when all who left a list (client, list) were last read, `is_suppressed` whether
     our copy of a client's suppression list has an address; `caretaker` makes what clears a list up.
+
+    An end that waits for its turn to call stops waiting when it is told to.
     """
 
-    source: Callable[[Context, Authorization, Workflow], Source]
-    destination: Callable[[Context, Authorization, Workflow], Destination]
+    source: Callable[[Context, Authorization, Workflow, Stopping], Source]
+    destination: Callable[[Context, Authorization, Workflow, Stopping], Destination]
+    list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     status_field: str
     opt_outs_read_at: Callable[[Store, str, str], int | None]
     is_suppressed: Callable[[Store, str, str], bool]
     caretaker: Callable[[Context, Authorization, Workflow], Caretaker]
 
 
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What every account's budget keeps to."""
+    timeouts = settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds
+    return Limits(
+        most=settings.api_calls_per_second,
+        least=settings.api_least_calls_per_second,
+        in_flight=settings.api_account_calls_in_flight,
+        call_seconds=timeouts + SLOT_MARGIN_SECONDS,
+    )
+
+
+def account_of(context: Context, authorization: Authorization) -> str:
+    """The name of the account whose budget the authorization uses, for `pacing.describe`."""
+    return accounts.account_of(context.store, _credential(context, authorization))
+
+
+def _credential(context: Context, authorization: Authorization) -> str:
+    return accounts.name_of(authorization.base_url, context.secrets.decrypt(authorization.secret))
+
+
 def campaign_monitor_client(
-    context: Context, authorization: Authorization, *, workflow_id: str | None = None
+    context: Context,
+    authorization: Authorization,
+    *,
+    workflow: Workflow | None = None,
+    stopping: Stopping = never,
 ) -> CampaignMonitor:
-    """A client that keeps to the account's pace; calls are counted in the workflow's progress."""
-    settings = context.settings
-    pace = Pace(context.store, authorization.id)
+    """A client that keeps to the account's budget; calls are counted in the workflow's progress.
+
+    Imports are patient. `stopping` ends a wait for the budget.
+    """
+    settings, store = context.settings, context.store
+    budget = Budget(store, account_of(context, authorization), limits_of(settings))
+    pacer = Pacer(budget, patient=workflow is not None and workflow.kind == "import", stopping=stopping)
+    joined = False
 
     def before(_endpoint: str) -> None:
-        pace.wait()
+        pacer.before()
 
     def after(call: CallRecord) -> None:
-        if isinstance(call.error, RateLimited):
-            pace.hold(call.error.retry_after_seconds)
-        if workflow_id is not None:
-            log.count(
-                context.store,
-                workflow_id,
-                {"api_calls": 1, "rate_limited": int(isinstance(call.error, RateLimited))},
-            )
+        nonlocal joined
+        outcome, rest_seconds, quota = _lesson(call)
+        pacer.after(outcome, rest_seconds=rest_seconds, quota=quota)
+        if workflow is None:
+            return
+        if not joined and call.error is None and "{" in call.endpoint:
+            # The credential sees what is the workflow's client's, so both are of one account.
+            client = accounts.name_of(authorization.base_url, workflow.config.client_id)
+            budget.account = accounts.join(store, _credential(context, authorization), client)
+            joined = True
+        log.count(store, workflow.id, {"api_calls": 1, "rate_limited": int(outcome is Outcome.REFUSED)})
 
     return CampaignMonitor(
         ApiKey(context.secrets.decrypt(authorization.secret)),
@@ -68,9 +122,21 @@ def campaign_monitor_client(
     )
 
 
-def _campaign_monitor_source(context: Context, authorization: Authorization, workflow: Workflow) -> Source:
+def _lesson(call: CallRecord) -> tuple[Outcome, float | None, Quota | None]:
+    """What a call teaches the budget: its outcome, the rest it asks for, the quota it tells."""
+    told = quota_of(call.headers)
+    quota = Quota(*told) if told else None
+    if isinstance(call.error, RateLimited):
+        return Outcome.REFUSED, call.error.retry_after_seconds, quota
+    silent = call.status is None or call.status >= 500 or isinstance(call.error, AddressTooFast)
+    return Outcome.FAILED if silent else Outcome.ANSWERED, None, quota
+
+
+def _campaign_monitor_source(
+    context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
+) -> Source:
     config = workflow.imports
-    client = campaign_monitor_client(context, authorization, workflow_id=workflow.id)
+    client = campaign_monitor_client(context, authorization, workflow=workflow, stopping=stopping)
     public_url = context.settings.public_url
     registrar = (
         Registrar(context.store, context.secrets, client, workflow.id, public_url)
@@ -81,9 +147,11 @@ def _campaign_monitor_source(context: Context, authorization: Authorization, wor
     return CampaignMonitorSource(client, config.client_id, config.lists, suppression, registrar)
 
 
-def _campaign_monitor_list(context: Context, authorization: Authorization, workflow: Workflow) -> Destination:
+def _campaign_monitor_list(
+    context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
+) -> Destination:
     config, settings = workflow.export, context.settings
-    client = campaign_monitor_client(context, authorization, workflow_id=workflow.id)
+    client = campaign_monitor_client(context, authorization, workflow=workflow, stopping=stopping)
     return CampaignMonitorList(
         client,
         config.client_id,
@@ -97,14 +165,23 @@ def _campaign_monitor_list(context: Context, authorization: Authorization, workf
 def _campaign_monitor_caretaker(
     context: Context, authorization: Authorization, workflow: Workflow
 ) -> Caretaker:
-    client = campaign_monitor_client(context, authorization, workflow_id=workflow.id)
+    client = campaign_monitor_client(context, authorization, workflow=workflow)
     return CampaignMonitorCaretaker(client, workflow.export.list_id)
+
+
+def _campaign_monitor_list_reader(
+    context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
+) -> ListReader:
+    """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
+    client = campaign_monitor_client(context, authorization, stopping=stopping)
+    return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
 
 
 SYSTEMS = {
     "campaign_monitor": System(
         _campaign_monitor_source,
         _campaign_monitor_list,
+        _campaign_monitor_list_reader,
         "cm_list_ids_status",
         opt_outs_read_at=feeds.opt_outs_read_at,
         is_suppressed=is_suppressed,

@@ -93,7 +93,10 @@ class Webhook:
 
 @dataclass(slots=True)
 class SubscriberList:
-    """A list. `version` counts changes of its subscribers; `orders` holds sorted views of a version."""
+    """A list. `version` counts changes of its subscribers; `orders` holds sorted views of a version.
+
+    `written` is when each address was last added, while the switch `too_fast_seconds` is on.
+    """
 
     list_id: str
     client: Client
@@ -106,6 +109,7 @@ class SubscriberList:
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
     webhooks: dict[str, Webhook] = field(default_factory=dict)
+    written: dict[str, datetime] = field(default_factory=dict)
     version: int = 0
     orders: dict[tuple[str, str], tuple[int, list[Subscriber]]] = field(default_factory=dict)
 

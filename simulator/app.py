@@ -39,6 +39,9 @@ class SimulatorApp(Flask):
 
     def _api_call(self, simulator: Simulator) -> Any:
         g.only_client = self._authenticate(simulator)
+        allowed, g.rate_headers = simulator.rates.take()
+        if not allowed:
+            raise ApiError(429)
         call = f"{request.method} {request.path}"
         fault = simulator.faults.for_call(call)
         if fault is not None:
@@ -134,6 +137,8 @@ def _http_error(error: HTTPException) -> Response:
 
 def _count(response: Response) -> Response:
     if request.path.startswith("/api/"):
+        for name, value in g.get("rate_headers", {}).items():
+            response.headers.setdefault(name, value)
         rule = request.url_rule.rule if request.url_rule else None
         status = "dropped" if request.environ.get(DROP) else str(response.status_code)
         wire.simulator().calls.count(endpoint_name(request.method, rule), status)

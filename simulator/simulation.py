@@ -9,6 +9,7 @@ from simulator.account import Account
 from simulator.calls import Calls
 from simulator.faults import Faults
 from simulator.generate import generate
+from simulator.rates import RateLimit
 from simulator.tokens import Tokens
 from simulator.webhooks import WebhookSender
 
@@ -23,6 +24,7 @@ class Simulator:
         self.account = account or generate(**plan)
         self.calls = Calls()
         self.faults = Faults()
+        self.rates = RateLimit(self.account.switches)
         self.tokens = Tokens(self.account.clock, self.account.seed)
         self.sender = WebhookSender(self.account, self.calls, self.faults)
 

@@ -17,6 +17,11 @@ IMPORT_LIMIT = 1000
 # Addresses outside ASCII are refused with code 1.
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
 _MOBILE = re.compile(r"\+[1-9]\d{6,14}")
+# Inside an import code 1 has its documented title, not the message of a single add.
+_IMPORT_MESSAGES = {
+    1: "Invalid Email Address",
+    429: "Subscriber was added too many times too quickly, try again later.",
+}
 _REFUSALS = {"Deleted": 205, "Unsubscribed": 206, "Bounced": 207, "Unconfirmed": 208}
 
 
@@ -83,11 +88,23 @@ def add(
 ) -> None:
     """Add or update one checked row. Raises `ApiError` by the matrix."""
     email = check_row(row)
-    code = refusal_in(account, target, email, resubscribe)
+    code = _too_fast(account, target, email) or refusal_in(account, target, email, resubscribe)
     if code is not None:
         raise ApiError(code)
     rules = values.ValueRules(clear_absent=not account.switches.absent_key_untouched)
     store(account, target, email, row, rules, at)
+
+
+def _too_fast(account: Account, target: SubscriberList, email: str) -> int | None:
+    """429 for an address that was written just now, else None, and the time is noted."""
+    now, seconds = account.clock.now(), account.switches.too_fast_seconds
+    if not seconds:
+        return None
+    before = target.written.get(email.lower())
+    if before is not None and (now - before).total_seconds() < seconds:
+        return 429
+    target.written[email.lower()] = now
+    return None
 
 
 def store(
@@ -223,12 +240,11 @@ def _import_row(
 ) -> None:
     try:
         email = check_row(row)
-        code = refusal_in(account, target, email, resubscribe)
+        code = _too_fast(account, target, email) or refusal_in(account, target, email, resubscribe)
     except ApiError as error:
         code = error.code
     if code is not None:
-        # Inside an import code 1 has its documented title, not the message of a single add.
-        message = "Invalid Email Address" if code == 1 else ERRORS[code][1]
+        message = _IMPORT_MESSAGES.get(code, ERRORS[code][1])
         address = str(row.get("emailaddress") or "")
         result.failures.append({"EmailAddress": address, "Code": code, "Message": message})
     elif store(account, target, email, row, rules, at):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -21,6 +21,9 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     `resubscribe_lifts_suppression`: re-adding a suppressed person takes them off the suppression list.
     `spam_webhook_state`: `State` of the Deactivate event after a spam complaint.
     `add_delay_seconds`: simulated time until a single add shows.
+    `rate_limit`: calls in each `rate_window_seconds` of real time, 0 for no limit; `rate_headers`: every
+    answer tells how many are left.
+    `too_fast_seconds`: an address that is written again within so much simulated time is refused with 429.
     """
 
     bracketed_keys: bool = True
@@ -32,6 +35,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     resubscribe_lifts_suppression: bool = True
     spam_webhook_state: Literal["Unsubscribed", "Spam"] = "Unsubscribed"
     add_delay_seconds: float = 0.0
+    rate_limit: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rate_window_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    rate_headers: bool = False
+    too_fast_seconds: float = 0.0
     webhook_flush_seconds: float = 0.2
     webhook_retry_seconds: float = 0.5
     webhook_retry_longest_seconds: float = 5.0

@@ -84,4 +84,5 @@ def shipped_program() -> Program:
 def context(app_settings: Settings, store: Store) -> Context:
     """What a process works with, on `store`."""
     establish(store, configured(app_settings))
-    return Context(app_settings, store, ActivePrograms(store), Secrets(app_settings.encryption_keys))
+    secrets = Secrets(app_settings.encryption_keys)
+    return Context(app_settings, store, ActivePrograms(store), secrets, app_settings.redis_url)

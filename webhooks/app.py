@@ -23,6 +23,7 @@ from webhooks import (
     mapping,
     metrics,
     people,
+    plans,
     profiles,
     receivers,
     workflows,
@@ -46,6 +47,7 @@ BLUEPRINTS = (
     authorizations.blueprint,
     workflows.blueprint,
     people.blueprint,
+    plans.blueprint,
     metrics.blueprint,
     document.blueprint,
 )
@@ -60,16 +62,22 @@ def create_app(
     *,
     ring_deliver: Callable[[str], object] | None = None,
     ring_pull: Callable[[str], object] | None = None,
+    ring_plan: Callable[[str], object] | None = None,
 ) -> Flask:
     """The application on a context, by default that of the process's settings.
 
     `ring` asks for a fold, `ring_deliver` for a delivery to a list, `ring_pull` for a run of an
-    import; by default each sends the Celery task. Raises `SettingsError`, `StoreError` and
-    `redis.RedisError` when there is no context to build.
+    import, `ring_plan` for the plan of an export; by default each sends the Celery task. Raises
+    `SettingsError`, `StoreError` and `redis.RedisError` when there is no context to build.
     """
     context = context or _context()
     celery = celery_bells()
-    bells = Bells(ring or celery.fold, ring_deliver or celery.deliver, ring_pull or celery.pull)
+    bells = Bells(
+        ring or celery.fold,
+        ring_deliver or celery.deliver,
+        ring_pull or celery.pull,
+        ring_plan or celery.plan,
+    )
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = werkzeug_limit(context.settings.max_body_bytes)
     app.url_map.merge_slashes = False

@@ -35,7 +35,8 @@ class ProfileSchema(Schema):
 @blueprint.alt_response(404, "NOT_FOUND")
 def get_profile(email: str) -> Response:
     """Show what is known of the person with an e-mail address."""
-    found = profile_of(web().context.store, web().context.programs, email)
+    context = web().context
+    found = profile_of(context.store, context.programs, email, history=context.archive)
     if found is None:
         raise Refusal(404, "nothing is known of this address")
     return answer(found)

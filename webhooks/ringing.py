@@ -20,7 +20,9 @@ Bell = Callable[..., object]
 
 def celery_bells() -> Bells:
     """Bells that send the tasks of `workers.tasks`; the process's settings say to which broker."""
-    return Bells(_in_background(_fold), _in_background(_deliver), _in_background(_pull))
+    return Bells(
+        _in_background(_fold), _in_background(_deliver), _in_background(_pull), _in_background(_plan)
+    )
 
 
 def _in_background(bell: Bell) -> Bell:
@@ -51,6 +53,10 @@ def _deliver(list_id: str) -> None:
 
 def _pull(workflow_id: str) -> None:
     _tasks().pull.apply_async((workflow_id,), retry=False)
+
+
+def _plan(workflow_id: str) -> None:
+    _tasks().plan.apply_async((workflow_id,), retry=False)
 
 
 def _tasks() -> ModuleType:

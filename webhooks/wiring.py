@@ -19,11 +19,13 @@ EXTENSION = "listbridge"
 
 @dataclass(frozen=True)
 class Bells:
-    """How workers are asked to look for work: `deliver` takes a list's id, `pull` an import's."""
+    """How workers are asked to look for work: `deliver` takes a list's id, `pull` an import's, `plan` an
+    export's."""
 
     fold: Callable[[], object]
     deliver: Callable[[str], object]
     pull: Callable[[str], object]
+    plan: Callable[[str], object]
 
 
 @dataclass(frozen=True)

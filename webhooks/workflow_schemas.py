@@ -23,6 +23,10 @@ class NewWorkflowSchema(Schema):
     kind = fields.String(required=True, validate=_KIND)
     authorization_id = fields.String(required=True, validate=ID)
     description = fields.String(load_default="", validate=validate.Length(max=200))
+    paused = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Only for exports: wait until somebody resumes it; see its plan first."},
+    )
     config = fields.Dict(required=True, keys=fields.String(), metadata=_ONE_OF_CONFIGS)
 
     @validates_schema(skip_on_field_errors=False)
@@ -32,6 +36,8 @@ class NewWorkflowSchema(Schema):
             messages = _CONFIGS[data["kind"]]().validate(data["config"])
             if messages:
                 raise ValidationError({"config": messages})
+        if data.get("paused") and data.get("kind") == "import":
+            raise ValidationError({"paused": ["only exports can wait"]})
 
 
 class WorkflowSchema(Schema):
@@ -101,6 +107,33 @@ class WorkflowsSchema(Schema):
 class WorkflowQuerySchema(Schema):
     kind = fields.String(validate=_KIND)
     state = fields.String(validate=validate.OneOf([str(each) for each in State]))
+
+
+class PlanQuerySchema(Schema):
+    sample = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=100),
+        metadata={"description": "How many people of each outcome to show with their rows."},
+    )
+    other_lists = fields.Boolean(
+        load_default=False, metadata={"description": "Read who is active in the client's other lists."}
+    )
+    refresh = fields.Boolean(
+        load_default=False, metadata={"description": "Make a new plan although one is kept."}
+    )
+
+
+class PlanProgressSchema(Schema):
+    step = fields.String(required=True)
+    done = fields.Integer(required=True)
+    total = fields.Integer(required=True, metadata={"description": "0 where that is not known."})
+
+
+class PlanSchema(Schema):
+    """What a start of an export would do; `plan` is null until a worker has made it."""
+
+    plan = fields.Raw(required=True, allow_none=True, metadata={"type": ["object", "null"]})
+    progress = fields.Nested(PlanProgressSchema, allow_none=True)
 
 
 class LogQuerySchema(Schema):

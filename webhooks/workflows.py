@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from marshmallow import ValidationError
@@ -11,7 +12,7 @@ from listbridge.audiences import Fault
 from listbridge.authorizations import NoSuchAuthorization
 from listbridge.standing import exports
 from listbridge.workflows import log, registry, service
-from listbridge.workflows.models import Workflow
+from listbridge.workflows.models import State, Workflow
 from webhooks.arguments import Blueprint, faults_of
 from webhooks.errors import Refusal
 from webhooks.wiring import ring, web
@@ -26,7 +27,10 @@ from webhooks.workflow_schemas import (
 
 blueprint = Blueprint("workflows", __name__, url_prefix="/v1/workflows", description="Exports and imports")
 
-_CREATE = {"export": service.create_export, "import": service.create_import}
+_CREATE: dict[str, Callable[..., Workflow]] = {
+    "export": service.create_export,
+    "import": service.create_import,
+}
 
 
 @blueprint.route("", methods=["POST"])
@@ -36,7 +40,8 @@ _CREATE = {"export": service.create_export, "import": service.create_import}
 def create(values: dict[str, Any]) -> dict[str, Any]:
     """Make and start an export or an import."""
     made = _created(values)
-    _ring_for(made)
+    if made.state is State.RUNNING:
+        _ring_for(made)
     return service.shown(web().context, made)
 
 
@@ -119,8 +124,9 @@ def read_log(query: dict[str, Any], workflow_id: str) -> dict[str, Any]:
 def _created(values: dict[str, Any]) -> Workflow:
     """The new workflow; what the domain finds wrong is told with its path."""
     config, authorization_id = values["config"], values["authorization_id"]
+    more = {"paused": True} if values["paused"] else {}
     try:
-        return _CREATE[values["kind"]](web().context, authorization_id, config, values["description"])
+        return _CREATE[values["kind"]](web().context, authorization_id, config, values["description"], **more)
     except ValidationError as error:
         found = faults_of(error.messages, config, "$.config")
     except NoSuchAuthorization as error:

@@ -47,6 +47,8 @@ def make_app(settings: Settings) -> Celery:
             "fold": {"queue": "fold"},
             "deliver": {"queue": "deliver"},
             "pull": {"queue": "pull"},
+            "plan": {"queue": "pull"},
+            "archive": {"queue": "archive"},
             "sweep": {"queue": "schedule"},
         },
         beat_scheduler="celery.beat:Scheduler",

@@ -14,7 +14,9 @@ import settings as settings_module
 from listbridge import bells
 from listbridge.aggregation.fold import Folder
 from listbridge.context import Context, build, unapplied
+from listbridge.jobs import archive as archive_job
 from listbridge.jobs import deliver as deliver_job
+from listbridge.jobs import kept_plans
 from listbridge.jobs import pull as pull_job
 from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
@@ -45,7 +47,7 @@ def context() -> Context:
 def folder() -> Folder:
     if difference := unapplied(context().settings, context().store):
         logger.warning("%s", difference)
-    return Folder(context().store, context().programs)
+    return Folder(context().store, context().programs, context().archive)
 
 
 def ring_deliver(list_id: str) -> None:
@@ -83,12 +85,26 @@ def pull(workflow_id: str) -> None:
     pull_job.pull(context(), workflow_id, ring_fold=ring_fold, stopping=_stopping.is_set)
 
 
+@shared_task(name="plan", expires=EXPIRES_SECONDS)
+def plan(workflow_id: str) -> None:
+    """Make the plan of an export that somebody waits for."""
+    kept_plans.make_plan(context(), workflow_id, stopping=_stopping.is_set)
+
+
+@shared_task(name="archive", expires=EXPIRES_SECONDS)
+def archive() -> None:
+    """Archive what the streams hold, compact, trim."""
+    archive_job.archive(context(), stopping=_stopping.is_set)
+
+
 @shared_task(name="sweep")
 def sweep() -> None:
     """Ask again for everything that is behind: the bells and messages in between may have been lost."""
     due = look(context())
     if due.fold:
         fold.delay()
+    if due.archive and bells.ring(context().store, archive_job.BELL):
+        archive.delay()
     for list_id in due.lists:
         deliver.delay(list_id)
     for workflow_id in due.imports:

@@ -74,7 +74,7 @@ def _invite(console: Console, set_up: Stage) -> None:
     here = f"LISTBRIDGE_DATA_DIR={settings.data_dir} {sys.argv[0]}"
     console.print("All stays up until Ctrl-C. In another terminal:")
     console.print(f"  {here} workflow list", soft_wrap=True)
-    console.print(f"  {here} profile show new.reader.1@example.org", soft_wrap=True)
+    console.print(f"  {here} profiles show new.reader.1@example.org", soft_wrap=True)
     console.print(
         f"  curl -H 'Authorization: Bearer {settings.api_tokens[0]}' {local_url(settings)}/v1/audiences",
         soft_wrap=True,

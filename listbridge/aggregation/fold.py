@@ -6,29 +6,34 @@ all partitions of a stream, because a reduce costs some milliseconds however sma
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from polars.exceptions import PanicException
 
 from listbridge.aggregation import Program
-from listbridge.aggregation.frames import from_lines, owner
+from listbridge.aggregation.frames import from_lines, from_text
 from listbridge.aggregation.reduction import Reduced, reduce_columns
 from listbridge.mappings.active import Programs, Unchanging
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
-from listbridge.profiles.commit import Answer, Commit, read_packed_of, versions_and_offsets, write
+from listbridge.profiles.commit import Answer, Commit, read_packed_of, skip_name, versions_and_offsets, write
 from listbridge.profiles.membership import FIELD, members_of
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, StoreError, now_ms
-from listbridge.streams.claims import ALONE_FROM, Ending, claim, entries_at, look, release
+from listbridge.streams.claims import ALONE_FROM, Ending, Waiting, claim, entries_at, look, release
 from listbridge.streams.log import set_aside
-from listbridge.streams.reading import Pending, lines_until, next_entries
+from listbridge.streams.reading import EVENTS_A_STEP, History, Pending, StreamHistory, next_entries
 
 logger = logging.getLogger(__name__)
+
+EVENTS_A_REDUCE = 65_536
+"""When this many wait, the other partitions are left to other workers, or to the next round."""
 
 Moves = tuple[set[str], set[str]]
 """The audiences that somebody entered, and those that they left."""
@@ -52,8 +57,10 @@ class Folder:
     each event is counted by one version in its partition, in the order of entries.
     """
 
-    def __init__(self, store: Store, programs: Programs | Program) -> None:
+    def __init__(self, store: Store, programs: Programs | Program, history: History | None = None) -> None:
+        """`history`: where a damaged profile is made anew from; by default the streams, untrimmed."""
         self._store = store
+        self._history = history or StreamHistory(store)
         self._programs = Unchanging(programs) if isinstance(programs, Program) else programs
         self._use(self._programs.current())
         self._token = secrets.token_hex(8)
@@ -62,8 +69,9 @@ class Folder:
         """Fold until nothing is left or the time is over; what another worker holds is left to it."""
         result = FoldResult()
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not stopping() and self._round(result):
-            pass
+        with _without_collections():
+            while time.monotonic() < deadline and not stopping() and self._round(result):
+                pass
         return result
 
     def _use(self, program: Program) -> None:
@@ -85,12 +93,11 @@ class Folder:
     def _round(self, result: FoldResult) -> bool:
         """One step of every partition that has work; False when there was none to be had."""
         self._take_up()
-        tries = look(self._store, self._program.streams, clear_bells=True)
-        waiting = [(part, n + 1) for part, n in zip(self._store.parts, tries, strict=True) if n is not None]
-        alone = [[each] for each in waiting if each[1] >= ALONE_FROM]
+        waiting = look(self._store, self._program.streams, clear_bells=True)
         # One that ends its worker must not always stand before the same others.
-        random.shuffle(alone)
-        together = [each for each in waiting if each[1] < ALONE_FROM]
+        random.shuffle(waiting)
+        alone = [[(each.part, each.tries + 1)] for each in waiting if each.tries + 1 >= ALONE_FROM]
+        together = _a_step([each for each in waiting if each.tries + 1 < ALONE_FROM])
         worked = [self._step(group, result) for group in (together, *alone) if group]
         return any(worked)
 
@@ -117,9 +124,19 @@ class Folder:
         return True
 
     def _fold(self, work: Sequence[Pending], result: FoldResult) -> None:
-        lines = {stream: [line for item in work for line in item.lines(stream)] for stream in _streams(work)}
         try:
-            reduced = _reduce(self._program, lines)
+            reduced = [
+                reduce_columns(
+                    from_text(
+                        stream,
+                        b"\n".join(item.text(stream) for item in work if stream in item.entries),
+                        sum(item.count(stream) for item in work),
+                    ),
+                    self._program,
+                    stream,
+                )
+                for stream in _streams(work)
+            ]
         except (Exception, PanicException) as error:
             _raise_if_short_of_memory(error)
             logger.warning(
@@ -172,8 +189,10 @@ class Folder:
             for (part, keys), held in zip(asked, read_packed_of(self._store, asked), strict=True)
             for key in keys
         }
+        skips = self._skips(reduced)
         moves = self._add(profiles, reduced)
         for commit in commits:
+            commit.skips = skips.get(commit.part.number, {})
             for key in owners.get(commit.part.number, ()):
                 commit.profiles[key] = self._codec.pack(profiles[key])
                 for audience in moves.get(key, ((), ()))[0]:
@@ -208,6 +227,17 @@ class Folder:
                 moves[key] = now - was, was - now
         return moves
 
+    def _skips(self, reduced: Sequence[Reduced]) -> dict[int, dict[str, int]]:
+        """The events that columns skipped, by partition and column."""
+        skips: dict[int, dict[str, int]] = {}
+        for each in reduced:
+            for part, counts in each.skips(lambda key: self._store.part(key).number).items():
+                held = skips.setdefault(part, {})
+                for number, count in counts.items():
+                    name = skip_name(each.stream, number)
+                    held[name] = held.get(name, 0) + count
+        return skips
+
     def _unpack(self, part: PartitionKeys, key: str, packed: bytes | None) -> Profile:
         if packed is None:
             return Profile()
@@ -220,20 +250,48 @@ class Folder:
             return self.recompute(part, key)
 
     def recompute(self, part: PartitionKeys, key: str) -> Profile:
-        """The profile of one person from the streams, up to the committed offsets."""
+        """The profile of one person from all their events, up to the committed offsets."""
         [(_, offsets)] = versions_and_offsets(self._store, [part])
         profile = Profile()
         for stream in self._program.streams:
             if stream in offsets:
-                for page in lines_until(self._store, part, stream, offsets[stream]):
-                    found, _ = sift(self._program, stream, [line for line in page if owner(line) == key])
+                for page in self._history.lines(part, stream, key, offsets[stream]):
+                    found, _ = sift(self._program, stream, page)
                     self._add({key: profile}, found)
         return profile
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Without the collector of cycles, which takes half of the time with millions of states alive.
+
+    Nothing here makes cycles; what a library makes is found afterwards.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def has_lag(store: Store, program: Program) -> list[bool]:
     """For each partition: does a stream hold entries beyond the offset?"""
-    return [tries is not None for tries in look(store, program.streams, clear_bells=False)]
+    lagging = {waiting.part.number for waiting in look(store, program.streams, clear_bells=False)}
+    return [part.number in lagging for part in store.parts]
+
+
+def _a_step(waiting: Sequence[Waiting]) -> list[tuple[PartitionKeys, int]]:
+    """The first partitions, as many as make up a step, each with the number of this try."""
+    step: list[tuple[PartitionKeys, int]] = []
+    events = 0
+    for each in waiting:
+        if events >= EVENTS_A_REDUCE:
+            break
+        step.append((each.part, each.tries + 1))
+        events += min(each.events, EVENTS_A_STEP)
+    return step
 
 
 def sift(
@@ -243,7 +301,7 @@ def sift(
     if not lines:
         return [], []
     try:
-        return _reduce(program, {stream: lines}), []
+        return [reduce_columns(from_lines(stream, lines), program, stream)], []
     except (Exception, PanicException) as error:
         _raise_if_short_of_memory(error)
         if len(lines) == 1:
@@ -258,11 +316,6 @@ def _raise_if_short_of_memory(error: BaseException) -> None:
     """Want of memory is no fault of an event."""
     if isinstance(error, MemoryError):
         raise error
-
-
-def _reduce(program: Program, lines: Mapping[str, Sequence[bytes]]) -> list[Reduced]:
-    """What the events of each stream add up to."""
-    return [reduce_columns(from_lines(stream, each), program, stream) for stream, each in lines.items()]
 
 
 def _streams(work: Iterable[Pending]) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import msgspec
 import polars as pl
 
 from listbridge.streams.schemas import SCHEMAS, FieldType
@@ -20,37 +18,30 @@ _TYPES: dict[FieldType, pl.DataType] = {
 _META: dict[str, pl.DataType] = {"_key": pl.String(), "_time": pl.Int64(), "_received": pl.Int64()}
 
 
-class _Owner(msgspec.Struct, gc=False):
-    key: str | None = msgspec.field(name="_key", default=None)
-    email: Any = None
-
-
-_decode_owner = msgspec.json.Decoder(_Owner).decode
-
-
 def columns(stream: str) -> dict[str, pl.DataType]:
     """The columns of a stream's frame: `_key`, `_time` and `_received` (epoch ms), the schema's fields."""
     return {**_META, **{name: _TYPES[kind] for name, kind in SCHEMAS[stream].items()}}
 
 
-def from_lines(stream: str, lines: Sequence[bytes]) -> pl.DataFrame:
+def from_lines(
+    stream: str, lines: Sequence[bytes], *, schema: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
     """The events of `lines`, each one line of JSON as `streams.events.encode` writes it.
 
-    Raises `ValueError` or `polars.exceptions.PolarsError` when one of them is not such an event.
+    `schema`: the columns wanted, by default `columns(stream)`. Raises `ValueError` or
+    `polars.exceptions.PolarsError` when one of them is not such an event.
     """
-    frame = pl.read_ndjson(b"\n".join(lines), schema=columns(stream))
+    return from_text(stream, b"\n".join(lines), len(lines), schema=schema)
+
+
+def from_text(
+    stream: str, text: bytes, events: int, *, schema: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
+    """What `from_lines` makes of the lines that the text holds: so many events."""
+    frame = pl.read_ndjson(text, schema=schema or columns(stream))
     frame = frame.with_columns(pl.coalesce("_key", "email").alias("_key"))
-    if frame.height != len(lines):
-        raise ValueError(f"{len(lines)} lines hold {frame.height} events")
+    if frame.height != events:
+        raise ValueError(f"{events} lines hold {frame.height} events")
     if any(frame[name].null_count() for name in _META):
         raise ValueError(f"an event lacks one of {', '.join(_META)}")
     return frame
-
-
-def owner(line: bytes) -> str | None:
-    """The key of the person that a line is about; None when it can't be read."""
-    try:
-        held = _decode_owner(line)
-    except msgspec.DecodeError:
-        return None
-    return held.key or (held.email if isinstance(held.email, str) else None)

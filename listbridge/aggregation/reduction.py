@@ -6,7 +6,7 @@ integer, so that counting, collecting and finding the latest are a sort or a gro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -15,7 +15,7 @@ import polars as pl
 
 from listbridge.aggregation import values
 from listbridge.aggregation.columns import Contribution
-from listbridge.aggregation.evaluation import CODE, Batch, Coded, Rows, coded, guarded
+from listbridge.aggregation.evaluation import CODE, Batch, Coded, Gaps, Guards, Rows, coded
 from listbridge.aggregation.operations import Fold, total
 from listbridge.aggregation.partials import Partial
 from listbridge.aggregation.programs import Program
@@ -74,6 +74,21 @@ class Reduced:
     newest: pl.Series
     states: list[States]
     whole: list[tuple[Slot, dict[int, Any]]]
+    gaps: list[Gaps]
+
+    def skips(self, group: Callable[[str], int]) -> dict[int, dict[int, int]]:
+        """How many events the columns of each field skipped (they applied, and there was no value to
+        add), by the group of the event's person and by the field's number."""
+        if not self.gaps:
+            return {}
+        groups = pl.Series([group(key) for key in self.people.to_list()], dtype=pl.Int64)
+        total: dict[int, dict[int, int]] = {}
+        for gaps in self.gaps:
+            for name, counts in gaps.counts(groups).items():
+                held = total.setdefault(name, {})
+                for number, count in counts.items():
+                    held[number] = held.get(number, 0) + count
+        return total
 
     def partials(self, program: Program) -> dict[str, Partial]:
         """One partial for each person, by key; whoever gets nothing is left out."""
@@ -112,22 +127,25 @@ def reduce(frame: pl.DataFrame, program: Program, stream: str) -> dict[str, Part
 def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduced:
     """What `reduce` does, as far as columns go."""
     slots = [Slot(program.fields[name].number, each) for name, each in program.contributions[stream]]
-    batch = Batch(frame, stream, program.reads[stream])
-    guards = dict(guard for slot in slots for guard in slot.contribution.guards)
-    holds = guarded(batch, guards)
+    batch = Batch(frame, stream, program)
+    guards = Guards(batch, dict(guard for slot in slots for guard in slot.contribution.guards))
     states: list[States] = []
     whole: list[tuple[Slot, dict[int, Any]]] = []
+    gaps: list[Gaps] = []
     by_guards: dict[tuple[str, ...], list[Slot]] = {}
     for slot in slots:
         names = tuple(sorted({text for text, _ in slot.contribution.guards}))
         by_guards.setdefault(names, []).append(slot)
     for names, group in by_guards.items():
-        rows = Rows(batch, holds(names))
+        rows = Rows(batch, guards.hold(names))
         if len(rows):
             states += _reduce(rows, [slot for slot in group if not slot.contribution.operation.whole])
             whole += [(slot, _whole(rows, slot)) for slot in group if slot.contribution.operation.whole]
+        for found in (rows.gaps, guards.undecided(names, {slot.number for slot in group})):
+            if found is not None:
+                gaps.append(found)
     newest = pl.DataFrame([batch.person.alias("p"), batch.events["_time"]]).group_by("p").agg(pl.all().max())
-    return Reduced(stream, batch.people, newest.sort("p")["_time"], states, whole)
+    return Reduced(stream, batch.people, newest.sort("p")["_time"], states, whole, gaps)
 
 
 def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
@@ -142,7 +160,8 @@ def _reduce(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
             yield _mapped(rows, slot)
         elif operation.timed:
             found = rows.coded(slot.contribution.value.expr)
-            person, codes, times = _edges(rows.person, found.codes, rows.times, operation.fold)
+            codes = rows.note(slot.number, found.codes)
+            person, codes, times = _edges(rows.person, codes, rows.times, operation.fold)
             yield States(slot, person, Coded(codes, found.vocabulary), times=times)
 
 
@@ -157,7 +176,7 @@ def _single(rows: Rows, slots: Sequence[Slot]) -> Iterator[States]:
     aggregates: list[pl.Expr] = []
     for index, slot in enumerate(slots):
         column = pl.col(name := f"v{index}")
-        columns.append(rows.series(slot.contribution.value.expr).alias(name))
+        columns.append(rows.note(slot.number, rows.series(slot.contribution.value.expr)).alias(name))
         match slot.contribution.operation.fold:
             case "sum":
                 aggregates.append(column.count().alias(name))
@@ -185,14 +204,17 @@ def _edges(
     events = frame.lazy().filter(pl.col("g").is_not_null() & pl.col("c").is_not_null())
     latest = fold == "latest"
     edge = pl.col("t").max() if latest else pl.col("t").min()
-    at_edge = events.filter(pl.col("t") == edge.over("g")).sort("g", "r", "c")
-    found = at_edge.unique("g", keep="last" if latest else "first", maintain_order=True).collect()
+    found = events.filter(pl.col("t") == edge.over("g")).collect()
+    if found["g"].n_unique() < found.height:
+        found = found.sort("g", "r", "c").unique("g", keep="last" if latest else "first", maintain_order=True)
+    elif not found["g"].is_sorted():
+        found = found.sort("g")
     return found["g"], found["c"], (found["t"], found["r"])
 
 
 def _union(rows: Rows, slot: Slot) -> States:
     """The distinct values of each person, in order."""
-    person, found = _listed(rows, slot.contribution.value)
+    person, found = _listed(rows, slot)
     pairs = _present(_packed(person, found.codes).unique().sort())
     person, codes = _unpacked(pairs)
     return States(slot, person, Coded(codes, found.vocabulary))
@@ -227,9 +249,13 @@ def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, tuple
     contribution = slot.contribution
     value = contribution.value
     if contribution.key is not None and contribution.key.type != "list":
-        return rows.person, rows.coded_text(contribution.key), rows.series(value.expr), rows.times
+        key = rows.coded_text(contribution.key)
+        # What is counted under a key is there wherever the key is.
+        found = key.codes if contribution.counts else rows.series(value.expr)
+        rows.note(slot.number, key.codes if key.codes.null_count() else found)
+        return rows.person, key, found, rows.times
     lists = rows.series(value.expr if contribution.key is None else contribution.key.expr)
-    place, entries = _exploded(lists)
+    place, entries = _exploded(rows.note(slot.number, lists))
     time, received = rows.times
     person, times = rows.person[place], (time[place], received[place])
     if contribution.key is not None:
@@ -239,11 +265,14 @@ def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, tuple
     return person, coded(texts["k"]), texts["v"], times
 
 
-def _listed(rows: Rows, value: values.Value) -> tuple[pl.Series, Coded]:
+def _listed(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded]:
     """Person and value, a row for each value, coded."""
+    value = slot.contribution.value
     if value.type != "list":
-        return rows.person, rows.coded(value.expr)
-    place, entries = _exploded(rows.series(value.expr))
+        found = rows.coded(value.expr)
+        rows.note(slot.number, found.codes)
+        return rows.person, found
+    place, entries = _exploded(rows.note(slot.number, rows.series(value.expr)))
     return rows.person[place], coded(entries)
 
 
@@ -258,7 +287,7 @@ def _whole(rows: Rows, slot: Slot) -> dict[int, Any]:
     """The list or map of one event a person: the greatest or least of those at its times."""
     greatest = slot.contribution.operation.fold == "latest"
     time, received = rows.times
-    held = rows.series(slot.contribution.value.expr)
+    held = rows.note(slot.number, rows.series(slot.contribution.value.expr))
     columns = [rows.person.alias("p"), time.alias("t"), received.alias("r"), held.alias("v")]
     events = pl.DataFrame(columns).lazy().drop_nulls("v")
     for name in "tr":

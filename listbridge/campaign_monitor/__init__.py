@@ -4,6 +4,7 @@ from .client import BASE_URL, CampaignMonitor
 from .codes import RowOutcome, decide, row_outcome
 from .custom_fields import DataType, field_key
 from .errors import (
+    AddressTooFast,
     AlreadyExists,
     ApiError,
     AuthenticationError,
@@ -51,6 +52,7 @@ __all__ = [
     "MAX_IMPORT_ROWS",
     "MAX_VALUE_LENGTH",
     "REPORTS",
+    "AddressTooFast",
     "AlreadyExists",
     "ApiError",
     "ApiKey",

@@ -12,13 +12,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .codes import decide
-from .errors import ApiError, RetriableError, UnreadableAnswer, without_addresses
+from .codes import WRITES_OF_ONE_ADDRESS, decide
+from .errors import (
+    AddressTooFast,
+    ApiError,
+    RateLimited,
+    RetriableError,
+    UnreadableAnswer,
+    without_addresses,
+)
 from .models import Page, UnreadableRow
 
 T = TypeVar("T")
 
 MAX_RETRY_AFTER_SECONDS = 86_400.0
+MAX_LIMIT = 1e9
 _PREVIEW_LENGTH = 80
 _TEXT_VALUE = re.compile(r'(:\s*)"(?:[^"\\]|\\.)*"?')
 
@@ -60,6 +68,8 @@ def error_of(answer: Answer) -> ApiError | None:
         return None
     body = error_body(answer)
     kind = decide(answer.status, body.code if body else None)
+    if kind is RateLimited and answer.endpoint in WRITES_OF_ONE_ADDRESS and not _tells_limit(answer.headers):
+        kind = AddressTooFast
     error = kind(
         body.message or "no message" if body else _unexplained(answer),
         endpoint=answer.endpoint,
@@ -97,6 +107,24 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     waits = [_seconds(headers.get("X-RateLimit-Reset")), _retry_after(headers)]
     known = [wait for wait in waits if wait is not None and 0 <= wait <= MAX_RETRY_AFTER_SECONDS]
     return max(known, default=None)
+
+
+def _tells_limit(headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name) for name in ("X-RateLimit-Limit", "X-RateLimit-Reset", "Retry-After"))
+
+
+def quota_of(headers: Mapping[str, str]) -> tuple[int, int, float] | None:
+    """The X-RateLimit headers: calls a window, calls left, seconds until it ends.
+
+    None unless all three are there and make sense.
+    """
+    limit, left = _seconds(headers.get("X-RateLimit-Limit")), _seconds(headers.get("X-RateLimit-Remaining"))
+    reset = _seconds(headers.get("X-RateLimit-Reset"))
+    if limit is None or left is None or reset is None:
+        return None
+    if not (1 <= limit <= MAX_LIMIT and 0 <= left <= limit and 0 <= reset <= MAX_RETRY_AFTER_SECONDS):
+        return None
+    return int(limit), int(left), reset
 
 
 def _seconds(text: str | None) -> float | None:

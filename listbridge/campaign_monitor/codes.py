@@ -140,6 +140,10 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+WRITES_OF_ONE_ADDRESS = frozenset({"POST /subscribers/{list}", "PUT /subscribers/{list}"})
+"""A 429 to these without a word of a limit is about the address (createsend-ruby pull request 67)."""
+
+
 def decide(status: int, code: int | None) -> type[ApiError]:
     """The kind of error that an HTTP status and the API's code (None: no readable body) are.
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
 from listbridge.campaign_monitor.codes import refusal_code, row_outcome
-from listbridge.campaign_monitor.custom_fields import field_key
-from listbridge.campaign_monitor.errors import AlreadyExists, InvalidRequest
+from listbridge.campaign_monitor.errors import AlreadyExists
 from listbridge.campaign_monitor.events import status_of
-from listbridge.campaign_monitor.models import (
-    Consent,
-    CustomField,
-    FieldValue,
-    ImportResult,
-    ImportRow,
-    RuleGroup,
-    SegmentRule,
-)
+from listbridge.campaign_monitor.list_setup import MANY, Offer, look, rules
+from listbridge.campaign_monitor.models import Consent, FieldValue, ImportResult, ImportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_epoch_ms, zone
 from listbridge.exports.protocol import Flags, ListSetup, Outcome, OutcomeKind, Prepared, Row, Sent
 
-MANY: Final = "MultiSelectMany"
-DATE: Final = "Date"
 MARGIN_SECONDS = 3.0
 
 
@@ -57,14 +46,14 @@ class CampaignMonitorList:
 
         Options are added and never removed: removing one deletes the segment rules on the field.
         """
-        fields = {field_key(field.key): field for field in self._client.custom_fields(self._list_id)}
-        fields |= {field_key(field.field_name): field for field in fields.values()}
-        mapped = {name: self._existing(fields, name) for name in setup.mapped_fields}
-        key = self._audience_field(fields.get(field_key(setup.field_name)), setup)
-        if setup.segments:
-            self._segments(key, setup.labels)
-        dates = sorted({field.key for field in mapped.values() if field.data_type == DATE})
-        return Prepared(key, {name: field.key for name, field in mapped.items()}, tuple(dates))
+        offer = look(self._client, self._list_id, setup)
+        key = self._audience_field(offer, setup)
+        for label in offer.missing_segments:
+            try:
+                self._client.create_segment(self._list_id, label, rules(key, label))
+            except AlreadyExists:
+                continue  # made since the titles were read
+        return offer.prepared(key)
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
         new = [] if flags.resubscribe else [row.email for row in rows if row.new]
@@ -93,42 +82,21 @@ class CampaignMonitorList:
     def clock_offset_ms(self) -> int:
         return self._client.clock_offset_ms or 0
 
-    def _existing(self, fields: Mapping[str, CustomField], name: str) -> CustomField:
-        found = fields.get(field_key(name))
-        if found is None:
-            known = ", ".join(sorted({field.field_name for field in fields.values()})) or "none"
-            raise InvalidRequest(f"the list has no custom field {name!r} to map to; it has: {known}")
-        return found
-
-    def _audience_field(self, field: CustomField | None, setup: ListSetup) -> str:
-        if field is None:
+    def _audience_field(self, offer: Offer, setup: ListSetup) -> str:
+        if offer.field is None:
             return self._client.create_custom_field(
                 self._list_id, setup.field_name, MANY, setup.labels, visible_in_preference_center=False
             )
-        if field.data_type != MANY:
-            raise InvalidRequest(
-                f"the list's field {field.field_name!r} is {field.data_type}; the audiences need a {MANY} "
-                "field: give the export another field_name"
-            )
-        missing = [label for label in setup.labels if label not in field.field_options]
-        if missing:
-            self._client.update_options(self._list_id, field.key, missing, keep_existing=True)
-        return field.key
-
-    def _segments(self, key: str, labels: Sequence[str]) -> None:
-        titles = {segment.title for segment in self._client.list_segments(self._list_id)}
-        for label in labels:
-            if label not in titles:
-                rule = SegmentRule(rule_type=key, clause=f"EQUALS {label}")
-                try:
-                    self._client.create_segment(self._list_id, label, [RuleGroup(rules=(rule,))])
-                except AlreadyExists:
-                    continue  # made since the titles were read
+        if offer.missing_options:
+            key = offer.field.key
+            self._client.update_options(self._list_id, key, offer.missing_options, keep_existing=True)
+        return offer.field.key
 
     def _as_import_row(self, prepared: Prepared, row: Row) -> ImportRow:
-        """Values that hold and values that are cleared: right whether an import replaces or appends."""
+        """Values that hold (others' too) and values that are cleared: right whether an import replaces or
+        appends."""
         key = prepared.field_key
-        values = [FieldValue(key=key, value=label) for label in row.options]
+        values = [FieldValue(key=key, value=label) for label in (*row.options, *row.other_options)]
         values += [FieldValue(key=key, value=label, clear=True) for label in row.cleared]
         for field, value in row.values:
             texts = (value,) if isinstance(value, str) else value

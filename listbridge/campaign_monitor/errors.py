@@ -21,6 +21,7 @@
     │   └── PagesInconsistent
     └── SkippableError            one person or row; set it aside and go on
         ├── RowRefused
+        ├── AddressTooFast
         └── LimitExceeded
 
 The three branches derive from those of `listbridge.errors`, which is what the engines catch. Which
@@ -34,7 +35,7 @@ import inspect
 import re
 from typing import Any
 
-from listbridge.errors import Fatal, Retriable, Skippable, SystemProblem
+from listbridge.errors import Deferred, Fatal, Retriable, Skippable, SystemProblem
 
 # A run without spaces, quotes, brackets or separators that holds @ or its percent-encoding.
 _ADDRESS = re.compile(r"[^\s\"'<>()\[\]{},;:=?&/\\]*(?:@|%40)[^\s\"'<>()\[\]{},;:=?&/\\]*", re.IGNORECASE)
@@ -165,6 +166,10 @@ class SkippableError(ApiError, Skippable):
 
 class RowRefused(SkippableError):
     """The API refused this person; see the code, correct the record and retry it."""
+
+
+class AddressTooFast(SkippableError, Deferred):
+    """This address was written too often in a short time; it rests alone and is tried again by itself."""
 
 
 class LimitExceeded(SkippableError):

@@ -7,7 +7,7 @@ event, and what can't be read is set aside. Refusing it would only bring it back
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from listbridge.campaign_monitor.events import (
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.timezones import to_epoch_ms
 from listbridge.exports.delivered import Delivered, content
-from listbridge.exports.ledger import delivered_to, raise_doubt
+from listbridge.exports.ledger import delivered_to, note_others, raise_doubt
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
 from listbridge.store.store import Store, now_ms
@@ -101,11 +101,14 @@ def receive(store: Store, account: Account, body: bytes) -> Counts:
         except ValueError as error:
             unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
             continue
-        if not own and differs(told, setup, held.get(key)):
+        if not own and (differs(told, setup, held.get(key)) or _unread(told, setup, held.get(key))):
             doubted.append(key)
+    if setup is not None:
+        note_others(store, delivery.list_id, _others(delivery, setup, held))
     counts = append(store, events)
     counts.add(quarantine(store, unreadable))
-    raise_doubt(store, delivery.list_id, doubted, now_ms())
+    everybody = setup is not None and setup.adopting
+    raise_doubt(store, delivery.list_id, doubted, now_ms(), everybody=everybody)
     return counts
 
 
@@ -255,9 +258,25 @@ def differs(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
     return our_options(told, setup) != held.options
 
 
+def _unread(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
+    """Did a row change that an adoption is about to read, or has read and not yet written down?"""
+    return setup is not None and setup.adopting and held is None and told.type != "Deactivate"
+
+
+def _others(delivery: Delivery, setup: Setup, held: Mapping[str, Delivered]) -> dict[str, tuple[str, ...]]:
+    """What our field holds of others, for those whom we told the list otherwise of."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, told in delivery.told:
+        if key in held and told.type != "Deactivate" and told.fields is not None:
+            found[key] = tuple(sorted(_options(told, setup) - {*setup.labels}))
+    return {key: others for key, others in found.items() if others != held[key].others}
+
+
 def our_options(told: Told, setup: Setup) -> tuple[str, ...]:
     """The values of our field that are options of ours, sorted."""
+    return tuple(sorted(_options(told, setup) & {*setup.labels}))
+
+
+def _options(told: Told, setup: Setup) -> set[str]:
     key = field_key(setup.field_key)
-    return tuple(
-        sorted({f.value for f in told.fields or () if field_key(f.key) == key and f.value in setup.labels})
-    )
+    return {f.value for f in told.fields or () if field_key(f.key) == key and f.value}

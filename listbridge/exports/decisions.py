@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from listbridge.exports.delivered import Delivered, Refused, content
@@ -19,6 +19,9 @@ MINUTE_MS = 60_000
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 MAX_VALUE = 250
 """Characters in a custom field's value (the API's documented limit)."""
+
+UNKNOWN_OPTION = "unknown_option"
+SHOWN_CHOICES = 10
 
 OPTED_OUT = frozenset({"unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"})
 """Statuses in which a list does not take a person back without the resubscribe switch."""
@@ -55,6 +58,8 @@ class ListSpec:
     fields: Mapping[str, str] | None = None
     date_keys: tuple[str, ...] = ()
     """Those of the keys whose fields take a day: of a time, only the day is sent."""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The options of those keys whose fields take nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,13 @@ class Person:
     status: tuple[str, int] | None = None
     """Their status in this list and its time (epoch ms), as the streams tell it."""
     opted_in_at: int | None = None
+    told: frozenset[str] | None = None
+    """The audiences that an event ever named for them; None: all there are."""
+    active_in: frozenset[str] = frozenset()
+    """Other lists in which the streams show them active; read for plans only."""
+
+    def was_told_of(self, slug: str) -> bool:
+        return self.told is None or slug in self.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,7 @@ def decide(
     something new to try: for both we don't know what the list holds.
     """
     options = wanted_options(person, spec, delivered)
-    if not options and delivered is None:
+    if not _concerns(person, spec, options, delivered):
         return Skip("not in an audience")
     unsure = in_doubt or refused is not None
     row = build_row(person, spec, options, delivered, unsure=unsure)
@@ -129,8 +141,10 @@ def decide(
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
     # Who was never in the list is refused by our copy of the suppression list: that costs no call.
     tried = tried and not (row.new and refused is not None and refused.code == "suppressed")
-    if problem := _fault(row):
-        return Skip("refused before") if tried else Refuse("invalid", problem, row)
+    if problem := _fault(row, spec):
+        return Skip("refused before") if tried else Refuse(*problem, row)
+    # The list's options may be others by now.
+    tried = tried and not (refused is not None and refused.code == UNKNOWN_OPTION)
     may_return = _may_return(person, spec)
     out = _opted_out(person, refused)
     resubscribe = out is not None and may_return and is_later(person.opted_in_at, out[1])
@@ -158,17 +172,33 @@ def content_of(row: Row) -> str:
 def wanted_options(person: Person, spec: ListSpec, delivered: Delivered | None) -> tuple[str, ...]:
     """The labels the list should hold: running feeds by membership; a paused feed's stay as they are.
 
-    A membership that a feed does not count (see `Feed.existing_users`) neither sets nor clears a label.
+    A membership that a feed does not count (see `Feed.existing_users`) neither sets nor clears a label,
+    and a label of an audience that no event ever named for the person stays: others set it.
     """
-    held = set(delivered.options) if delivered else set()
+    held = {*delivered.options, *delivered.others} if delivered else set()
     wanted: set[str] = set()
     for feed in spec.feeds:
         for slug, label in feed.audiences.items():
             if not feed.running:
                 wanted |= held & {label}
-            elif slug in person.memberships and (label in held or _counts(feed, person.memberships[slug])):
+            elif slug not in person.memberships:
+                wanted |= held & {label} if not person.was_told_of(slug) else set()
+            elif label in held or _counts(feed, person.memberships[slug]):
                 wanted.add(label)
     return tuple(sorted(wanted))
+
+
+def _concerns(person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None) -> bool:
+    """Is the person's row ours to write? What others wrote stays until an audience of ours says otherwise."""
+    if delivered is None:
+        return bool(options)
+    if delivered.writes or options != delivered.options:
+        return True
+    return any(
+        slug in person.memberships and label in options
+        for feed in spec.feeds
+        for slug, label in feed.audiences.items()
+    )
 
 
 def build_row(
@@ -179,9 +209,10 @@ def build_row(
     What we know the list holds is cleared by name; what we can't know (never sent, `unsure`, another
     field) means every label of ours. So the row is right whether the system replaces or appends values.
     """
-    known = delivered is not None and not unsure and delivered.field == spec.field_key
+    same = delivered is not None and delivered.field == spec.field_key
+    known = delivered is not None and same and not unsure and delivered.writes and not delivered.others
     ours = delivered.options if delivered is not None and known else spec.labels
-    address = lookup(person.fields, spec.email_field)
+    others = delivered.others if delivered is not None and same else ()
     name = lookup(person.fields, spec.name_field) if spec.name_field else None
     values: dict[str, FieldValue] = {}
     for source, key in (spec.fields or {}).items():
@@ -190,13 +221,20 @@ def build_row(
             values[key] = day(value) if key in spec.date_keys else value
     return Row(
         key=person.key,
-        email=address if isinstance(address, str) else person.key,
+        email=address_of(person, spec),
         name=name if isinstance(name, str) else None,
         options=options,
         cleared=tuple(label for label in ours if label not in options),
         values=tuple(sorted(values.items())),
+        other_options=tuple(each for each in others if each not in {*spec.labels, *options}),
         new=person.status is None and (delivered is None or (unsure and not delivered.known)),
     )
+
+
+def address_of(person: Person, spec: ListSpec) -> str:
+    """The address that a person's row goes to."""
+    address = lookup(person.fields, spec.email_field)
+    return address if isinstance(address, str) else person.key
 
 
 def lookup(fields: Mapping[str, Any], name: str) -> Any:
@@ -224,11 +262,18 @@ def _counts(feed: Feed, membership: Membership) -> bool:
     return feed.existing_users or membership.received_at >= feed.started_at
 
 
-def _fault(row: Row) -> str | None:
+def _fault(row: Row, spec: ListSpec) -> tuple[str, str] | None:
+    """The code and the words of what the list could not store."""
     for key, value in row.values:
-        longest = max((len(text) for text in ((value,) if isinstance(value, str) else value)), default=0)
+        texts = (value,) if isinstance(value, str) else value
+        longest = max((len(text) for text in texts), default=0)
         if longest > MAX_VALUE:
-            return f"the value for {key} has {longest} characters; the limit is {MAX_VALUE}"
+            return "invalid", f"the value for {key} has {longest} characters; the limit is {MAX_VALUE}"
+        choices = spec.choices.get(key)
+        if choices is not None and (strange := [text for text in texts if text and text not in choices]):
+            known = ", ".join(map(repr, choices[:SHOWN_CHOICES])) or "none"
+            more = ", ..." if len(choices) > SHOWN_CHOICES else ""
+            return UNKNOWN_OPTION, f"{strange[0]!r} is not an option of {key}; it has {known}{more}"
     return None
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import msgspec
 
-from listbridge.exports.protocol import Row
+from listbridge.exports.protocol import FieldValue, Listed, Row
 
 RECENT_WRITES = 4
 INSISTING_MS = 600_000
@@ -18,7 +19,8 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
 
     `at` is epoch ms by our clock; `writes` are (epoch ms by the system's clock, content), newest last.
     `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
-    field that holds the options.
+    field that holds the options, `others` what it holds beside ours. `tries` are the attempts at this row
+    before this one. An entry without `writes` was read from the list.
     """
 
     at: int
@@ -28,11 +30,16 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     writes: tuple[tuple[int, str], ...] = ()
     known: bool = False
     field: str = ""
+    tries: int = 0
+    others: tuple[str, ...] = ()
 
     def holds(self, row: Row, field: str) -> bool:
-        """Does the list already hold this row?"""
-        told = (self.field, self.name, self.options, self.values)
-        return told == (field, row.name, row.options, dict(row.values))
+        """Does the list already hold all that this row would write?"""
+        return (
+            (self.field, self.options) == (field, row.options)
+            and row.name in (None, self.name)
+            and all(_as_set(self.values.get(key, ())) == _as_set(value) for key, value in row.values)
+        )
 
     def rests_until(self, row: Row) -> int:
         """When to insist again (by the system's clock) on a row that does not last; 0 for at once.
@@ -64,12 +71,34 @@ def content(name: str | None, options: tuple[str, ...]) -> str:
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 
 
+def _as_set(value: FieldValue) -> frozenset[str]:
+    return frozenset((value,) if isinstance(value, str) else value)
+
+
 def delivered(
-    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool
+    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool, tries: int = 0
 ) -> Delivered:
     """The record of writing `row` now."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
-    return Delivered(at, row.name, row.options, dict(row.values), writes[-RECENT_WRITES:], known, field)
+    recent, values = writes[-RECENT_WRITES:], dict(row.values)
+    others = row.other_options
+    return Delivered(at, row.name, row.options, values, recent, known, field, tries, others)
+
+
+def adopted(listed: Listed, field: str, labels: Collection[str], at: int) -> Delivered | None:
+    """The record of a row that others wrote; None when the list's field holds nothing of this person."""
+    held = listed.values.get(field, ())
+    if not held or listed.status != "active":
+        return None
+    return Delivered(
+        at,
+        listed.name,
+        tuple(sorted(each for each in held if each in labels)),
+        {key: value[0] if len(value) == 1 else value for key, value in listed.values.items() if key != field},
+        known=True,
+        field=field,
+        others=tuple(sorted(each for each in held if each not in labels)),
+    )
 
 
 pack = msgspec.msgpack.Encoder().encode

@@ -211,7 +211,9 @@ class Deliverer:
         planned = []
         for candidate, person, send in gathered.sends:
             before, known = candidate.delivered, candidate.in_list
-            record = delivered(send.row, spec.field_key, before, now, system_now, known=known)
+            record = delivered(
+                send.row, spec.field_key, before, now, system_now, known=known, tries=candidate.tries
+            )
             rows.append((candidate, pack(record), due))
             self.result.retries += candidate.doubt is not None
             planned.append(Planned(gathered.part, candidate, person, send, due))

@@ -107,9 +107,9 @@ def to_remember(
 
 
 def _earlier(before: Delivered | None, refused: Refused | None) -> list[Happened]:
-    """The outcomes that the present state tells, newest first."""
+    """The outcomes that the present state tells, newest first; a row that was read from the list is none."""
     found = []
-    if before is not None:
+    if before is not None and before.writes:
         found.append(happened("stored", before.at, options=before.options))
     if refused is not None:
         found.append(happened("refused", refused.at, code=refused.code))

@@ -9,11 +9,13 @@ can't record anything.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from listbridge.exports.delivered import Delivered, Refused, unpack_delivered, unpack_refused
+import msgspec
+
+from listbridge.exports.delivered import Delivered, Refused, pack, unpack_delivered, unpack_refused
 from listbridge.exports.history import KEPT
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
@@ -99,11 +101,19 @@ end
 return 1
 """
 
-# KEYS: delivered, retry; ARGV: now, key... -> how many are in doubt now
+# KEYS: fence, delivered; ARGV: token, (key, packed)... -> how many had no entry; -1 for a lost fence
+_ADOPT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+local n = 0
+for i = 2, #ARGV, 2 do n = n + redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return n
+"""
+
+# KEYS: delivered, retry; ARGV: now, '1' for everybody, key... -> how many are in doubt now
 _DOUBT = """
 local n = 0
-for i = 2, #ARGV do
-  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+for i = 3, #ARGV do
+  if ARGV[2] == '1' or redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
     local score = redis.call('ZSCORE', KEYS[2], ARGV[i]) or ARGV[1]
     redis.call('ZADD', KEYS[2], tonumber(score) + MARK, ARGV[i])
     n = n + 1
@@ -123,6 +133,18 @@ for i = 2, #ARGV do
 end
 return n
 """
+
+# KEYS: delivered; ARGV: key, packed as read, new packed -> 0 when somebody else was first
+_NOTE = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if held == ARGV[3] then return 1 end
+if held ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+NOTE_TRIES = 3
+"""A delivery may write the same entry meanwhile."""
 
 MARK = 1 / 1024
 """Added to a score by each doubt that is raised: no deliverer writes fractions of a millisecond itself,
@@ -167,6 +189,11 @@ class Candidate:
     def doubt_was_raised(self) -> bool:
         """Did somebody else change the row (rather than: a call of ours ended without an answer)?"""
         return self.doubt is not None and self.doubt % 1 != 0
+
+    @property
+    def tries(self) -> int:
+        """The attempts in a row that did not settle them."""
+        return self.delivered.tries + 1 if self.doubt is not None and self.delivered is not None else 0
 
     @property
     def in_list(self) -> bool:
@@ -231,6 +258,7 @@ class Ledger:
         return [c for c in self.held(part, people) if c.doubt is None]
 
     def held(self, part: PartitionKeys, people: Sequence[tuple[str, int | None]]) -> list[Candidate]:
+        """What is held about people of one partition, each with the sequence of a change or None."""
         if not people:
             return []
         keys = [key for key, _ in people]
@@ -266,6 +294,15 @@ class Ledger:
         for candidate, packed, due in rows:
             args += (candidate.key, packed, due, candidate.score)
         self._fenced(_PLAN, names, args)
+
+    def adopt(self, part: PartitionKeys, entries: Mapping[str, bytes]) -> int:
+        """Write what the list held of people whom it was told nothing of; -> how many those were."""
+        names = [part.fence(self._list), part.delivered(self._list)]
+        args = [self._token, *(each for entry in entries.items() for each in entry)]
+        written = int(self._store.script(_ADOPT, names, args))
+        if written < 0:
+            raise LostLease("another deliverer has taken over this list")
+        return written
 
     def record(
         self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
@@ -327,10 +364,16 @@ def rewind(store: Store, list_id: str) -> int:
     return people
 
 
-def raise_doubt(store: Store, list_id: str, people: Sequence[str], now: int) -> int:
-    """Somebody else wrote to these people's rows: they are sent again. -> how many we had delivered."""
+def raise_doubt(
+    store: Store, list_id: str, people: Sequence[str], now: int, *, everybody: bool = False
+) -> int:
+    """Somebody else wrote to these people's rows: they are sent again. -> how many those are.
+
+    Whom we never delivered is left out, unless it is `everybody`.
+    """
     calls = [
-        ([part.delivered(list_id), part.retry(list_id)], [now, *keys]) for part, keys in store.by_part(people)
+        ([part.delivered(list_id), part.retry(list_id)], [now, int(everybody), *keys])
+        for part, keys in store.by_part(people)
     ]
     return sum(int(n) for n in store.scripts(_DOUBT, calls)) if calls else 0
 
@@ -344,6 +387,20 @@ def due_again(store: Store, list_id: str, people: Sequence[str], now: int) -> in
         ([part.refused(list_id), part.retry(list_id)], [now, *found]) for part, found in store.by_part(people)
     ]
     return sum(int(n) for n in store.scripts(_RETRY, calls)) if calls else 0
+
+
+def note_others(store: Store, list_id: str, others: Mapping[str, tuple[str, ...]]) -> None:
+    """Keep what the field of people we delivered holds beside ours by now, so that the next row has it."""
+    for key, each in others.items():
+        name = store.part(key).delivered(list_id)
+        for _ in range(NOTE_TRIES):
+            old = cast(bytes | None, store.client.hget(name, key))
+            if old is None or store.script(_NOTE, [name], [key, old, _with_others(old, each)]):
+                break
+
+
+def _with_others(packed: bytes, others: tuple[str, ...]) -> bytes:
+    return pack(msgspec.structs.replace(unpack_delivered(packed), others=others))
 
 
 def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str, Delivered]:

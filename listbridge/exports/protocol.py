@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -15,8 +15,8 @@ class Row:
     """What a list should hold of one person.
 
     `options` are the labels of the audiences they are in, sorted; `cleared` the labels of ours
-    that must not be set; `values` the mapped fields, by the system's field key. `new`: nothing says
-    that the list ever had them.
+    that must not be set; `values` the mapped fields, by the system's field key. `other_options` are
+    what the field holds beside and keeps. `new`: nothing says that the list ever had them.
     """
 
     key: str
@@ -25,6 +25,7 @@ class Row:
     options: tuple[str, ...]
     cleared: tuple[str, ...] = ()
     values: tuple[tuple[str, FieldValue], ...] = ()
+    other_options: tuple[str, ...] = ()
     new: bool = field(default=False, compare=False)
 
 
@@ -63,24 +64,33 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class ListSetup:
-    """What a list must offer before rows are sent: one option and one segment per audience label."""
+    """What a list must offer before rows are sent: one option and one segment per audience label.
+
+    `checked` are the labels whose segments an earlier preparation made or found right.
+    """
 
     field_name: str
     labels: tuple[str, ...]
     segments: bool
     mapped_fields: tuple[str, ...]
+    checked: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What `prepare` found or made: the audience field's key, and the mapped fields' keys by given name.
 
-    `date_keys` are those of the keys whose fields take a day.
+    `date_keys` are those of the keys whose fields take a day, `choices` the options of those that take
+    nothing else. `found`: the audience field was there before, so people may hold values in it.
+    `notes` say what is otherwise than it should be and was left so.
     """
 
     field_key: str
     mapped_keys: Mapping[str, str]
     date_keys: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    found: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Destination(Protocol):
@@ -150,4 +160,89 @@ class Caretaker(Protocol):
 
     def restore(self, segment_id: str, rules: bytes) -> None:
         """Give a segment its rules back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A person as a list holds them: `status` in our words and since when (epoch ms, 0 if unreadable);
+    `values` by the system's field key, the audience field among them."""
+
+    address: str
+    status: str
+    since: int
+    name: str
+    values: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Some people of a list; `position` is where the reading goes on after them, `total` how many there
+    are in that status."""
+
+    people: Sequence[Listed]
+    position: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A list as it is, beside what `Destination.prepare` would make of it.
+
+    `prepared` has the keys that the list has or would get. `confirms`: new people are asked by mail and
+    are unconfirmed until they answer. `honours_suppression`: suppressed people who were in the list are
+    refused. `kinds` are the mapped fields' types by key, in the system's words.
+    """
+
+    title: str
+    prepared: Prepared
+    creates_field: bool
+    new_options: tuple[str, ...]
+    new_segments: tuple[str, ...]
+    confirms: bool
+    honours_suppression: bool
+    unsubscribe_setting: str
+    size: int
+    """People in all statuses together."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+
+class ListReader(Protocol):
+    """Reads one list and writes nothing. All methods raise `listbridge.errors`."""
+
+    statuses: tuple[str, ...]
+    calls: int
+    """How many calls were made so far."""
+    batch_limit: int
+
+    def survey(self, setup: ListSetup) -> Survey:
+        """The list as it is, and what `Destination.prepare` would add."""
+        ...
+
+    def size(self) -> int:
+        """How many are in the list, in all statuses together: one call."""
+        ...
+
+    def people(self, status: str, position: str = "") -> Iterator[ListPage]:
+        """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given."""
+        ...
+
+    def suppressed(self) -> Iterator[Sequence[str]]:
+        """The addresses that the list's client never sends to, page by page."""
+        ...
+
+    def other_lists(self) -> Mapping[str, str]:
+        """Id -> name of the client's other lists."""
+        ...
+
+    def active_in(self, list_id: str) -> Iterator[Sequence[str]]:
+        """The addresses that are active in another list, page by page."""
+        ...
+
+    def takes(self, address: str) -> bool:
+        """Is this an address as the system accepts them?"""
+        ...
+
+    def stored(self, kind: str, value: str) -> str | None:
+        """How a field of this kind keeps a value; None when it silently doesn't."""
         ...

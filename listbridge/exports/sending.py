@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
-from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.errors import Deferred, Fatal, Retriable, Skippable
 from listbridge.exports.decisions import OPTED_OUT, Person, Send, content_of, is_later
 from listbridge.exports.delivered import Refused, pack
 from listbridge.exports.history import What, happened, to_remember
@@ -21,7 +21,8 @@ from listbridge.exports.results import DeliverResult
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 
-TOO_FAST_REST_MS = 60_000
+FIRST_REST_MS = 60_000
+LONGEST_REST_MS = 3_600_000
 RETURNING_AT_ONCE = 50
 """People who are asked for and then sent in one call: few, because the time in between is the time in
 which an opt-out could still be overlooked."""
@@ -140,8 +141,9 @@ class Sender:
                 # Somewhere in it is a row that the system can't take at all: halve until it stands alone.
                 waiting[:0] = batch.halves()
             else:
-                key = batch.items[0].candidate.key
-                self._record(batch, [Outcome(key, OutcomeKind.REFUSED, "unacceptable", str(error))])
+                key, later = batch.items[0].candidate.key, isinstance(error, Deferred)
+                kind = OutcomeKind.LATER if later else OutcomeKind.REFUSED
+                self._record(batch, [Outcome(key, kind, "unacceptable", str(error))])
             return None
         except Retriable as error:
             if error.may_have_been_applied:
@@ -200,11 +202,17 @@ class Sender:
 
     def _as_record(self, item: Planned, outcome: Outcome | None) -> Record:
         """The record of an outcome; a row without one stays in doubt."""
-        key, rested = item.candidate.key, now_ms() + TOO_FAST_REST_MS
+        key = item.candidate.key
         if outcome is None or outcome.kind is OutcomeKind.LATER:
             self._result.in_doubt += 1
             code = outcome.code if outcome else ""
-            return Record(key, "later", item.due, rested, history=_entry(item, "later", code))
+            return Record(
+                key,
+                "later",
+                item.due,
+                now_ms() + rest_ms(item.candidate.tries),
+                history=_entry(item, "later", code),
+            )
         if outcome.kind is OutcomeKind.STORED:
             self._result.sent += 1
             return Record(key, "stored", item.due, history=_entry(item, "stored"))
@@ -235,6 +243,11 @@ def _entry(item: Planned, what: What, code: str = "") -> tuple[bytes, bytes]:
         what, now_ms(), code=code, flags=send.flags, options=send.row.options, tried_again=in_doubt
     )
     return to_remember(entry, held.delivered, held.refused, in_doubt=in_doubt)
+
+
+def rest_ms(tries: int) -> int:
+    """How long one person rests whose row the list would not take yet, after so many attempts before."""
+    return int(min(FIRST_REST_MS * 2 ** min(tries, 20), LONGEST_REST_MS))
 
 
 def _asks_again(item: Planned, code: str) -> bool:

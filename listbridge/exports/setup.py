@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -12,15 +12,27 @@ from listbridge.store.store import Store
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """`fingerprint` tells whether the exports ask for something else by now, `feeds` whether they are
-    others than those that the cursors belong to."""
+    others than those that the cursors belong to. `adopting`: what the list held before is still to be
+    read (see `adoption`)."""
 
     field_key: str
     labels: tuple[str, ...]
     mapped: dict[str, str]
     dates: tuple[str, ...] = ()
+    choices: dict[str, tuple[str, ...]] = {}
+    adopting: bool = False
     fingerprint: str
     feeds: str = ""
 
+
+# KEYS: setup; ARGV: as read, new -> 0 when somebody else was first
+_SWAP = """
+local held = redis.call('GET', KEYS[1])
+if held == ARGV[2] then return 1 end
+if held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
 
 _decode = msgspec.json.Decoder(Setup).decode
 
@@ -33,9 +45,15 @@ def setup_of(store: Store, list_id: str) -> Setup | None:
 
 def prepare_again(store: Store, list_id: str) -> None:
     """Have the next delivery look whether the list still offers what the exports need."""
-    held = setup_of(store, list_id)
-    if held is not None:
-        save_setup(store, list_id, msgspec.structs.replace(held, fingerprint=""))
+    change_setup(store, list_id, fingerprint="")
+
+
+def change_setup(store: Store, list_id: str, **changes: Any) -> None:
+    """Change some fields of a set-up, if there is one, and leave the others as they are by then."""
+    name, done = keys.list_setup(list_id), False
+    while not done and (old := cast(bytes | None, store.client.get(name))):
+        new = msgspec.json.encode(msgspec.structs.replace(_decode(old), **changes))
+        done = bool(store.script(_SWAP, [name], [old, new]))
 
 
 def save_setup(store: Store, list_id: str, setup: Setup) -> None:

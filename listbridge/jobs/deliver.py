@@ -11,14 +11,15 @@ import msgspec
 from listbridge import authorizations, bells
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.exports.adoption import adopt
 from listbridge.exports.decisions import Feed, ListSpec, Person
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, rewind
-from listbridge.exports.protocol import Destination, ListSetup, Prepared
+from listbridge.exports.protocol import Destination, ListReader, ListSetup, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, save_setup, setup_of
 from listbridge.profiles.codec import CorruptProfile, Profile
-from listbridge.profiles.membership import memberships
+from listbridge.profiles.membership import memberships, told_of
 from listbridge.profiles.reading import unpacked
 from listbridge.profiles.views import fields_of
 from listbridge.store.lease import Lease
@@ -51,7 +52,7 @@ def deliver(
             bells.clear(store, bell_of(list_id))
             return None
         try:
-            destination = _destination(context, active[0])
+            destination = _destination(context, active[0], stopping)
         except Fatal as problem:
             _fail(context, active, problem)
             return None
@@ -86,9 +87,9 @@ def _basis(feeds: Sequence[Workflow]) -> str:
     return " ".join(f"{workflow.id}{'' if workflow.state in ACTIVE else '-'}" for workflow in feeds)
 
 
-def _destination(context: Context, workflow: Workflow) -> Destination:
+def _destination(context: Context, workflow: Workflow, stopping: Callable[[], bool]) -> Destination:
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    return system_of(authorization).destination(context, authorization, workflow)
+    return system_of(authorization).destination(context, authorization, workflow, stopping)
 
 
 def _deliver(
@@ -119,9 +120,10 @@ def _deliver(
     try:
         with lease.kept():
             setup = _prepare(context, list_id, feeds, destination)
-        if not lease.extend():
-            raise LostLease("the lease on this list ran out")
-        ledger.take_over()
+            _take_over(ledger, lease)
+            if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
+                return deliverer.result
+        _take_over(ledger, lease)
         prepared = Prepared(setup.field_key, setup.mapped, setup.dates)
         deliverer.run(spec_of(list_id, feeds, setup), prepared, stop, counting.count)
     except Retriable as problem:
@@ -146,6 +148,33 @@ def _deliver(
     return None
 
 
+def _take_over(ledger: Ledger, lease: Lease) -> None:
+    if not lease.extend():
+        raise LostLease("the lease on this list ran out")
+    ledger.take_over()
+
+
+def _adopt(
+    context: Context, ledger: Ledger, workflow: Workflow, setup: Setup, stop: Callable[[], bool]
+) -> bool:
+    """Read what the list held before the first start, once; False when it was stopped."""
+    list_id = workflow.export.list_id
+    reader = list_reader(context, workflow, stop)
+    people = adopt(context.store, ledger, reader, list_id, setup, stop)
+    if people is not None:
+        line = f"list adopted: {people} people held values in {setup.field_key} ({reader.calls} calls)"
+        log.write(context.store, workflow.id, line)
+    return people is not None
+
+
+def list_reader(
+    context: Context, workflow: Workflow, stopping: Callable[[], bool] = lambda: False
+) -> ListReader:
+    """The reader of an export's list; `stopping` ends a wait for the account's budget."""
+    authorization = authorizations.get(context.store, workflow.authorization_id)
+    return system_of(authorization).list_reader(context, authorization, workflow, stopping)
+
+
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
     for workflow in active:
         registry.fail(context.store, workflow.id, str(problem))
@@ -156,33 +185,63 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
 
     When the exports are others than at the last delivery, everybody is looked at again.
     """
-    exports = [workflow.export for workflow in feeds]
     held = setup_of(context.store, list_id)
-    wanted = {label for export in exports for label in export.audiences.values()}
-    labels = tuple(sorted(wanted | set(held.labels if held else ())))
-    fields = tuple(sorted({name for export in exports for name in export.field_mappings.values()}))
-    ask = ListSetup(exports[0].field_name, labels, any(e.segments for e in exports), fields)
+    ask = wanted_setup(feeds, held)
     fingerprint, basis = repr(ask), _basis(feeds)
     if held is not None and (held.fingerprint, held.feeds) == (fingerprint, basis):
         return held
     if held is None or held.fingerprint != fingerprint:
         made = destination.prepare(ask)
-        held = Setup(
-            field_key=made.field_key,
-            labels=labels,
-            mapped=dict(made.mapped_keys),
-            dates=made.date_keys,
-            fingerprint=fingerprint,
-        )
+        held = setup_from(made, ask.labels, held, feeds, fingerprint)
         for workflow in feeds:
-            line = f"list prepared: field {made.field_key}, {len(labels)} options"
+            line = f"list prepared: field {made.field_key}, {len(ask.labels)} options"
             log.write(context.store, workflow.id, line)
+            for note in made.notes:
+                log.write(context.store, workflow.id, note, level="warning")
     people = rewind(context.store, list_id)
     for workflow in feeds:
         log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
     held = msgspec.structs.replace(held, feeds=basis)
     save_setup(context.store, list_id, held)
     return held
+
+
+def wanted_setup(feeds: Sequence[Workflow], held: Setup | None) -> ListSetup:
+    """What the exports need of the list, beside what was made for others before."""
+    exports = [workflow.export for workflow in feeds]
+    wanted = {label for export in exports for label in export.audiences.values()}
+    return ListSetup(
+        exports[0].field_name,
+        tuple(sorted(wanted | set(held.labels if held else ()))),
+        any(export.segments for export in exports),
+        tuple(sorted({name for export in exports for name in export.field_mappings.values()})),
+        checked=held.labels if held else (),
+    )
+
+
+def setup_from(
+    made: Prepared,
+    labels: tuple[str, ...],
+    before: Setup | None,
+    feeds: Sequence[Workflow],
+    fingerprint: str = "",
+) -> Setup:
+    """The set-up of a list that was prepared, or would be; `before` is the one that held until now.
+
+    The field is adopted when it was there before we were. With addresses from another field than the
+    key's, nobody could be recognised in the list.
+    """
+    known = before is not None and before.field_key == made.field_key
+    by_key = all(workflow.export.email_field == "email" for workflow in feeds)
+    return Setup(
+        field_key=made.field_key,
+        labels=labels,
+        mapped=dict(made.mapped_keys),
+        dates=made.date_keys,
+        choices=dict(made.choices),
+        adopting=before.adopting if before is not None and known else made.found and by_key,
+        fingerprint=fingerprint,
+    )
 
 
 def spec_of(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
@@ -201,6 +260,7 @@ def spec_of(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
         first.name_field,
         fields,
         setup.dates,
+        setup.choices,
     )
 
 
@@ -219,6 +279,7 @@ def _feed(workflow: Workflow) -> Feed:
 
 
 def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
+    """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
 
@@ -229,7 +290,8 @@ def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callabl
                 program, profile = unpacked(context.programs, candidate.packed_profile)
         except CorruptProfile:
             raise Skippable("the stored profile has a wrong checksum; the next fold repairs it") from None
-        status = profile.states.get(program.fields[status_field].number, {}).get(list_id)
+        statuses = profile.states.get(program.fields[status_field].number, {})
+        status = statuses.get(list_id)
         opted_in = program.fields.get(OPTED_IN_FIELD)
         return Person(
             key=candidate.key,
@@ -237,6 +299,8 @@ def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callabl
             memberships=memberships(program, profile.states),
             status=(status[2], status[0]) if status else None,
             opted_in_at=profile.states.get(opted_in.number) if opted_in else None,
+            told=told_of(program, profile.states),
+            active_in=frozenset(each for each, held in statuses.items() if held[2] == "active") - {list_id},
         )
 
     return read

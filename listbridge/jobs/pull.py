@@ -91,12 +91,12 @@ class _Run:
         """Read everything; None when it was stopped. Raises `Fatal` and `Retriable`."""
         store, workflow = self._store, self.workflow
         authorization = authorizations.get(store, workflow.authorization_id)
-        source = system_of(authorization).source(self._context, authorization, workflow)
 
         def stop() -> bool:
             held = registry.find(store, workflow.id)
             return stopping() or held is None or held.state is not State.RUNNING
 
+        source = system_of(authorization).source(self._context, authorization, workflow, stop)
         started_at = begin(store, workflow.id)
         log.write(store, workflow.id, "run started")
         for line in source.prepare():

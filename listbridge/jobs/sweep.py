@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from listbridge.aggregation.fold import has_lag
 from listbridge.context import Context
 from listbridge.exports.ledger import lags
+from listbridge.jobs.archive import is_due as archive_is_due
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
 from listbridge.store.store import now_ms
@@ -16,11 +17,12 @@ from listbridge.workflows.models import Workflow
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What has to be done: a fold, deliveries by list, imports by workflow."""
+    """What has to be done: a fold, deliveries by list, imports by workflow, a pass of the archive."""
 
     fold: bool
     lists: tuple[str, ...]
     imports: tuple[str, ...]
+    archive: bool
 
 
 def sweep(context: Context) -> Due:
@@ -37,6 +39,7 @@ def sweep(context: Context) -> Due:
             and w.is_due(now_ms())
             and not store.client.exists(keys.lease(lease_of(w.id)))
         ),
+        archive=archive_is_due(context),
     )
 
 

@@ -28,10 +28,10 @@ local function reserve(name, n)
 end
 """
 
-# KEYS: version, offsets, profiles, changed, sequence, mapping, quarantines..., audience sets...
+# KEYS: version, offsets, profiles, changed, sequence, mapping, skips, quarantines..., audience sets...
 # ARGV: version read, new version, version of the mappings, how many quarantines, then lists, each after its
-#       length: (stream, offset), (key, packed), per quarantine its lines, per audience set the keys to add
-#       and the keys to remove.
+#       length: (stream, offset), (column, skipped), (key, packed), per quarantine its lines, per audience
+#       set the keys to add and the keys to remove.
 # -> 1 when written, now or by an earlier try of this very call (whoever came after it has replaced the new
 #    version); -1 when newer mappings have written; 0 when somebody else was first.
 _COMMIT = (
@@ -52,6 +52,10 @@ for _ = 1, take() do
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
   at = at + 2
 end
+for _ = 1, take() do
+  redis.call('HINCRBY', KEYS[7], ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
 local n = take()
 if n > 0 then
   local top = reserve(KEYS[5], n)
@@ -67,13 +71,13 @@ if n > 0 then
     at = at + 2 * (last - first + 1)
   end
 end
-for k = 7, 6 + quarantines do
+for k = 8, 7 + quarantines do
   for _ = 1, take() do
     redis.call('XADD', KEYS[k], '*', 'n', 1, 'e', ARGV[at])
     at = at + 1
   end
 end
-for k = 7 + quarantines, #KEYS do
+for k = 8 + quarantines, #KEYS do
   for _, command in ipairs({'SADD', 'SREM'}) do
     for _ = 1, take() do
       redis.call(command, KEYS[k], ARGV[at])
@@ -111,8 +115,12 @@ class Commit:
     profiles: dict[str, bytes] = field(default_factory=dict)
     entered: dict[str, list[str]] = field(default_factory=dict)
     left: dict[str, list[str]] = field(default_factory=dict)
+    skips: dict[str, int] = field(default_factory=dict)
+    """Column (see `skipped`) -> the events that it skipped."""
     quarantined: dict[str, list[bytes]] = field(default_factory=dict)
     """Stream -> what is set aside, as `streams.log.set_aside` writes it."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """The partition's version once this is written."""
 
 
 def write(store: Store, commits: Sequence[Commit]) -> list[Answer]:
@@ -126,11 +134,11 @@ def write(store: Store, commits: Sequence[Commit]) -> list[Answer]:
 def _call(commit: Commit) -> tuple[list[str], list[Any]]:
     part = commit.part
     audiences = sorted(commit.entered.keys() | commit.left.keys())
-    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence, part.mapping]
+    names = [part.version, part.offsets, part.profiles, part.changed, part.sequence, part.mapping, part.skips]
     names += map(part.quarantine, commit.quarantined)
     names += map(part.audience, audiences)
-    args: list[Any] = [commit.version, secrets.token_hex(8), commit.mapping, len(commit.quarantined)]
-    args += _pairs(commit.offsets) + _pairs(commit.profiles)
+    args: list[Any] = [commit.version, commit.token, commit.mapping, len(commit.quarantined)]
+    args += _pairs(commit.offsets) + _pairs(commit.skips) + _pairs(commit.profiles)
     for lines in commit.quarantined.values():
         args += [len(lines), *lines]
     for audience in audiences:
@@ -139,7 +147,7 @@ def _call(commit: Commit) -> tuple[list[str], list[Any]]:
     return names, args
 
 
-def _pairs(mapping: Mapping[str, bytes]) -> list[Any]:
+def _pairs(mapping: Mapping[str, bytes | int]) -> list[Any]:
     return [len(mapping), *(part for pair in mapping.items() for part in pair)]
 
 
@@ -161,6 +169,23 @@ def touch(store: Store, people: Iterable[str]) -> None:
     parts = store.by_part(people)
     if parts:
         store.scripts(_TOUCH, [([part.changed, part.sequence, part.profiles], keys) for part, keys in parts])
+
+
+def skip_name(stream: str, number: int) -> str:
+    """How the skips of a stream's column for the field with this number are kept."""
+    return f"{stream}:{number}"
+
+
+def skipped(store: Store) -> dict[str, int]:
+    """The events skipped so far, by `skip_name`, of all versions of the mappings."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.hgetall(part.skips)
+    total: dict[str, int] = {}
+    for held in pipe.execute():
+        for name, count in held.items():
+            total[name.decode()] = total.get(name.decode(), 0) + int(count)
+    return total
 
 
 def read_packed(store: Store, part: PartitionKeys, people: Sequence[str]) -> dict[str, bytes]:

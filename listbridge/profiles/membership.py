@@ -27,6 +27,11 @@ def memberships(program: Program, states: Mapping[int, Any]) -> dict[str, Member
     return {slug: Membership(at, received) for slug, (at, received, event) in held.items() if event == ENTER}
 
 
+def told_of(program: Program, states: Mapping[int, Any]) -> frozenset[str]:
+    """The audiences that an event ever named for a person."""
+    return frozenset(states.get(program.fields[FIELD].number, {}))
+
+
 def members_of(program: Program, states: Mapping[int, Any]) -> set[str]:
     """The slugs of the audiences a person is in now."""
     return set(memberships(program, states))

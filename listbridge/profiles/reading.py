@@ -11,10 +11,16 @@ from listbridge.mappings.active import Programs
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
 from listbridge.profiles.views import profile_view
 from listbridge.store.store import Store
+from listbridge.streams.reading import History
 
 
-def profile_of(store: Store, programs: Programs, address: str) -> dict[str, Any] | None:
-    """The profile of the person with this address, or None when nothing is known of them."""
+def profile_of(
+    store: Store, programs: Programs, address: str, *, history: History | None = None
+) -> dict[str, Any] | None:
+    """The profile of the person with this address, or None when nothing is known of them.
+
+    `history`: see `Folder`.
+    """
     key = person_key(address)
     if key is None:
         return None
@@ -26,7 +32,7 @@ def profile_of(store: Store, programs: Programs, address: str) -> dict[str, Any]
         program, profile = unpacked(programs, packed)
     except CorruptProfile:
         program = programs.current()
-        profile = Folder(store, program).recompute(part, key)
+        profile = Folder(store, program, history).recompute(part, key)
     return profile_view(program, key, profile)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from listbridge.context import Context
+from listbridge.standing.accounts import AccountStanding, accounts_standing
 from listbridge.standing.exports import opt_out_lag
 from listbridge.standing.lists import ListStanding, standing_of
 from listbridge.standing.streams import StreamStanding, streams_standing
@@ -34,7 +35,11 @@ METRICS: Mapping[str, tuple[Kind, str]] = {
     "listbridge_workflow_problems_in_a_row": ("gauge", "Retriable problems since the last success"),
     "listbridge_workflow_calls_total": ("counter", "Calls to the other system"),
     "listbridge_workflow_rate_limited_total": ("counter", "Calls that were refused as too many (429)"),
-    "listbridge_stream_waiting_events": ("gauge", "Events that wait to be folded, the first ones counted"),
+    "listbridge_account_calls_total": ("counter", "Calls to the other system, of all workflows together"),
+    "listbridge_account_rate_limited_total": ("counter", "Those that were refused as too many (429)"),
+    "listbridge_account_waited_seconds_total": ("counter", "What calls waited for the account's budget"),
+    "listbridge_account_calls_per_second": ("gauge", "The calls a second that the account is given now"),
+    "listbridge_stream_waiting_events": ("gauge", "Events that wait to be folded"),
     "listbridge_stream_fold_lag_seconds": ("gauge", "For how long the oldest such event has waited"),
     "listbridge_stream_accepted_events_total": ("counter", "Events that were stored"),
     "listbridge_stream_quarantined_events_total": ("counter", "Events that were set aside"),
@@ -62,6 +67,7 @@ def samples(context: Context) -> Iterator[Sample]:
     yield from _of_streams(streams, now)
     yield Sample("listbridge_duplicate_events_total", {}, duplicates_dropped(context.store))
     yield Sample("listbridge_opt_out_lag_seconds", {}, opt_out_lag(streams, now))
+    yield from _of_accounts(accounts_standing(context))
     workflows = registry.list_all(context.store)
     lists = {each.export.list_id for each in workflows if each.kind == "export"}
     standings = {list_id: standing_of(context.store, list_id, now) for list_id in lists}
@@ -83,6 +89,15 @@ def _of_streams(streams: list[StreamStanding], now: int) -> Iterator[Sample]:
         yield Sample("listbridge_stream_fold_lag_seconds", labels, each.lag_seconds(now))
         yield Sample("listbridge_stream_accepted_events_total", labels, each.accepted)
         yield Sample("listbridge_stream_quarantined_events_total", labels, each.quarantined)
+
+
+def _of_accounts(accounts: list[AccountStanding]) -> Iterator[Sample]:
+    for each in accounts:
+        labels, budget = {"authorization": each.authorization.id}, each.budget
+        yield Sample("listbridge_account_calls_total", labels, budget.calls)
+        yield Sample("listbridge_account_rate_limited_total", labels, budget.refused)
+        yield Sample("listbridge_account_waited_seconds_total", labels, budget.waited_seconds)
+        yield Sample("listbridge_account_calls_per_second", labels, budget.calls_per_second)
 
 
 def _of_workflow(workflow: Workflow, progress: Mapping[str, int]) -> Iterator[Sample]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
+from listbridge.standing.accounts import AccountStanding, accounts_standing
 from listbridge.standing.exports import opt_out_lag
 from listbridge.standing.lists import standing_of
 from listbridge.standing.streams import streams_standing
@@ -19,7 +20,7 @@ LINES_LOOKED_AT = 200
 
 
 def overview(context: Context) -> dict[str, Any]:
-    """`store`, `streams`, `workflows` and the newest `errors`; times RFC 3339, durations in seconds."""
+    """Store, streams, accounts, workflows, the newest errors; times RFC 3339, durations in seconds."""
     now, store = now_ms(), context.store
     streams = streams_standing(store)
     workflows = registry.list_all(store)
@@ -36,6 +37,7 @@ def overview(context: Context) -> dict[str, Any]:
             }
             for each in streams
         ],
+        "accounts": [_account(each) for each in accounts_standing(context)],
         "workflows": [_workflow(store, each, now) for each in workflows],
         "errors": _errors(store, workflows),
     }
@@ -58,6 +60,19 @@ def _people(store: Store) -> int:
     for part in store.parts:
         pipe.hlen(part.profiles)
     return int(sum(pipe.execute()))
+
+
+def _account(account: AccountStanding) -> dict[str, Any]:
+    budget = account.budget
+    return {
+        "authorization": account.authorization.id,
+        "description": account.authorization.description,
+        "calls": budget.calls,
+        "rate_limited": budget.refused,
+        "waited_seconds": round(budget.waited_seconds, 1),
+        "calls_per_second": round(budget.calls_per_second, 2),
+        "rests_seconds": round(budget.rests_seconds, 1),
+    }
 
 
 def _workflow(store: Store, workflow: Workflow, now: int) -> dict[str, Any]:

@@ -191,7 +191,9 @@ def _told(known: Known, swallowed: Sequence[Told]) -> Iterable[Event]:
 
 def _swallowed(known: Known) -> list[Told]:
     """Transitions that another of the same audience followed before a delivery could tell them."""
-    sent = sorted({each.at for each in known.history} | ({known.delivered.at} if known.delivered else set()))
+    sent = {each.at for each in known.history}
+    if known.delivered is not None and known.delivered.writes:
+        sent.add(known.delivered.at)
     found = []
     moves = [each for each in known.told if each.audience in known.feed.audiences]
     for move, later in ((a, b) for i, a in enumerate(moves) for b in _next_of(moves[i + 1 :], a.audience)):

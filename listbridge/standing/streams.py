@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from listbridge.store.store import Store
 from listbridge.streams.schemas import SCHEMAS
 
-ENTRIES_LOOKED_AT = 100
-
-# KEYS: offsets, totals, then per stream the stream and its quarantine; ARGV: entries at most, stream names...
+# KEYS: offsets, totals, then per stream the stream and its quarantine; ARGV: stream names...
 # -> per stream: events beyond the offset, the id of the first of them ('' for none), events ever appended,
 #    events set aside
 _STANDING = """
 local found = {}
-for i = 2, #ARGV do
-  local stream, quarantine = KEYS[2 * i - 1], KEYS[2 * i]
+for i = 1, #ARGV do
+  local stream, quarantine = KEYS[2 * i + 1], KEYS[2 * i + 2]
   local after = redis.call('HGET', KEYS[1], ARGV[i]) or '0-0'
-  local waiting, first = 0, ''
-  for k, entry in ipairs(redis.call('XRANGE', stream, '(' .. after, '+', 'COUNT', ARGV[1])) do
-    waiting = waiting + tonumber(entry[2][2])
-    if k == 1 then first = entry[1] end
-  end
   local total = tonumber(redis.call('HGET', KEYS[2], ARGV[i]) or '0')
-  found[#found + 1] = {waiting, first, total, redis.call('XLEN', quarantine)}
+  local first = redis.call('XRANGE', stream, '(' .. after, '+', 'COUNT', 1)[1]
+  local waiting = first and total - tonumber(first[2][6] or total) + tonumber(first[2][2]) or 0
+  found[#found + 1] = {waiting, first and first[1] or '', total, redis.call('XLEN', quarantine)}
 end
 return found
 """
@@ -31,10 +26,7 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class StreamStanding:
-    """In events; `oldest_at` (epoch ms) is when the oldest that waits came, None when none does.
-
-    `waiting` counts the first `ENTRIES_LOOKED_AT` entries of each partition.
-    """
+    """In events; `oldest_at` (epoch ms) is when the oldest that waits came, None when none does."""
 
     stream: str
     accepted: int
@@ -53,7 +45,7 @@ def streams_standing(store: Store) -> list[StreamStanding]:
     calls = []
     for part in store.parts:
         own = [key for name in names for key in (part.stream(name), part.quarantine(name))]
-        calls.append(([part.offsets, part.totals, *own], [ENTRIES_LOOKED_AT, *names]))
+        calls.append(([part.offsets, part.totals, *own], names))
     answers = store.scripts(_STANDING, calls)
     return [_together(name, [answer[index] for answer in answers]) for index, name in enumerate(names)]
 

@@ -10,7 +10,6 @@ import msgspec
 
 from listbridge import authorizations
 from listbridge.aggregation import Program
-from listbridge.aggregation.frames import owner
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Fatal, Skippable
@@ -27,6 +26,7 @@ from listbridge.standing.lists import moment
 from listbridge.standing.story import Known, Told, shown, tell
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
+from listbridge.streams.events import owner
 from listbridge.streams.log import entries
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY, CM_USER
 from listbridge.systems import system_of

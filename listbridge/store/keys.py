@@ -20,6 +20,9 @@ MAPPING = "lb:mapping"
 WORKFLOWS = "lb:workflows"
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
+ARCHIVE = "lb:archive"
+"""How the archive's last passes ended, and what was published of it."""
+ACCOUNTS = "lb:accounts"
 
 AUDIENCE_SETS = "lb:{*}:audience:*"
 """A pattern of the names that `PartitionKeys.audience` makes."""
@@ -64,8 +67,26 @@ class PartitionKeys:
 
     @property
     def totals(self) -> str:
-        """Stream -> events ever appended."""
+        """Stream -> events ever appended, and `<stream>:trimmed` -> those that are in the archive only."""
         return f"{self._prefix}totals"
+
+    @property
+    def hold(self) -> str:
+        """Who must not have this partition's streams trimmed -> until when (epoch ms)."""
+        return f"{self._prefix}hold"
+
+    @property
+    def archive(self) -> str:
+        """Stream -> how far it is archived, and the claim on what is being written."""
+        return f"{self._prefix}archive"
+
+    def archived(self, stream: str) -> str:
+        """Path -> what is known of a file that counts."""
+        return f"{self._prefix}archived:{stream}"
+
+    def retired(self, stream: str) -> str:
+        """Path of a file that was replaced -> when it is to be deleted (epoch ms)."""
+        return f"{self._prefix}retired:{stream}"
 
     @property
     def bell(self) -> str:
@@ -100,6 +121,11 @@ class PartitionKeys:
     @property
     def changed(self) -> str:
         return f"{self._prefix}changed"
+
+    @property
+    def skips(self) -> str:
+        """Column -> events that it skipped."""
+        return f"{self._prefix}skips"
 
     @property
     def sequence(self) -> str:
@@ -155,7 +181,13 @@ def log(workflow_id: str) -> str:
 
 
 def pace(account: str) -> str:
-    return f"lb:pace:{account}"
+    """How an account's budget of calls stands."""
+    return f"lb:pace:{{{account}}}"
+
+
+def flights(account: str) -> str:
+    """The calls of an account that are in flight."""
+    return f"{pace(account)}:flights"
 
 
 def lease(what: str) -> str:
@@ -174,6 +206,16 @@ def receiver(workflow_id: str) -> str:
 def suppressed(client_id: str, what: str) -> str:
     """A client's suppression list; one hash tag, because a new list takes the old one's place."""
     return f"lb:{{suppressed:{client_id}}}:{what}"
+
+
+def adoption(list_id: str) -> str:
+    """How far the people whom a list held before have been read."""
+    return f"lb:adoption:{list_id}"
+
+
+def plan(workflow_id: str) -> str:
+    """The last plan of an export that was asked for over HTTP."""
+    return f"lb:plan:{workflow_id}"
 
 
 def list_setup(list_id: str) -> str:

@@ -25,9 +25,11 @@ class StoreError(Exception):
 class Store:
     """A Redis or Valkey server with the partition layout that it was created with."""
 
-    def __init__(self, client: redis.Redis, partitions: int) -> None:
+    def __init__(self, client: redis.Redis, partitions: int, *, stream_limit_events: int = 0) -> None:
+        """`stream_limit_events`: how many events all streams may hold together; 0: any number."""
         self.client = client
         self.partitions = partitions
+        self.stream_limit_events = stream_limit_events
         self._scripts: dict[str, Script] = {}
 
     @cached_property
@@ -92,7 +94,14 @@ class Store:
             )
 
 
-def connect(url: str, partitions: int, *, timeout_seconds: float = 10.0, retries: int = 3) -> Store:
+def connect(
+    url: str,
+    partitions: int,
+    *,
+    timeout_seconds: float = 10.0,
+    retries: int = 3,
+    stream_limit_events: int = 0,
+) -> Store:
     """Connect to a server. Raises `StoreError` for an address that can't be one.
 
     Every write that goes through the store is safe to repeat, so the client repeats what got no answer
@@ -111,7 +120,7 @@ def connect(url: str, partitions: int, *, timeout_seconds: float = 10.0, retries
         client.connection_pool.make_connection()
     except (TypeError, ValueError) as error:
         raise StoreError(f"the store's address can't be used: {error}") from error
-    return Store(client, partitions)
+    return Store(client, partitions, stream_limit_events=stream_limit_events)
 
 
 def now_ms() -> int:

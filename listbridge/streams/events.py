@@ -83,9 +83,10 @@ def event_id(stream: str, identity: Sequence[object]) -> bytes:
 
 
 def encode(event: Event, received: int) -> bytes:
-    """One line of JSON: `_id`, `_time`, `_received`, `_key` (left out when it is the address), the fields.
+    """One line of JSON: `_id`, `_time`, `_received`, the fields, and what the reader can't tell from them.
 
-    A value that is not of the schema's type goes to `_bad` and reads as missing.
+    `_key` is left out when it is the address, `_day` when it is the day of `_time`. A value that is not of
+    the schema's type goes to `_bad`, as text, and reads as missing.
     """
     schema = SCHEMAS[event.stream]
     body: dict[str, Any] = {"_id": event.id.hex(), "_time": event.time, "_received": received}
@@ -95,14 +96,43 @@ def encode(event: Event, received: int) -> bytes:
             continue
         kind = schema.get(name)
         if kind is not None and _fits(value, kind):
-            body[name] = _entries(value) if kind == "map" else value
+            body[name] = _stored(value, kind)
         else:
             bad[name] = repr(value)[:200]
     if body.get("email") != event.key:
         body["_key"] = event.key
     if bad:
-        body["_bad"] = bad
+        body["_bad"] = _entries(bad)
+    if event.seen_day != event.time // DAY_MS:
+        body["_day"] = event.seen_day
     return _encode(body)
+
+
+class _Owner(msgspec.Struct, gc=False):
+    id: Any = msgspec.field(name="_id", default=None)
+    key: str | None = msgspec.field(name="_key", default=None)
+    email: Any = None
+
+
+_decode_owner = msgspec.json.Decoder(_Owner).decode
+
+
+def owner(line: bytes) -> str | None:
+    """The key of the person that a line is about; None when it can't be read."""
+    try:
+        held = _decode_owner(line)
+    except msgspec.DecodeError:
+        return None
+    return held.key or (held.email if isinstance(held.email, str) else None)
+
+
+def id_of(line: bytes) -> str | None:
+    """The id that a line was written with; None when it can't be read."""
+    try:
+        held = _decode_owner(line).id
+    except msgspec.DecodeError:
+        return None
+    return held if isinstance(held, str) else None
 
 
 def _fits(value: object, kind: FieldType) -> bool:
@@ -126,6 +156,12 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _stored(value: Any, kind: FieldType) -> Any:
+    if kind == "map":
+        return _entries(value)
+    return float(value) if kind == "number" else value
 
 
 def _entries(value: Mapping[str, str]) -> list[dict[str, str]]:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys, partition_of
 from listbridge.store.store import Store, now_ms
+from listbridge.streams.capacity import full
 from listbridge.streams.events import DAY_MS, Counts, Event, Unreadable, encode, event_id
 
 MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
 # KEYS: stream, bell, totals, one set of seen ids per day
-# ARGV: 1 to ring, the stream's name in the totals (empty: not counted), then per day the number of events,
-#       and id and body of each
-# -> [events that were new, 1 when the bell was not set before]. Safe to repeat: then nothing is new.
+# ARGV: 1 to ring, events that the partition may hold (0: any), the stream's name in the totals (empty: not
+#       counted), then per day the number of events, and id and body of each
+# -> [events that were new, 1 when the bell was not set before], or [-1, events held] when they would go
+# beyond the limit and none was written. Safe to repeat: then nothing is new.
+# An entry's `t` is the number of events in the stream up to its end, trimmed ones included.
 _APPEND = """
-local fresh, bodies, at = {}, {}, 3
+local fresh, bodies, at = {}, {}, 4
 for d = 4, #KEYS do
   local n = tonumber(ARGV[at])
   local ids = {}
@@ -35,8 +39,21 @@ for d = 4, #KEYS do
   at = at + 2 * n + 1
 end
 if #bodies == 0 then return {0, 0} end
-redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', table.concat(bodies, '\\n'))
-if ARGV[2] ~= '' then redis.call('HINCRBY', KEYS[3], ARGV[2], #bodies) end
+local limit, name = tonumber(ARGV[2]), ARGV[3]
+if limit > 0 then
+  local held, totals = 0, redis.call('HGETALL', KEYS[3])
+  for i = 1, #totals, 2 do
+    held = held + (totals[i]:match(':trimmed$') and -1 or 1) * tonumber(totals[i + 1])
+  end
+  if held > 0 and held + #bodies > limit then return {-1, held} end
+end
+local lines = table.concat(bodies, '\\n')
+if name == '' then
+  redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', lines)
+else
+  local total = redis.call('HINCRBY', KEYS[3], name, #bodies)
+  redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', lines, 't', total)
+end
 for d = 4, #KEYS do
   if #fresh[d] > 0 then redis.call('SADD', KEYS[d], unpack(fresh[d])) end
 end
@@ -51,7 +68,8 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
     """Write the events that are new, each once, and count the others as duplicates.
 
     One script per partition and stream; a caller that fails half-way repeats the call with the
-    same events. Raises `redis.RedisError` when the store can't be written.
+    same events. Raises `redis.RedisError` when the store can't be written, and `StreamFullError` when
+    the streams of a partition hold as many events as they may.
     """
     at = now_ms() if received is None else received
     groups: dict[tuple[int, str], dict[bytes, _Item]] = defaultdict(dict)
@@ -62,9 +80,10 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         identity = event.id
         groups[partition, event.stream].setdefault(identity, (event.seen_day, identity, encode(event, at)))
     calls: list[_Call] = []
+    limit = -(-store.stream_limit_events // store.partitions)
     for (partition, stream), items in groups.items():
         part = store.parts[partition]
-        calls += _calls(part, stream, part.stream(stream), list(items.values()), ring=True)
+        calls += _calls(part, stream, part.stream(stream), list(items.values()), limit=limit)
     counts = _run(store, calls)
     counts.duplicates = total - counts.accepted
     if counts.duplicates:
@@ -81,7 +100,7 @@ def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int 
         name = f"quarantine:{item.stream}"
         entry = (at // DAY_MS, event_id(name, [item.raw.hex()]), set_aside(at, item.reason, item.raw))
         # Nobody folds a quarantine: a bell that it rang would only keep the next event from ringing.
-        calls += _calls(part, name, part.quarantine(item.stream), [entry], ring=False)
+        calls += _calls(part, name, part.quarantine(item.stream), [entry])
     counts = _run(store, calls)
     return Counts(quarantined=counts.accepted, duplicates=len(unreadable) - counts.accepted)
 
@@ -91,13 +110,16 @@ def set_aside(at: int, reason: str, raw: bytes) -> bytes:
     return b"%d\t%s\t%s" % (at, " ".join(reason.split()).encode(errors="replace"), raw)
 
 
-def _calls(part: PartitionKeys, seen: str, target: str, items: list[_Item], *, ring: bool) -> Iterator[_Call]:
-    """The script calls that write `items`, each of at most `MAX_ENTRY_EVENTS`."""
+def _calls(
+    part: PartitionKeys, seen: str, target: str, items: list[_Item], *, limit: int | None = None
+) -> Iterator[_Call]:
+    """The script calls that write `items`, each of at most `MAX_ENTRY_EVENTS`; no limit: a quarantine."""
+    head: list[Any] = [0, 0, ""] if limit is None else [1, limit, seen]
     for start in range(0, len(items), MAX_ENTRY_EVENTS):
         days: dict[int, list[Any]] = defaultdict(list)
         for day, identity, body in items[start : start + MAX_ENTRY_EVENTS]:
             days[day] += (identity, body)
-        args: list[Any] = [int(ring), seen if ring else ""]
+        args = list(head)
         for pairs in days.values():
             args += (len(pairs) // 2, *pairs)
         yield [target, part.bell, part.totals, *(part.seen(seen, day) for day in days)], args
@@ -107,6 +129,8 @@ def _run(store: Store, calls: Sequence[_Call]) -> Counts:
     counts = Counts()
     if calls:
         for accepted, rang in store.scripts(_APPEND, calls):
+            if accepted < 0:
+                raise full(store, rang)
             counts.accepted += accepted
             counts.rang = counts.rang or bool(rang)
     return counts
@@ -135,11 +159,29 @@ def tail(store: Store, key_of: str, stream: str, count: int) -> list[tuple[bytes
 
 
 def events_in(store: Store, stream: str) -> int:
-    """How many events a stream holds."""
-    return sum(
-        sum(n for _, n, _ in entries(cast(Any, store.client.xrange(part.stream(stream)))))
-        for part in store.parts
-    )
+    """How many events a stream has taken, those included that are in the archive only."""
+    return sum(held.appended for held in totals(store, stream))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Events of one stream and partition: all that came, and those that were trimmed."""
+
+    appended: int
+    trimmed: int
+
+    @property
+    def held(self) -> int:
+        """Events that the store holds."""
+        return self.appended - self.trimmed
+
+
+def totals(store: Store, stream: str) -> list[Totals]:
+    """The totals of a stream in each partition."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.hmget(part.totals, [stream, f"{stream}:trimmed"])
+    return [Totals(int(appended or 0), int(trimmed or 0)) for appended, trimmed in pipe.execute()]
 
 
 def duplicates_dropped(store: Store) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import Store
-from listbridge.streams.log import Entry, entries
+from listbridge.store.store import Store, StoreError
+from listbridge.streams.events import owner
+from listbridge.streams.log import Entry, entries, totals
 
-EVENTS_A_STEP = 500
-"""Events (and so people) of one partition in one commit, unless a single entry holds more."""
+EVENTS_A_STEP = 16_384
+"""Events of one partition in one commit: people who have several are merged and written once."""
 ENTRIES_A_PAGE = 50
 
 # The streams' entries in the order in which they came, so that none waits behind another stream.
@@ -66,6 +67,14 @@ class Pending:
     def events(self) -> int:
         return sum(n for found in self.entries.values() for _, n, _ in found)
 
+    def text(self, stream: str) -> bytes:
+        """The events of one stream as lines of JSON."""
+        return b"\n".join(body for _, _, body in self.entries.get(stream, ()))
+
+    def count(self, stream: str) -> int:
+        """The events of one stream."""
+        return sum(n for _, n, _ in self.entries.get(stream, ()))
+
     def lines(self, stream: str) -> list[bytes]:
         """The events of one stream, each a line of JSON."""
         return [line for _, _, body in self.entries.get(stream, ()) for line in body.split(b"\n")]
@@ -92,13 +101,57 @@ def next_entries(
     return pending
 
 
-def lines_until(store: Store, part: PartitionKeys, stream: str, last: bytes) -> Iterator[list[bytes]]:
-    """All events of a partition's stream up to and with the entry `last`, a page of entries at a time."""
-    start = "-"
+START = b"0-0"
+"""Before the first entry of any stream."""
+
+
+def entry_order(entry_id: bytes | str) -> tuple[int, int]:
+    """What sorts entry ids in the order in which the entries came."""
+    ms, _, number = (entry_id.decode() if isinstance(entry_id, bytes) else entry_id).partition("-")
+    return int(ms), int(number)
+
+
+def pages_between(
+    store: Store, part: PartitionKeys, stream: str, after: bytes = START, last: bytes = b"+"
+) -> Iterator[list[Entry]]:
+    """The entries of a partition's stream beyond `after`, up to and with `last`, a page at a time."""
     while True:
-        raw = store.client.xrange(part.stream(stream), min=start, max=last.decode(), count=ENTRIES_A_PAGE)
+        raw = store.client.xrange(
+            part.stream(stream), min=f"({after.decode()}", max=last.decode(), count=ENTRIES_A_PAGE
+        )
         page = entries(cast(Any, raw))
         if not page:
             return
+        yield page
+        after = page[-1][0]
+
+
+def lines_between(
+    store: Store, part: PartitionKeys, stream: str, after: bytes = START, last: bytes = b"+"
+) -> Iterator[list[bytes]]:
+    """The events of `pages_between`, each a line of JSON."""
+    for page in pages_between(store, part, stream, after, last):
         yield [line for _, _, body in page for line in body.split(b"\n")]
-        start = f"({page[-1][0].decode()}"
+
+
+class History(Protocol):
+    """Where a person's past events are read from."""
+
+    def lines(self, part: PartitionKeys, stream: str, key: str, last: bytes) -> Iterator[list[bytes]]:
+        """The person's events of entries up to and with `last`, each once, as lines of JSON."""
+
+
+class StreamHistory:
+    """The streams alone: enough as long as nothing has been trimmed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def lines(self, part: PartitionKeys, stream: str, key: str, last: bytes) -> Iterator[list[bytes]]:
+        """See `History.lines`. Raises `StoreError` when events are in the archive only."""
+        if totals(self._store, stream)[part.number].trimmed:
+            raise StoreError(
+                f"events of {stream} in partition {part.number} are in the archive only: read it, too"
+            )
+        for lines in lines_between(self._store, part, stream, last=last):
+            yield [line for line in lines if owner(line) == key]

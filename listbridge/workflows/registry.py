@@ -47,8 +47,9 @@ def create(
     authorization_id: str,
     config: ExportConfig | ImportConfig,
     description: str = "",
+    paused: bool = False,
 ) -> Workflow:
-    """Store a workflow and start it. The definition has been validated before."""
+    """Store a workflow and start it, or let it wait. The definition has been validated before."""
     now = now_ms()
     made = Workflow(
         id=secrets.token_hex(6),
@@ -56,14 +57,15 @@ def create(
         authorization_id=authorization_id,
         description=description,
         config=config,
-        state=State.RUNNING,
+        state=State.PAUSED if paused else State.RUNNING,
+        reason="not started yet" if paused else "",
         created_at=now,
         started_at=now,
     )
     fields = msgspec.to_builtins(made) | {"config": msgspec.json.encode(config)}
     store.client.hset(keys.workflow(made.id), mapping=fields)
     store.client.sadd(keys.WORKFLOWS, made.id)
-    log.write(store, made.id, "created and started")
+    log.write(store, made.id, "created, not started yet" if paused else "created and started")
     return made
 
 
@@ -149,7 +151,8 @@ def delete(store: Store, workflow_id: str) -> None:
     """Forget the workflow; what belongs to the resource (cursors, what was delivered) stays."""
     get(store, workflow_id)
     store.client.srem(keys.WORKFLOWS, workflow_id)
-    for name in (keys.workflow(workflow_id), keys.progress(workflow_id), keys.log(workflow_id)):
+    names = (keys.workflow, keys.progress, keys.log, keys.plan)
+    for name in (make(workflow_id) for make in names):
         store.client.delete(name)
 
 

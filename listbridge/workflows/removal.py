@@ -23,7 +23,7 @@ from listbridge.errors import Fatal
 from listbridge.exports.delivered import unpack_delivered
 from listbridge.exports.ledger import raise_doubt, rewind
 from listbridge.exports.protocol import Caretaker, Leftovers
-from listbridge.exports.setup import save_setup, setup_of
+from listbridge.exports.setup import change_setup, setup_of
 from listbridge.jobs.deliver import bell_of
 from listbridge.store import keys
 from listbridge.store.lease import Lease
@@ -128,7 +128,7 @@ def _remove_options(
     setup = setup_of(store, list_id)
     if setup is not None:
         labels = tuple(label for label in setup.labels if label not in found.options)
-        save_setup(store, list_id, msgspec.structs.replace(setup, labels=labels, fingerprint=""))
+        change_setup(store, list_id, labels=labels, fingerprint="")
     people = _told_of(store, list_id, frozenset(found.options))
     while chunk := list(islice(people, AT_ONCE)):
         raise_doubt(store, list_id, chunk, now_ms())
@@ -173,7 +173,7 @@ def _forget(store: Store, list_id: str) -> None:
     for part in store.parts:
         for name in (part.delivered, part.retry, part.cursor, part.history):
             store.client.unlink(name(list_id))
-    store.client.delete(keys.list_setup(list_id), keys.rewound(list_id))
+    store.client.delete(keys.list_setup(list_id), keys.rewound(list_id), keys.adoption(list_id))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from listbridge.exports import ledger
 from listbridge.exports.setup import prepare_again
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
-from listbridge.systems import system_of
+from listbridge.systems import never, system_of
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import ACTIVE, State, Workflow
 from listbridge.workflows.schemas import load_export, load_import
@@ -42,9 +42,17 @@ class FieldNameTaken(Fatal):
 
 
 def create_export(
-    context: Context, authorization_id: str, config: Mapping[str, Any], description: str = ""
+    context: Context,
+    authorization_id: str,
+    config: Mapping[str, Any],
+    description: str = "",
+    *,
+    paused: bool = False,
 ) -> Workflow:
-    """Start an export. Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`."""
+    """Make an export and start it, unless it shall wait `paused` until somebody resumes it.
+
+    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`.
+    """
     authorizations.get(context.store, authorization_id)
     export = load_export(config)
     for other in registry.exports_to(context.store, export.list_id):
@@ -59,6 +67,7 @@ def create_export(
         authorization_id=authorization_id,
         config=export,
         description=description,
+        paused=paused,
     )
     ledger.rewind(context.store, export.list_id)
     return made
@@ -115,7 +124,7 @@ def delete(context: Context, workflow_id: str) -> None:
         _await_end(context, workflow_id)
         try:
             authorization = authorizations.get(context.store, workflow.authorization_id)
-            system_of(authorization).source(context, authorization, workflow).close()
+            system_of(authorization).source(context, authorization, workflow, never).close()
         except Fatal as problem:
             logger.warning("the webhooks of %s could not be taken away: %s", workflow_id, problem)
             context.store.client.delete(keys.receiver(workflow_id))

@@ -116,6 +116,22 @@ def test_a_snapshot_and_an_export_put_people_into_the_field(running, simulator, 
     assert "vip" in [segment.title for segment in lists_of(simulator)[0].segments.values()]
 
 
+def test_a_plan_is_made_by_a_command_and_by_a_worker(running, simulator):
+    title = lists_of(simulator)[1].title
+    made = running.json(
+        "export", "create", "--list", title, "--audience", "vip", "--existing-users", "--paused"
+    )
+    assert made["state"] == "paused"
+    told = running.json("export", "plan", made["id"])
+    assert sum(told["outcomes"].values()) >= 20
+    assert told["creates"]["field"] == ["Lytics Audiences"]
+    path = f"/workflows/{made['id']}/plan?other_lists=1"
+    assert running.v1("GET", path).status_code == 202
+    wait_until(lambda: running.v1("GET", path).status_code == 200, 30, "the plan", running)
+    assert running.v1("GET", path).json()["plan"]["outcomes"] == told["outcomes"]
+    running.run("workflow", "delete", made["id"])
+
+
 def test_a_snapshot_that_empties_an_audience_asks_first(running, simulator, tmp_path):
     file = tmp_path / "vip.csv"
     file.write_text(f"email\n{active_addresses(simulator)[0]}\n")

@@ -75,13 +75,13 @@ class World:
     """The list (a Destination), the people and the clock; `plan` maps steps to what happens there.
 
     `undone` is who was added again against an opt-out that stood when the list was asked last.
-    A row of somebody `bad` is refused, or (`whole`) the whole call is.
+    A row of somebody `bad` is refused, or the whole call is, with the error `whole`.
     """
 
     call_seconds = 5.0
 
     def __init__(
-        self, store, clock, *, people=3, limit=2, append=False, spec=None, bad=(), whole=False, plan=None
+        self, store, clock, *, people=3, limit=2, append=False, spec=None, bad=(), whole=None, plan=None
     ):
         self.batch_limit = limit
         self.store, self.clock, self.append = store, clock, append
@@ -145,7 +145,7 @@ class World:
     def _send(self, rows, flags):
         self.calls.append((rows, flags))
         if self.whole and any(row.email in self.bad for row in rows):
-            raise Skippable("a row is not acceptable")
+            raise self.whole("a row is not acceptable")
         outcomes = [self._store(row, flags) for row in rows]
         return Sent(outcomes, added=0, updated=0)
 

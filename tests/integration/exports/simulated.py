@@ -14,6 +14,7 @@ from listbridge.jobs.deliver import deliver
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.streams.log import append
+from listbridge.systems import account_of
 from listbridge.workflows import registry, service
 from simulator.faults import Fault
 
@@ -36,6 +37,11 @@ class Export:
             description="simulated",
             base_url=server.api_url,
         )
+
+    @property
+    def budget(self):
+        """The account's name as the pacing knows it."""
+        return account_of(self.context, self.authorization)
 
     def create(self, *slugs, **settings):
         settings |= {
@@ -83,7 +89,7 @@ class Export:
         while time.monotonic() < deadline:
             for workflow in registry.exports_to(self.context.store, self.list.list_id):
                 self.context.store.client.hset(keys.workflow(workflow.id), "wake_at", 1)
-            self.context.store.client.delete(keys.pace(self.authorization.id))
+            self.context.store.client.delete(keys.pace(self.budget))
             self.deliver()
             if not any(lags(self.context.store, self.list.list_id, now_ms() + 60_000)):
                 return

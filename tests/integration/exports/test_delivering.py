@@ -3,6 +3,8 @@
 import pytest
 from delivery_world import FEED, FIELD, LABELS, LIST, MINUTE, PREPARED, START, quietly, with_feed
 
+from listbridge.errors import Deferred, Skippable
+from listbridge.exports import sending
 from listbridge.exports.decisions import Feed, ListSpec
 from listbridge.exports.delivered import unpack_delivered, unpack_refused
 from listbridge.exports.engine import Deliverer
@@ -213,7 +215,7 @@ def test_a_row_that_is_refused_is_kept_with_its_reason_and_the_others_are_stored
 
 
 def test_a_row_that_spoils_a_whole_call_is_found_by_halving(new_world):
-    world = new_world(people=8, limit=8, bad=[5], whole=True)
+    world = new_world(people=8, limit=8, bad=[5], whole=Skippable)
     for person in range(8):
         world.enter(person, "a")
 
@@ -221,6 +223,24 @@ def test_a_row_that_spoils_a_whole_call_is_found_by_halving(new_world):
 
     assert [r.code for r in refusals(world).values()] == ["unacceptable"]
     assert len(world.calls) == 7
+    world.check()
+
+
+def test_an_address_that_spoils_a_whole_call_for_now_is_deferred_alone(new_world, clock):
+    world = new_world(people=4, limit=4, bad=[2], whole=Deferred)
+    for person in range(4):
+        world.enter(person, "a")
+
+    world.deliver()
+
+    assert refusals(world) == {}
+    assert world.keys[2] not in world.subscribers
+    assert len(world.subscribers) == 3
+    due = world.store.client.zscore(world.store.part(world.keys[2]).retry(LIST), world.keys[2])
+    assert clock.now < due <= clock.now + sending.FIRST_REST_MS
+    world.bad = set()
+    clock.now = int(due)
+    world.deliver()
     world.check()
 
 

@@ -95,9 +95,22 @@ def test_status_of_everything_is_one_screen(run, only, export):
     assert found["errors"][0]["message"] == "failed: the key was revoked"
     assert {each["stream"]: each["accepted"] for each in found["streams"]}["audience"] == 2
 
+    (account,) = found["accounts"]
+    assert (account["description"], account["rate_limited"]) == ("simulated", 0)
+    assert account["calls"] >= 2
+    assert account["calls_per_second"] > 0
+
     shown = run("status")
     assert shown.exit_code == 0
-    for words in ("Streams", "Workflows", "Last errors", "the key was revoked", only):
+    for words in (
+        "Streams",
+        "Accounts",
+        "simulated",
+        "Workflows",
+        "Last errors",
+        "the key was revoked",
+        only,
+    ):
         assert words in shown.output
 
 

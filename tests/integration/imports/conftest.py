@@ -17,6 +17,7 @@ from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.context import Context
 from listbridge.imports.engine import PullResult
 from listbridge.jobs.pull import pull
+from listbridge.store import keys
 from listbridge.streams.log import tail
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import State, Workflow
@@ -70,6 +71,12 @@ class Importer:
     def state(self, workflow: Workflow) -> Workflow:
         return registry.get(self.context.store, workflow.id)
 
+    @property
+    def budget(self) -> str:
+        """The account's name as the pacing knows it."""
+        held = authorizations.get(self.context.store, self.authorization_id)
+        return systems.account_of(self.context, held)
+
     def persist(self, workflow: Workflow, **options: Any) -> int:
         """Run as often as it takes, waking it from each sleep; -> how many runs that were."""
         for runs in range(1, 100):
@@ -78,7 +85,7 @@ class Importer:
             if state is State.COMPLETED:
                 return runs
             assert state in (State.SLEEPING, State.RUNNING), self.state(workflow).reason
-            self.context.store.client.delete(f"lb:pace:{self.authorization_id}")
+            self.context.store.client.delete(keys.pace(self.budget))
             if state is State.SLEEPING:
                 registry.resume(self.context.store, workflow.id)
         raise AssertionError("never completed")

@@ -197,3 +197,18 @@ def test_the_sweep_finds_the_imports_that_are_due(importer, state, wake_in, due)
     fields = {"state": state, "wake_at": now_ms() + wake_in}
     importer.context.store.client.hset(keys.workflow(workflow.id), mapping=fields)
     assert sweep(importer.context).imports == ((workflow.id,) if due else ())
+
+
+def test_an_import_sleeps_while_the_streams_are_full_and_goes_on(importer):
+    store = importer.context.store
+    store.stream_limit_events = store.partitions * 3
+    workflow = importer.create(webhooks=False)
+
+    assert importer.run(workflow) is None
+
+    held = importer.state(workflow)
+    assert (held.state, held.wake_at > now_ms()) == (State.SLEEPING, True)
+    assert "LISTBRIDGE_STREAM_LIMIT_EVENTS is 3" in held.reason
+    store.stream_limit_events = 0
+    importer.persist(registry.resume(store, workflow.id))
+    assert importer.stored() == importer.held()

@@ -153,6 +153,34 @@ def test_one_connection_serves_many_calls_by_the_simulated_clock(server, session
     assert session.get(f"{server.api_url}/systemdate.json").json()["SystemDate"][:16] == "2031-02-03 15:05"
 
 
+def test_a_limit_of_calls_refuses_what_is_beyond_it_in_a_window(server, session):
+    control(server, "settings", {"rate_limit": 3, "rate_window_seconds": 1e9, "rate_headers": True})
+    answers = [session.get(f"{server.api_url}/clients.json") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0", "0"]
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"3"}
+    assert all(0 < float(answer.headers["X-RateLimit-Reset"]) <= 1e9 for answer in answers)
+    control(server, "settings", {"rate_limit": 0})
+    free = session.get(f"{server.api_url}/clients.json")
+    assert (free.status_code, free.headers.get("X-RateLimit-Limit")) == (200, None)
+
+
+def test_an_address_that_is_written_too_often_is_refused_alone(server, session, target):
+    control(server, "settings", {"too_fast_seconds": 60})
+    url = f"{server.api_url}/subscribers/{target.list_id}"
+    assert session.post(f"{url}.json", json=rows("a@example.org")[0]).status_code == 201
+    again = session.post(f"{url}.json", json=rows("A@example.org")[0])
+    assert (again.status_code, again.json()["Code"]) == (429, 429)
+    both = session.post(f"{url}/import.json", json={"Subscribers": rows("a@example.org", "b@example.org")})
+    result = both.json()["ResultData"]
+    assert [(one["EmailAddress"], one["Code"]) for one in result["FailureDetails"]] == [
+        ("a@example.org", 429)
+    ]
+    assert result["TotalNewSubscribers"] == 1
+    control(server, "clock", {"advance_seconds": 61})
+    assert session.post(f"{url}.json", json=rows("a@example.org")[0]).status_code == 201
+
+
 def test_a_delayed_add_shows_when_the_clock_gets_there(server, session, target):
     control(server, "settings", {"add_delay_seconds": 60})
     url = f"{server.api_url}/subscribers/{target.list_id}.json"

@@ -26,6 +26,7 @@ from listbridge.mappings.versions import activate, plan, version
 from listbridge.profiles.commit import Answer
 from listbridge.profiles.reading import profile_of
 from listbridge.store.store import StoreError
+from listbridge.streams.events import owner
 from listbridge.streams.log import append
 from listbridge.streams.schemas import CM_ACTIVITY
 
@@ -250,7 +251,7 @@ def reckoned(store, written):
         for entry_id, values in store.client.xrange(part.stream(CM_ACTIVITY)):
             mapping = next(mapping for mapping, offset in commits if order(entry_id) <= offset)
             for line in values[b"e"].split(b"\n"):
-                key = fold_module.owner(line)
+                key = owner(line)
                 counts = found.setdefault(key, {})
                 for name in ("total", *(f"since_{n}" for n in range(2, mapping + 1))):
                     counts[name] = counts.get(name, 0) + 1

@@ -9,9 +9,11 @@ from listbridge.campaign_monitor.answers import (
     decode_page,
     error_of,
     preview,
+    quota_of,
     retry_after_seconds,
 )
 from listbridge.campaign_monitor.errors import (
+    AddressTooFast,
     InvalidRequest,
     RateLimited,
     RowRefused,
@@ -113,13 +115,48 @@ def test_how_long_to_wait_is_read_from_the_headers(headers, seconds):
 
 
 def test_a_429_without_headers_leaves_the_wait_open():
-    error = error_of(answer(429, {"Code": 429, "Message": "Subscriber was added too many times too quickly"}))
+    error = error_of(answer(429, {"Code": 429, "Message": "Rate limit exceeded"}))
     assert type(error) is RateLimited
     assert error.retry_after_seconds is None
 
 
 def test_a_429_with_headers_says_how_long_to_wait():
     assert error_of(answer(429, b"", X_RateLimit_Reset="12")).retry_after_seconds == 12
+
+
+@pytest.mark.parametrize("endpoint", ["POST /subscribers/{list}", "PUT /subscribers/{list}"])
+def test_a_429_to_a_write_of_one_address_is_about_the_address_unless_it_tells_a_limit(endpoint):
+    body = {"Code": 429, "Message": "Subscriber was added too many times too quickly, try again later."}
+    assert type(error_of(answer(429, body, endpoint=endpoint))) is AddressTooFast
+    for header in ("X_RateLimit_Limit", "X_RateLimit_Reset", "Retry_After"):
+        assert type(error_of(answer(429, body, endpoint=endpoint, **{header: "9"}))) is RateLimited
+    assert type(error_of(answer(429, body, endpoint=f"{endpoint}/import"))) is RateLimited
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "reset", "quota"),
+    [
+        ("60", "12", "348", (60, 12, 348.0)),
+        ("60", "0", "0.25", (60, 0, 0.25)),
+        (None, "12", "348", None),
+        ("60", None, "348", None),
+        ("60", "12", None, None),
+        ("60", "61", "348", None),
+        ("0", "0", "348", None),
+        ("-1", "-2", "348", None),
+        ("60", "-1", "348", None),
+        ("60", "12", "-1", None),
+        ("60", "12", "1700000000", None),
+        ("nan", "12", "348", None),
+        ("60", "nan", "348", None),
+        ("60", "12", "nan", None),
+        ("inf", "12", "348", None),
+        ("many", "12", "348", None),
+    ],
+)
+def test_a_quota_is_read_from_the_headers_when_all_of_them_make_sense(limit, left, reset, quota):
+    headers = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": left, "X-RateLimit-Reset": reset}
+    assert quota_of({name: value for name, value in headers.items() if value is not None}) == quota
 
 
 def test_numbers_may_come_as_strings():

@@ -34,4 +34,10 @@ def test_this_machine_reaches_itself_over_loopback(host):
 def test_every_queue_that_tasks_are_sent_to_has_a_worker():
     made = services(Settings(redis_url="redis://h/0", broker_url="redis://h/1"))
     served = [child.argv[child.argv.index("-Q") + 1].split(",") for child in made if "-Q" in child.argv]
-    assert sorted(name for names in served for name in names) == ["deliver", "fold", "pull", "schedule"]
+    assert sorted(name for names in served for name in names) == [
+        "archive",
+        "deliver",
+        "fold",
+        "pull",
+        "schedule",
+    ]

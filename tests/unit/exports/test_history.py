@@ -9,7 +9,8 @@ from listbridge.exports.history import SHOWN_LABELS, framed, happened, to_rememb
 from listbridge.exports.protocol import Flags
 
 AT = 1_790_000_000_000
-TOLD = Delivered(AT - 10, None, ("vip",), {})
+TOLD = Delivered(AT - 10, None, ("vip",), {}, ((AT - 10, "x"),))
+ADOPTED = Delivered(AT - 10, None, ("vip",), {}, known=True)
 REFUSED = Refused(AT - 5, "invalid", "too long", "row")
 
 ENTRIES = st.builds(
@@ -55,6 +56,8 @@ def test_many_long_labels_are_cut_and_counted():
         (happened("unanswered", AT), None, None, False, True, 0),
         (happened("stored", AT), TOLD, None, False, True, 1),
         (happened("stored", AT), TOLD, REFUSED, False, True, 2),
+        (happened("stored", AT), ADOPTED, None, False, True, 0),
+        (happened("stored", AT), ADOPTED, REFUSED, False, True, 1),
         (happened("stored", AT), TOLD, None, True, True, 0),
     ],
 )
@@ -71,4 +74,11 @@ def test_the_history_begins_with_what_the_present_state_told_before():
         ("stored", TOLD.at),
         ("refused", REFUSED.at),
         ("stored", AT),
+    ]
+
+
+def test_a_row_that_was_found_in_the_list_is_never_told_as_one_that_we_stored():
+    new, earlier = to_remember(happened("stored", AT, options=("gold",)), ADOPTED, None, in_doubt=False)
+    assert [(each.what, each.at, each.options) for each in unframed(new + earlier)] == [
+        ("stored", AT, ("gold",))
     ]

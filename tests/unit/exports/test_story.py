@@ -90,3 +90,11 @@ def test_a_transition_is_swallowed_when_the_next_of_its_audience_came_before_a_d
     assert story.swallowed == 2
     assert [each.at for each in story.events if "never sent" in each.what] == [AT, AT + 20]
     assert not any("other" in each.what for each in story.events)
+
+
+def test_reading_a_row_from_the_list_is_no_delivery_that_told_a_transition():
+    moves = [Told(AT + n, AT + n, "", "vip", entered=n == 0) for n in (0, 20)]
+    found = Delivered(AT + 10, None, ("VIP",), {}, known=True)
+
+    assert tell(known(delivered=TOLD, told=moves)).swallowed == 0
+    assert tell(known(delivered=found, told=moves)).swallowed == 1

@@ -10,7 +10,7 @@ from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.incoming import ECHO_WINDOW_MS, Told, decode, events_of, is_echo, receive
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.timezones import to_epoch_ms
-from listbridge.exports.delivered import Delivered, content, pack
+from listbridge.exports.delivered import Delivered, content, pack, unpack_delivered
 from listbridge.exports.setup import Setup, save_setup
 from listbridge.store.store import Store
 from listbridge.streams.log import tail
@@ -401,3 +401,34 @@ def test_an_event_with_a_bad_time_is_set_aside_for_people_of_exports_too(fake_st
     counts = receive(fake_store, ACCOUNT, body(event(Date="never", CustomFields=shown("Silver"))))
     assert (counts.accepted, counts.quarantined) == (0, 1)
     assert not doubted(fake_store)
+
+
+def record_of(store: Store, key: str = ANN) -> Delivered | None:
+    packed = store.client.hget(store.part(key).delivered(LIST), key)
+    return unpack_delivered(packed) if packed else None
+
+
+@pytest.mark.parametrize("fields", [shown("Gold", "Theirs"), shown("Theirs"), shown("Gold")])
+def test_options_of_others_are_kept_as_the_list_has_them_now(fake_store, fields):
+    before = held(written("Gold"))
+    deliver(fake_store, msgspec.structs.replace(before, others=("Older",)))
+
+    receive(fake_store, ACCOUNT, body(event(CustomFields=fields)))
+
+    others = tuple(each["Value"] for each in fields if each["Value"] == "Theirs")
+    assert record_of(fake_store) == msgspec.structs.replace(before, others=others)
+
+
+def test_who_leaves_or_comes_without_fields_keeps_the_options_of_others(fake_store):
+    before = msgspec.structs.replace(held(written("Gold")), others=("Theirs",))
+    deliver(fake_store, before)
+    receive(fake_store, ACCOUNT, body(event(Type="Deactivate", State="Deleted", CustomFields=[])))
+    assert record_of(fake_store) == before
+
+
+@pytest.mark.parametrize("adopting", [True, False])
+def test_whoever_changes_while_a_list_is_adopted_is_in_doubt(fake_store, adopting):
+    save_setup(fake_store, LIST, msgspec.structs.replace(SETUP, adopting=adopting))
+    receive(fake_store, ACCOUNT, body(event(CustomFields=shown("Gold"))))
+    assert doubted(fake_store) is adopting
+    assert record_of(fake_store) is None

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listbridge.aggregation.frames import columns, from_lines, owner
-from listbridge.streams.events import DAY_MS, MAX_TEXT, Counts, Event, encode, event_id
+from listbridge.aggregation.frames import columns, from_lines
+from listbridge.streams.events import DAY_MS, MAX_TEXT, Counts, Event, encode, event_id, owner
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY, CM_USER, SCHEMAS
 
 
@@ -64,7 +64,7 @@ def test_a_value_that_does_not_fit_is_kept_aside_shortened(stream, name, value):
     body = encoded(stream, **{name: value})
 
     assert body.keys() == {"_id", "_time", "_received", "_key", "_bad"}
-    assert body["_bad"] == {name: repr(value)[:200]}
+    assert body["_bad"] == [{"k": name, "v": repr(value)[:200]}]
     assert (body["_key"], body["_time"]) == ("ann@x.se", 5)
 
 

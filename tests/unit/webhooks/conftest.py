@@ -79,6 +79,7 @@ def app(shared_app, api_context, rung) -> Flask:
         fold=lambda: rung.append(("fold",)),
         deliver=lambda list_id: rung.append(("deliver", list_id)),
         pull=lambda workflow_id: rung.append(("pull", workflow_id)),
+        plan=lambda workflow_id: rung.append(("plan", workflow_id)),
     )
     Web(api_context, bells, Receivers(api_context.store)).install(shared_app)
     return shared_app

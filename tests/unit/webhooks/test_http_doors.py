@@ -127,6 +127,10 @@ class TestAskAboutAPerson(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/people/ada@example.com"
 
 
+class TestPlan(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/plan"
+
+
 class TestMetrics(BearerDoor):
     method, path = "GET", "/metrics"
 

@@ -1,11 +1,14 @@
 """Every error is JSON, and no log line holds an address or a token."""
 
+import dataclasses
 import logging
 
 import pytest
 import redis
 
+from listbridge.store.store import Store
 from webhooks import audiences, profiles
+from webhooks.app import create_app
 
 ADDRESS = "ada@example.com"
 
@@ -72,7 +75,7 @@ def test_events_that_could_not_be_stored_can_be_sent_again(client, break_store, 
 
 
 def test_what_nobody_expected_is_500_and_the_log_says_where_but_not_what(client, monkeypatch, caplog):
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError(f"{ADDRESS} is odd")
 
     monkeypatch.setattr(profiles, "profile_of", fail)
@@ -103,3 +106,21 @@ def test_no_request_leaves_an_address_or_a_token_in_the_log(client, import_recei
     assert ADDRESS not in caplog.text
     assert "right" not in caplog.text
     assert "wrong" not in caplog.text
+
+
+def test_full_streams_are_answered_503_with_the_reason(api_context):
+    narrow = Store(api_context.store.client, 16, stream_limit_events=1)
+    told = create_app(dataclasses.replace(api_context, store=narrow), lambda: None).test_client()
+    events = [
+        {"email": "ann@x.se", "audience": "vip", "event": "enter", "timestamp": f"2026-01-02T03:04:0{n}Z"}
+        for n in range(2)
+    ]
+    headers = {"Authorization": f"Bearer {api_context.settings.api_tokens[0]}"}
+
+    first, second = (
+        told.post("/v1/audiences/events", json={"events": [event]}, headers=headers) for event in events
+    )
+
+    assert (first.status_code, second.status_code) == (202, 503)
+    assert int(second.headers["Retry-After"]) > 0
+    assert "LISTBRIDGE_STREAM_LIMIT_EVENTS is 1" in second.json["error"]["message"]

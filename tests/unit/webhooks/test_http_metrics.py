@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from prometheus_client.parser import text_string_to_metric_families
 
-from listbridge import audiences
+from listbridge import audiences, authorizations
+from listbridge.pacing import Budget, Outcome
+from listbridge.secrets import Secrets
 from listbridge.standing.metrics import METRICS
+from listbridge.systems import account_of, limits_of
 from listbridge.workflows import log, registry
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -75,6 +79,40 @@ def test_the_figures_are_those_of_the_store(client, made, fake_store):
     assert found["listbridge_export_rows_total", rows] == 2
     refusals = (("code", "invalid"), ("list", "l1"), ("workflow", made))
     assert found["listbridge_export_refusals_total", refusals] == 4
+
+
+def test_authorizations_of_one_account_show_its_budget_once(client, made, api_context):
+    store, limits = api_context.store, limits_of(api_context.settings)
+    [held] = authorizations.list_all(store)
+    authorizations.create(
+        store, api_context.secrets, secret="k" * 32, description="the same key", base_url=held.base_url
+    )
+    budget = Budget(store, account_of(api_context, held), limits)
+    for outcome, waited in ((Outcome.ANSWERED, 0.5), (Outcome.REFUSED, 1.0)):
+        permit = budget.reserve(outcome, longest_seconds=1)
+        budget.settle(outcome, permit.epoch, outcome, waited_seconds=waited, rest_seconds=0)
+
+    _, found = scraped(client)
+
+    shown = {name: value for (name, labels), value in found.items() if name.startswith("listbridge_account_")}
+    assert {labels for name, labels in found if name in shown} == {(("authorization", held.id),)}
+    assert 0 < shown.pop("listbridge_account_calls_per_second") < limits.most
+    assert shown == {
+        "listbridge_account_calls_total": 2,
+        "listbridge_account_rate_limited_total": 1,
+        "listbridge_account_waited_seconds_total": 1.5,
+    }
+
+
+def test_an_authorization_that_nobody_can_decrypt_does_not_hide_the_figures(client, made, api_context):
+    other = Secrets((Fernet.generate_key().decode(),))
+    authorizations.create(
+        api_context.store, other, secret="lost", description="lost", base_url="http://127.0.0.1:1"
+    )
+
+    _, found = scraped(client)
+
+    assert len([name for name, _ in found if name == "listbridge_account_calls_total"]) == 1
 
 
 def test_two_scrapes_of_an_unchanged_store_count_nothing(client, made):

@@ -107,6 +107,19 @@ def test_one_bad_event_does_not_stop_the_others(anonymous, import_receiver, fake
     assert [line["email"] for line in stored(fake_store, CM_USER)] == ["Ada@example.com"]
 
 
+def test_a_delivery_to_full_streams_is_to_come_again(anonymous, import_receiver, fake_store):
+    fake_store.stream_limit_events = 2 * 16
+    first = anonymous.post(import_receiver, json=delivery(SUBSCRIBE))
+    later = {**SUBSCRIBE, "Date": "2026-03-01 10:00:00"}
+
+    answer = anonymous.post(import_receiver, json=delivery(later))
+
+    assert (first.status_code, answer.status_code) == (200, 503)
+    assert "Retry-After" in answer.headers
+    fake_store.stream_limit_events = 0
+    assert anonymous.post(import_receiver, json=delivery(later)).json["accepted"] > 0
+
+
 ERRORS = [
     redis.ConnectionError("Error 111"),
     redis.TimeoutError("Timeout reading"),

@@ -21,7 +21,7 @@ def sent(monkeypatch):
             calls.append((self.name, *args))
 
     class Tasks:
-        fold, pull = Task("fold"), Task("pull")
+        fold, pull, plan = Task("fold"), Task("pull"), Task("plan")
 
         @staticmethod
         def ring_deliver(list_id):
@@ -36,10 +36,11 @@ def test_each_bell_sends_its_task(sent):
     bells.fold()
     bells.deliver("l1")
     bells.pull("w1")
+    bells.plan("w2")
     all_rung = threading.Event()
     ringing.waiting().put((all_rung.set, ()))
     assert all_rung.wait(5)
-    assert sent == [("fold",), ("deliver", "l1"), ("pull", "w1")]
+    assert sent == [("fold",), ("deliver", "l1"), ("pull", "w1"), ("plan", "w2")]
 
 
 def test_nobody_waits_for_a_broker_that_hangs(monkeypatch, sent):

@@ -50,6 +50,14 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
     assert rung == [("deliver", "l1")]
 
 
+def test_an_export_can_wait_until_it_is_resumed(client, export, rung):
+    made = client.post(URL, json=export | {"paused": True}).json
+    assert (made["state"], made["reason"], rung) == ("paused", "not started yet", [])
+
+    assert client.post(f"{URL}/{made['id']}/resume").json["state"] == "running"
+    assert rung == [("deliver", "l1")]
+
+
 def test_an_import_is_made_and_run_at_once(client, authorization_id, rung):
     body = {"kind": "import", "authorization_id": authorization_id, "config": {"client_id": "c1"}}
     answer = client.post(URL, json=body)
@@ -91,6 +99,7 @@ FAULTS = [
     ),
     (export_with() | {"kind": "sync"}, [("$.kind", "Must be one of: export, import.")]),
     (export_with() | {"more": 1}, [("$.more", "Unknown field.")]),
+    (import_with() | {"paused": True}, [("$.paused", "only exports can wait")]),
     (export_with() | {"config": []}, [("$.config", "Not a valid mapping type.")]),
     (export_with() | {"description": 5}, [("$.description", "Not a valid string.")]),
     (export_with(audiences=[]), [("$.config.audiences", "Length must be between 1 and 500.")]),

@@ -1,0 +1,1 @@
+"""The archive: every accepted event as Parquet, exactly once, for as long as the files are kept."""

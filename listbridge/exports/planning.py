@@ -1,0 +1,235 @@
+"""What a start would do about one person: pure, by the decisions that the engine itself takes.
+
+`decide` says what would be sent; here is added what the list would answer and hold afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import ceil
+
+from listbridge.exports.decisions import (
+    OPTED_OUT,
+    ListSpec,
+    Person,
+    ReadBack,
+    Refuse,
+    Send,
+    Skip,
+    decide,
+    is_later,
+)
+from listbridge.exports.delivered import Delivered, Refused, adopted
+from listbridge.exports.protocol import Flags, Listed, Row
+from listbridge.exports.sending import RETURNING_AT_ONCE
+
+Held = tuple[str, Mapping[str, tuple[str, ...]]]
+"""A name and the values by field key."""
+
+
+class Effect(StrEnum):
+    """What would become of a person in the list. `LEFT` are in no audience and not touched."""
+
+    ADDED = "added"
+    RETURNED = "returned"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class ListRules:
+    """How the list treats rows; `kinds` are its mapped fields' types by key.
+
+    `takes` says whether an address is acceptable, `stored` how a field of a kind keeps a value (None: not).
+    """
+
+    honours_suppression: bool
+    kinds: Mapping[str, str]
+    takes: Callable[[str], bool]
+    stored: Callable[[str, str], str | None]
+    adopting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store and the list know of a person: nothing was ever delivered where `delivered` is None,
+    the list does not have them where `listed` is None."""
+
+    delivered: Delivered | None
+    refused: Refused | None
+    in_doubt: bool
+    listed: Listed | None
+    suppressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a start would do about one person.
+
+    `code` and `reason` say why somebody is refused, or what else is to be known. `sends` has the flags of
+    each row that would be sent, `asks` counts single look-ups. `queued`: automations may start for them.
+    """
+
+    key: str
+    address: str
+    effect: Effect
+    code: str = ""
+    reason: str = ""
+    before: Held | None = None
+    after: Held | None = None
+    sends: tuple[Flags, ...] = ()
+    asks: int = 0
+    new: bool = False
+
+    @property
+    def queued(self) -> bool:
+        stored = self.effect in (Effect.ADDED, Effect.RETURNED)
+        return stored and bool(self.sends) and self.sends[-1].queue_autoresponders
+
+
+def plan(person: Person, spec: ListSpec, known: Known, rules: ListRules) -> Plan:
+    """What would become of this person now."""
+    delivered, listed = known.delivered, known.listed
+    if delivered is None and rules.adopting and listed is not None:
+        delivered = adopted(listed, spec.field_key, spec.labels, 0)
+    match decide(person, spec, delivered, known.refused, in_doubt=known.in_doubt):
+        case Skip(reason):
+            return _skipped(person, reason, spec, known)
+        case Refuse(code, message, row):
+            return _refused(person.key, row.email, code, message, listed)
+        case ReadBack(row) if listed is None and rules.takes(row.email):
+            return Plan(person.key, row.email, Effect.LEFT, reason="never stored", asks=1)
+        case ReadBack(row):
+            return _sent(person, Send(row, Flags()), known, spec, rules, asks=1)
+        case Send() as send:
+            return _sent(person, send, known, spec, rules)
+
+
+def _skipped(person: Person, reason: str, spec: ListSpec, known: Known) -> Plan:
+    address = known.listed.address if known.listed else person.key
+    if reason == "unchanged":
+        return _unchanged(person.key, address, spec, known)
+    if known.refused is not None and reason == "refused before":
+        return _refused(person.key, address, known.refused.code, known.refused.message, known.listed)
+    held = _held(known.listed)
+    return Plan(person.key, address, Effect.LEFT, reason=reason, before=held, after=held)
+
+
+def _unchanged(key: str, address: str, spec: ListSpec, known: Known) -> Plan:
+    """As the list was last told. It can hold otherwise: then somebody changed it and nobody told us."""
+    listed, told = known.listed, known.delivered
+    before = _held(listed)
+    if listed is None or listed.status != "active":
+        state = listed.status if listed else "not there"
+        reason = f"nothing new to send, and the person is {state} in the list"
+        return Plan(key, address, Effect.UNCHANGED, "drift", reason, before, before)
+    held = {*listed.values.get(spec.field_key, ())} & {*spec.labels}
+    if told is not None and {*told.options} != held:
+        reason = "the list holds other options than it was told"
+        return Plan(key, address, Effect.UNCHANGED, "drift", reason, before, before)
+    return Plan(key, address, Effect.UNCHANGED, before=before, after=before)
+
+
+def _refused(key: str, address: str, code: str, message: str, listed: Listed | None) -> Plan:
+    held = _held(listed)
+    return Plan(key, address, Effect.REFUSED, code, message, held, held)
+
+
+def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListRules, asks: int = 0) -> Plan:
+    """What the list would answer to a row, by its rules, and what would be done about that."""
+    row, listed = send.row, known.listed
+    code, message = _answer(row, known, rules)
+    asked = send.flags.resubscribe or (code in OPTED_OUT and send.may_return and _is_news(code, known))
+    asks += asked
+    flags = replace(send.flags, resubscribe=False)
+    # Who is new and suppressed is refused by our copy of the suppression list, without a row.
+    travels = not (row.new and known.suppressed)
+    sends = (flags,) if travels and not (send.flags.resubscribe and code in OPTED_OUT) else ()
+    if asked and listed is not None and listed.status in OPTED_OUT:
+        if is_later(person.opted_in_at, listed.since):
+            # A second attempt has the other switches off.
+            last = Flags(True, flags.queue_autoresponders and send.flags.resubscribe)
+            return _stored(person.key, row, (*sends, last), known, spec, rules, asks)
+        code, message = listed.status, f"{listed.status} in this list"
+    if not code:
+        return _stored(person.key, row, sends, known, spec, rules, asks)
+    refused = _refused(person.key, row.email, code, message, listed)
+    return replace(refused, sends=sends, asks=asks, new=row.new)
+
+
+def _is_news(code: str, known: Known) -> bool:
+    return known.refused is None or known.refused.code != code
+
+
+def _answer(row: Row, known: Known, rules: ListRules) -> tuple[str, str]:
+    """The code with which the list would refuse a row without the resubscribe switch, or nothing."""
+    listed = known.listed
+    if row.new and known.suppressed:
+        return "suppressed", "on the client's suppression list"
+    if not rules.takes(row.email):
+        return "invalid", "the API does not take this for an e-mail address"
+    if known.suppressed and rules.honours_suppression and listed is not None:
+        return "suppressed", "on the client's suppression list"
+    if listed is not None and listed.status in OPTED_OUT:
+        return listed.status, f"{listed.status} in this list"
+    return "", ""
+
+
+def _stored(
+    key: str, row: Row, sends: tuple[Flags, ...], known: Known, spec: ListSpec, rules: ListRules, asks: int
+) -> Plan:
+    listed, before = known.listed, _held(known.listed)
+    after, code, reason = _written(row, listed, spec.field_key, rules)
+    if listed is None:
+        effect = Effect.ADDED
+    elif listed.status in OPTED_OUT:
+        effect = Effect.RETURNED
+    elif after == before:
+        effect, reason = Effect.UNCHANGED, reason or "sent again"
+    else:
+        effect = Effect.UPDATED
+    return Plan(key, row.email, effect, code, reason, before, after, sends, asks, row.new)
+
+
+def _written(row: Row, listed: Listed | None, field: str, rules: ListRules) -> tuple[Held, str, str]:
+    """What the list holds after a row, and the code and words of what is lost on the way.
+
+    Sent options replace what the field held. Were they to join it, only `lost` would be otherwise.
+    """
+    name, values = _held(listed) or ("", {})
+    written, dropped = dict(values), []
+    for key, value in row.values:
+        texts = [text for text in ((value,) if isinstance(value, str) else value) if text]
+        kept = [each for text in texts if (each := rules.stored(rules.kinds.get(key, ""), text)) is not None]
+        if kept:
+            written[key] = tuple(sorted(kept))
+        if len(kept) < len(texts):
+            dropped.append(key)
+    held, sent = {*values.get(field, ())}, {*row.options, *row.other_options}
+    written[field] = tuple(sorted(sent or held - {*row.cleared}))
+    if not written[field]:
+        del written[field]
+    after = (name if row.name is None else row.name, written)
+    if dropped:
+        return after, "dropped", f"the API drops the value for {', '.join(dropped)}"
+    if sent and (lost := held - sent - {*row.cleared}):
+        return after, "others_lost", f"options of others may go: {', '.join(sorted(lost))}"
+    return after, "", ""
+
+
+def _held(listed: Listed | None) -> Held | None:
+    if listed is None:
+        return None
+    return listed.name, {key: tuple(sorted(held)) for key, held in listed.values.items()}
+
+
+def imports_needed(rows: Mapping[Flags, int], limit: int) -> int:
+    """The calls that carry so many rows by flags; who is brought back travels in small calls."""
+    return sum(
+        ceil(count / (min(limit, RETURNING_AT_ONCE) if flags.resubscribe else limit))
+        for flags, count in rows.items()
+    )

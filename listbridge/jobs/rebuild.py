@@ -1,0 +1,121 @@
+"""Rebuild everybody's profile: all partitions, in several processes, by the mappings active now."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from listbridge.context import Context, build
+from listbridge.mappings.versions import mark_complete
+from listbridge.rebuild.errors import EventsMissing, RebuildError
+from listbridge.rebuild.partition import PartitionRebuild, Rebuilt
+from listbridge.store.lease import Lease
+from settings import Settings
+
+LEASE = "rebuild"
+LEASE_MS = 30_000
+
+
+@dataclass(slots=True)
+class Rebuild:
+    """What a rebuild did, partition by partition, and why it could not do the others."""
+
+    version: int
+    """Of the mappings."""
+    done: list[Rebuilt] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+    """Partition -> why its people stay as they were."""
+    complete: bool = False
+    """All fields of the mappings count all events now."""
+
+
+def rebuild(
+    context: Context,
+    *,
+    processes: int = 1,
+    skip_unreadable: bool = False,
+    on_progress: Callable[[Rebuild], None] = lambda _: None,
+) -> Rebuild:
+    """Rebuild all partitions. What fails in one is noted, and the others go on.
+
+    Raises `RebuildError` when another rebuild is at work, or when other mappings became active meanwhile.
+    """
+    lease = Lease(context.store, LEASE, LEASE_MS)
+    if not lease.acquire():
+        raise RebuildError("another rebuild is at work; wait until it has ended")
+    result = Rebuild(context.programs.current(renew=True).version)
+    try:
+        with lease.kept() as lost:
+            for number, outcome in _outcomes(context, processes, skip_unreadable, lost.is_set):
+                if isinstance(outcome, str):
+                    result.failed[number] = outcome
+                else:
+                    result.done.append(outcome)
+                on_progress(result)
+    finally:
+        lease.release()
+    if context.programs.current(renew=True).version != result.version:
+        raise RebuildError("other mappings have become active meanwhile: start the rebuild again")
+    whole = not result.failed and not any(each.unreadable for each in result.done)
+    if whole:
+        numbers = context.programs.current().numbers
+        result.complete = mark_complete(context.store, result.version, numbers)
+    return result
+
+
+def _outcomes(
+    context: Context, processes: int, skip_unreadable: bool, lost: Callable[[], bool]
+) -> Iterator[tuple[int, Rebuilt | str]]:
+    numbers = range(context.store.partitions)
+    if processes == 1:
+        for number in numbers:
+            yield number, _one(context, number, skip_unreadable, lost)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, _start, (context.settings, context.redis_url)) as pool:
+        waiting = {pool.submit(_one_of_process, number, skip_unreadable): number for number in numbers}
+        for future in _ended(waiting):
+            yield waiting[future], future.result()
+
+
+def _ended(waiting: Iterable[Future[Rebuilt | str]]) -> Iterator[Future[Rebuilt | str]]:
+    """The futures as they end; the rest is called off when the caller stops."""
+    futures = list(waiting)
+    try:
+        yield from as_completed(futures)
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _one(
+    context: Context, number: int, skip_unreadable: bool, stopping: Callable[[], bool] = lambda: False
+) -> Rebuilt | str:
+    try:
+        return PartitionRebuild(
+            context.store,
+            context.archive,
+            context.programs,
+            memory_bytes=context.settings.rebuild_memory_mb << 20,
+            skip_unreadable=skip_unreadable,
+            stopping=stopping,
+        ).run(context.store.parts[number])
+    except EventsMissing as problem:
+        return f"{problem}; mend the files, or rebuild with --skip-unreadable"
+    except RebuildError as problem:
+        return str(problem)
+
+
+_context: Context | None = None
+
+
+def _start(settings: Settings, redis_url: str) -> None:
+    global _context
+    _context = build(settings, redis_url)
+
+
+def _one_of_process(number: int, skip_unreadable: bool) -> Rebuilt | str:
+    assert _context is not None
+    return _one(_context, number, skip_unreadable)
