@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, cast
 
 import polars as pl
 
@@ -30,7 +30,7 @@ class Coded:
 
     codes: pl.Series
     vocabulary: pl.Series
-    """The distinct values, in order, so that codes compare as the values do."""
+    """The distinct values and maybe more, in order, so that codes compare as the values do."""
 
     def filter(self, mask: pl.Series) -> Coded:
         return Coded(self.codes.filter(mask), self.vocabulary)
@@ -43,6 +43,8 @@ def coded(series: pl.Series) -> Coded:
     """Code any text, numbers or truth values."""
     if series.dtype == pl.String and len(series) >= _MANY:
         return _coded_in_runs(series) if _has_runs(series) else _coded_text(series)
+    if series.dtype == pl.Int64 and (small := _coded_span(series)):
+        return small
     vocabulary = series.unique().sort()
     if vocabulary.null_count():
         vocabulary = vocabulary.slice(1)
@@ -88,7 +90,7 @@ class Batch:
         self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
         self._tables: dict[str, pl.DataFrame] = {}
         self._coded: dict[int, Coded] = {}
-        if "email" in reads and bool(frame["email"].eq_missing(frame["_key"]).all()):
+        if "email" in reads and _same(frame["email"], frame["_key"]):
             self._distinct["email"] = self.person, self.people.alias("email").to_frame()
 
     def __len__(self) -> int:
@@ -134,6 +136,14 @@ def _coded_text(series: pl.Series) -> Coded:
     order = found.arg_sort()
     places = order.arg_sort().cast(CODE)
     return Coded(places[categories.to_physical()], found[order])
+
+
+def _coded_span(series: pl.Series) -> Coded | None:
+    """Whole numbers of a small span, such as hours, by their distance from the least: without hashing."""
+    low, high = cast(int | None, series.min()), cast(int | None, series.max())
+    if low is None or high is None or high - low >= _MANY:
+        return None
+    return Coded((series - low).cast(CODE), pl.Series(range(low, high + 1), dtype=pl.Int64))
 
 
 def _has_runs(series: pl.Series) -> bool:
@@ -222,6 +232,12 @@ class Rows:
 
     def _kept(self, series: pl.Series) -> pl.Series:
         return series if self._mask is None else series.filter(self._mask)
+
+
+def _same(a: pl.Series, b: pl.Series) -> bool:
+    """Are two columns of text equal? Mostly told by their first rows."""
+    first = slice(0, _MANY)
+    return a[first].equals(b[first], null_equal=True) and a.equals(b, null_equal=True)
 
 
 class Guards:
