@@ -120,7 +120,7 @@ def _show_skips(number: int | None, as_json: bool) -> None:
     with open_store() as store:
         held = versions.version(store, number) if number else versions.active(store)
         rows = with_skips(held, skipped(store))
-    columns = {"field": "FIELD", "kind": "KIND", "since": "SINCE"}
+    columns = {"field": "FIELD", "since": "SINCE"}
     columns |= {
         stream: f"SKIPPED OF {stream}" for stream in sorted({s for row in rows for s in row["skipped"]})
     }

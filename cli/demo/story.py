@@ -72,8 +72,9 @@ class Story:
         ):
             self._create("export", authorization, base | {"list_id": list_id, "audiences": list(audiences)})
             self.feeds.append(Feed(list_id, tuple(audiences)))
-        self.say("people enter and leave audiences; the worker is killed in the middle of a delivery")
+        self.say("the worker is killed in the middle of a delivery")
         self._kill_worker_in_a_call()
+        self.say("the mappings are changed while people enter and leave audiences")
         self._change_mappings(people[len(people) // 3 :])
         self._leave(0.25)
         self.say("everybody's profile is made anew while people open, click, sign up, leave and come back")
