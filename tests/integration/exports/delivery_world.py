@@ -129,6 +129,9 @@ class World:
     def clock_offset_ms(self):
         return 0
 
+    def still_offers(self, _prepared, _labels):
+        return True
+
     def state_of(self, email):
         return self.step(lambda: self._state(email), is_call=True)
 

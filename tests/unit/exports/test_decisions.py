@@ -8,7 +8,6 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
-    as_text,
     build_row,
     content_of,
     decide,
@@ -17,6 +16,7 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import INSISTING_MS, Delivered, Refused, content, delivered
 from listbridge.exports.protocol import Flags, Row
+from listbridge.exports.values import as_text
 from listbridge.profiles.membership import Membership
 
 KEY = "ann@example.com"
