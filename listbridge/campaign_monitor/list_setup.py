@@ -40,15 +40,17 @@ class Offer:
     missing_fields: tuple[MappedField, ...] = ()
     lacking: Mapping[str, tuple[str, ...]] = dataclass_field(default_factory=dict)
 
-    def prepared(self, key: str, made: Mapping[str, str] | None = None) -> Prepared:
-        """What an export works with once the field has this key; `made` are the keys of fields by name
-        that were missing."""
-        made = made or {each.name: key_of_new_field(each.name) for each in self.missing_fields}
-        new = {
-            each.name: CustomField(each.name, made[each.name], each.type or TEXT, each.options)
+    def to_make(self) -> dict[str, CustomField]:
+        """The missing fields by name, as they would be."""
+        return {
+            each.name: CustomField(each.name, key_of_new_field(each.name), each.type or TEXT, each.options)
             for each in self.missing_fields
         }
-        mapped = {**self.mapped, **new}
+
+    def prepared(self, key: str, made: Mapping[str, CustomField] | None = None) -> Prepared:
+        """What an export works with once the field has this key; `made` are fields by name that were
+        missing."""
+        mapped = {**self.mapped, **(made if made is not None else self.to_make())}
         fields = mapped.values()
         return Prepared(
             key,
@@ -99,12 +101,16 @@ def look(client: CampaignMonitor, list_id: str, setup: ListSetup) -> Offer:
     )
 
 
-def create_mapped(client: CampaignMonitor, list_id: str, offer: Offer) -> dict[str, str]:
-    """Make the mapped fields that are missing, with their options; -> their keys by name."""
+def create_mapped(client: CampaignMonitor, list_id: str, offer: Offer) -> dict[str, CustomField]:
+    """Make the mapped fields that are missing, with their options; -> those fields by name."""
     made = {}
-    for each in offer.missing_fields:
-        kind = cast(DataType, each.type or TEXT)
-        made[each.name] = client.create_custom_field(list_id, each.name, kind, each.options)
+    for name, field in offer.to_make().items():
+        kind = cast(DataType, field.data_type)
+        key = client.create_custom_field(list_id, name, kind, field.field_options)
+        made[name] = CustomField(name, key, kind, field.field_options)
+    if any(field.data_type in GENERATED for field in made.values()):
+        by_key = {field.key: field for field in client.custom_fields(list_id)}
+        made = {name: by_key.get(field.key, field) for name, field in made.items()}
     for key, options in offer.lacking.items():
         client.update_options(list_id, key, options, keep_existing=True)
     return made
