@@ -131,8 +131,8 @@ def _described(words: str, name: str) -> dict[str, Any]:
 def check_options(data: Mapping[str, Any]) -> dict[str, Any]:
     """What is wrong with options that are right by themselves, by their path."""
     wrong: dict[str, Any] = _mapped_wrongly(data)
-    if data["mode"] == "add_only" and data["on_exit"] == "update_field":
-        wrong["on_exit"] = ["add_only changes nobody's row: on_exit is nothing or unsubscribe"]
+    if data["mode"] == "add_only" and data["on_exit"] not in (None, "nothing"):
+        wrong["on_exit"] = ["add_only changes nobody who is in the list: on_exit is nothing"]
     if data["unsubscribe_from_all_lists"] and data["on_exit"] != "unsubscribe":
         wrong["unsubscribe_from_all_lists"] = ["only with on_exit unsubscribe"]
     if data["restart_autoresponders"] and data["resubscribe"] == "never":

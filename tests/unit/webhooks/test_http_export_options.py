@@ -16,6 +16,7 @@ def faults(answer):
         ({"mode": "both"}, "$.config.mode", "Must be one of: upsert, update_only, add_only."),
         ({"on_exit": "delete"}, "$.config.on_exit", "Must be one of"),
         ({"mode": "add_only", "on_exit": "update_field"}, "$.config.on_exit", "add_only changes nobody"),
+        ({"mode": "add_only", "on_exit": "unsubscribe"}, "$.config.on_exit", "add_only changes nobody"),
         ({"unsubscribe_from_all_lists": True}, "$.config.unsubscribe_from_all_lists", "only with on_exit"),
         ({"restart_autoresponders": True}, "$.config.restart_autoresponders", "only for who is resubscribed"),
         (
