@@ -261,14 +261,15 @@ def _leaves(
 ) -> bool:
     """Did the person leave the last audience of an export that unsubscribes whoever does?
 
-    An attempt that may have failed is made again, unless they have subscribed since.
+    An attempt that may have failed is made again, unless they have subscribed in a later minute.
     """
     running = [feed for feed in spec.feeds if feed.running]
     inside = any(not person.memberships.keys().isdisjoint(feed.audiences) for feed in running)
     if options or inside or delivered is None:
         return False
     if delivered.left:
-        return in_doubt and not _active_since(person, delivered.at)
+        tried_at = max((at for at, _ in delivered.writes), default=delivered.at)
+        return in_doubt and not _active_after(person, tried_at)
     return any(
         label in delivered.options and slug not in person.memberships and person.was_told_of(slug)
         for feed in running
@@ -277,8 +278,8 @@ def _leaves(
     )
 
 
-def _active_since(person: Person, at: int) -> bool:
-    return person.status is not None and not _is_out(person) and person.status[1] >= _minute(at)
+def _active_after(person: Person, at: int) -> bool:
+    return person.status is not None and not _is_out(person) and _minute(person.status[1]) > _minute(at)
 
 
 def _concerns(person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None) -> bool:

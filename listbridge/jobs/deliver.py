@@ -186,7 +186,7 @@ def list_reader(
 
 
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
-    remedy = getattr(problem, "remedy", "")
+    remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
         registry.fail(context.store, workflow.id, f"{problem}. {remedy}" if remedy else str(problem))
 

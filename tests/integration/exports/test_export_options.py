@@ -219,6 +219,7 @@ def test_who_came_back_by_themselves_is_not_unsubscribed_again(export):
     export.happen(("exit", ANN, "vip"))
     export.deliver()
     assert export.held(ANN) == "Unsubscribed"
+    export.account.clock.advance(120)
     export.act("subscribe", ANN)
     export.tell_status(ANN)
 

@@ -346,7 +346,8 @@ LEFT = replace_struct(told(known=True), left=True)
         ("perhaps not done yet", person(), UNSUBSCRIBING, LEFT, True, True),
         ("perhaps not done, not heard of since", person(status=("active", NOW - MINUTE)), UNSUBSCRIBING,
          LEFT, True, True),
-        ("back by themselves", person(status=("active", NOW)), UNSUBSCRIBING, LEFT, True, False),
+        ("active in the same minute", person(status=("active", NOW)), UNSUBSCRIBING, LEFT, True, True),
+        ("back by themselves", person(status=("active", LATER)), UNSUBSCRIBING, LEFT, True, False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
