@@ -57,7 +57,7 @@ WAYS = [
 ]
 RICH = {
     "town": {"field": "City", "when_null": "set_if_empty"},
-    "tier": {"field": "Tier", "type": "MultiSelectOne", "when_null": "clear"},
+    "tier": {"field": "Tier", "type": "MultiSelectOne", "options": TIERS, "when_null": "clear"},
     "born": {"field": "Born", "type": "Date"},
     "trips": {"field": "Trips", "type": "Number"},
 }

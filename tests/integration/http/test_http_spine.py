@@ -180,7 +180,6 @@ def test_events_move_people_into_and_out_of_audiences(client, folder):
         "key": people[20],
         "fields": {"email": people[20], "email_domain": "example.com"},
         "audiences": ["vip"],
-        "consent_to_track": "Unchanged",
         "updated_at": "2026-01-01T10:00:00.000Z",
     }
 
