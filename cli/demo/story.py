@@ -64,7 +64,12 @@ class Story:
         self._wait_for_webhooks(lists)
         self.say("exports: two into one list, one into another; somebody opts out in the middle")
         self._trouble()
-        base = {"client_id": client_id, "field_name": FIELD, "existing_users": True}
+        base = {
+            "client_id": client_id,
+            "field_name": FIELD,
+            "existing_users": True,
+            "consent_to_track": "Unchanged",
+        }
         for list_id, audiences in (
             (lists[0], AUDIENCES[:2]),
             (lists[0], AUDIENCES[2:3]),

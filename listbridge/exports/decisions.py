@@ -6,27 +6,38 @@ back here, whatever changed about them, unless a feed says otherwise and a later
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from listbridge.exports.delivered import Delivered, Refused, content
-from listbridge.exports.protocol import FieldValue, Flags, Row
+from listbridge.exports.protocol import FieldValue, Flags, Row, Way
+from listbridge.exports.values import CLEARED, Unfit, consent, e164, filled, fitted, lookup
 from listbridge.profiles.membership import Membership
 
 MINUTE_MS = 60_000
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 MAX_VALUE = 250
 """Characters in a custom field's value (the API's documented limit)."""
 
 UNKNOWN_OPTION = "unknown_option"
+IN_LIST = "in_list"
+NOT_IN_LIST = "not_in_list"
+MOBILE = "mobile"
+"""Under this name a mobile number is left out of a row."""
 SHOWN_CHOICES = 10
 
 OPTED_OUT = frozenset({"unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"})
 """Statuses in which a list does not take a person back without the resubscribe switch."""
 
+COMES_BACK = OPTED_OUT | {NOT_IN_LIST}
+"""Refusals that a later good status takes back."""
+
 Resubscribe = Literal["never", "when_opted_in_later"]
+OnExit = Literal["update_field", "unsubscribe", "nothing"]
+Mode = Literal["upsert", "update_only", "add_only"]
+WhenNull = Literal["skip", "clear", "set_if_empty"]
+
+_WAYS: Mapping[Mode, Way] = {"upsert": Way.IMPORT, "update_only": Way.UPDATE, "add_only": Way.ADD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +52,33 @@ class Feed:
     resubscribe: Resubscribe = "never"
     queue_autoresponders: bool = False
     queue_autoresponders_on_backfill: bool = False
+    restart_autoresponders: bool = False
+    on_exit: OnExit = "update_field"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What goes beside name and fields, from which profile fields: consents and the mobile number.
+
+    `consent_field` and `sms_field` go before the constants `consent` and `sms`; a mobile number without
+    a country's prefix is one of `mobile_region`.
+    """
+
+    consent_field: str | None = None
+    consent: str | None = None
+    mobile_field: str | None = None
+    mobile_region: str | None = None
+    sms_field: str | None = None
+    sms: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """All exports into one list, taken together. `fields` maps profile fields to the system's keys."""
+    """All exports into one list, taken together. `fields` maps profile fields to the system's keys.
+
+    `templates` are texts by key, `when_null` what happens where a profile has no value for a key, if not
+    just nothing: the field is emptied, or (`set_if_empty`) a value is sent only while the field has none.
+    """
 
     list_id: str
     feeds: tuple[Feed, ...]
@@ -56,10 +89,23 @@ class ListSpec:
     email_field: str = "email"
     name_field: str | None = None
     fields: Mapping[str, str] | None = None
-    date_keys: tuple[str, ...] = ()
-    """Those of the keys whose fields take a day: of a time, only the day is sent."""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The options of those keys whose fields take nothing else."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The fields' types by key."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    when_null: Mapping[str, WhenNull] = field(default_factory=dict)
+    contact: Contact = Contact()
+    mode: Mode = "upsert"
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """The keys of the fields whose values are left alone."""
+        return keeps_of(self.when_null)
+
+
+def keeps_of(when_null: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(key for key, policy in when_null.items() if policy == "set_if_empty"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +147,22 @@ class Refuse:
 @dataclass(frozen=True, slots=True)
 class ReadBack:
     """In no audience, and perhaps never stored: see whether the list has them, so that nobody is added
-    to be cleared."""
+    to be cleared. See `Send.leaves`."""
 
     row: Row
+    leaves: bool = False
+    way: Way = Way.IMPORT
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """`may_return`: should the list refuse them as opted out, a later opt-in may count against that."""
+    """`may_return`: should the list refuse them as opted out, a later opt-in may count against that.
+    `leaves`: once the row is stored, the person is unsubscribed."""
 
     row: Row
     flags: Flags
     may_return: bool = False
+    leaves: bool = False
 
 
 Decision = Skip | Refuse | ReadBack | Send
@@ -125,17 +175,21 @@ def decide(
     refused: Refused | None,
     *,
     in_doubt: bool,
+    raised: bool = False,
 ) -> Decision:
     """What this list should be told of this person now.
 
     `in_doubt` people are always sent, and so are those whose last row was refused, once there is
-    something new to try: for both we don't know what the list holds.
+    something new to try: for both we don't know what the list holds. `raised`: they are in doubt because
+    somebody else changed the row.
     """
     options = wanted_options(person, spec, delivered)
     if not _concerns(person, spec, options, delivered):
         return Skip("not in an audience")
+    if spec.mode == "add_only" and _is_there(person, delivered, refused, in_doubt and not raised):
+        return Skip("in the list already")
     unsure = in_doubt or refused is not None
-    row = build_row(person, spec, options, delivered, unsure=unsure)
+    row = build_row(person, spec, options, delivered, unsure=unsure, raised=raised)
     if delivered is not None and not unsure and delivered.holds(row, spec.field_key):
         return Skip("unchanged")
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
@@ -153,10 +207,13 @@ def decide(
             return _held_back(person, refused, row)
         if tried and not _came_back(person, refused):
             return Skip("refused before")
+    leaves = _leaves(person, spec, options, delivered, in_doubt=in_doubt)
     if not options and unsure and not (delivered is not None and delivered.known):
-        return ReadBack(row)
+        return ReadBack(row, leaves, Way.UPDATE if spec.mode == "update_only" else Way.IMPORT)
     queue = not in_doubt and delivered is None and _queue_autoresponders(person, spec)
-    return Send(row, Flags(resubscribe, queue), may_return)
+    restart = resubscribe and not in_doubt and _restart_autoresponders(person, spec)
+    flags = Flags(resubscribe, queue, restart, _WAYS[spec.mode])
+    return Send(row, flags, may_return, leaves)
 
 
 def is_later(opted_in_at: int | None, opted_out_at: int) -> bool:
@@ -166,14 +223,17 @@ def is_later(opted_in_at: int | None, opted_out_at: int) -> bool:
 
 def content_of(row: Row) -> str:
     """A fingerprint of everything in a row that could be a reason to refuse it."""
-    return content(f"{row.email}\n{row.name}\n{row.values}", row.options)
+    contact = (row.consent, row.mobile, row.sms)
+    more = f"\n{contact}" if any(contact) else ""
+    return content(f"{row.email}\n{row.name}\n{row.values}{more}", row.options)
 
 
 def wanted_options(person: Person, spec: ListSpec, delivered: Delivered | None) -> tuple[str, ...]:
     """The labels the list should hold: running feeds by membership; a paused feed's stay as they are.
 
     A membership that a feed does not count (see `Feed.existing_users`) neither sets nor clears a label,
-    and a label of an audience that no event ever named for the person stays: others set it.
+    and a label of an audience that no event ever named for the person stays: others set it. So does one
+    of a feed on whose `on_exit` nothing happens.
     """
     held = {*delivered.options, *delivered.others} if delivered else set()
     wanted: set[str] = set()
@@ -182,10 +242,44 @@ def wanted_options(person: Person, spec: ListSpec, delivered: Delivered | None) 
             if not feed.running:
                 wanted |= held & {label}
             elif slug not in person.memberships:
-                wanted |= held & {label} if not person.was_told_of(slug) else set()
+                stays = feed.on_exit == "nothing" or not person.was_told_of(slug)
+                wanted |= held & {label} if stays else set()
             elif label in held or _counts(feed, person.memberships[slug]):
                 wanted.add(label)
     return tuple(sorted(wanted))
+
+
+def _is_there(person: Person, delivered: Delivered | None, refused: Refused | None, retried: bool) -> bool:
+    """Does the list have the person, as far as anybody told us? Not if it is an attempt of ours that may
+    have failed."""
+    told = refused is not None and refused.code == IN_LIST
+    return told or person.status is not None or (delivered is not None and not retried)
+
+
+def _leaves(
+    person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None, *, in_doubt: bool
+) -> bool:
+    """Did the person leave the last audience of an export that unsubscribes whoever does?
+
+    An attempt that may have failed is made again, unless they have subscribed in a later minute.
+    """
+    running = [feed for feed in spec.feeds if feed.running]
+    inside = any(not person.memberships.keys().isdisjoint(feed.audiences) for feed in running)
+    if options or inside or delivered is None:
+        return False
+    if delivered.left:
+        tried_at = max((at for at, _ in delivered.writes), default=delivered.at)
+        return in_doubt and not _active_after(person, tried_at)
+    return any(
+        label in delivered.options and slug not in person.memberships and person.was_told_of(slug)
+        for feed in running
+        if feed.on_exit == "unsubscribe"
+        for slug, label in feed.audiences.items()
+    )
+
+
+def _active_after(person: Person, at: int) -> bool:
+    return person.status is not None and not _is_out(person) and _minute(person.status[1]) > _minute(at)
 
 
 def _concerns(person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None) -> bool:
@@ -202,7 +296,13 @@ def _concerns(person: Person, spec: ListSpec, options: tuple[str, ...], delivere
 
 
 def build_row(
-    person: Person, spec: ListSpec, options: tuple[str, ...], delivered: Delivered | None, *, unsure: bool
+    person: Person,
+    spec: ListSpec,
+    options: tuple[str, ...],
+    delivered: Delivered | None,
+    *,
+    unsure: bool,
+    raised: bool = False,
 ) -> Row:
     """The row for these options.
 
@@ -214,11 +314,16 @@ def build_row(
     ours = delivered.options if delivered is not None and known else spec.labels
     others = delivered.others if delivered is not None and same else ()
     name = lookup(person.fields, spec.name_field) if spec.name_field else None
-    values: dict[str, FieldValue] = {}
-    for source, key in (spec.fields or {}).items():
-        value = as_text(lookup(person.fields, source))
-        if value is not None:
-            values[key] = day(value) if key in spec.date_keys else value
+    values, dropped = _values(person, spec)
+    for key in spec.keeps:
+        _keep(key, values, delivered, again=unsure and not raised)
+    mobile, contact = None, spec.contact
+    if contact.mobile_field:
+        found = e164(lookup(person.fields, contact.mobile_field), contact.mobile_region)
+        if isinstance(found, Unfit):
+            dropped[MOBILE] = found.words
+        else:
+            mobile = found
     return Row(
         key=person.key,
         email=address_of(person, spec),
@@ -228,34 +333,70 @@ def build_row(
         values=tuple(sorted(values.items())),
         other_options=tuple(each for each in others if each not in {*spec.labels, *options}),
         new=person.status is None and (delivered is None or (unsure and not delivered.known)),
+        removed=_removed(spec, values, delivered),
+        consent=_consent(person, contact.consent_field, contact.consent),
+        mobile=mobile,
+        sms=(_consent(person, contact.sms_field, contact.sms) or contact.sms) if mobile else None,
+        dropped=tuple(sorted(dropped.items())),
     )
+
+
+def _values(person: Person, spec: ListSpec) -> tuple[dict[str, FieldValue], dict[str, str]]:
+    """The values by field key, and why others are left out."""
+    values: dict[str, FieldValue] = {}
+    dropped: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    for source, key in (spec.fields or {}).items():
+        value = lookup(person.fields, source)
+        found[key] = found.get(key) if value is None else value
+    found |= {key: filled(template, person.fields) for key, template in spec.templates.items()}
+    for key, value in found.items():
+        fit = fitted(value, spec.kinds.get(key, ""), spec.choices.get(key))
+        if isinstance(fit, Unfit):
+            dropped[key] = fit.words
+        elif fit is not None:
+            values[key] = fit
+        elif spec.when_null.get(key) == "clear":
+            values[key] = CLEARED
+    return values, dropped
+
+
+def _keep(key: str, values: dict[str, FieldValue], delivered: Delivered | None, *, again: bool) -> None:
+    """Leave the field alone if it holds something; our own row that may be lost is sent `again` as it was."""
+    held = delivered.values.get(key) if delivered is not None else None
+    if held and delivered is not None:
+        values.pop(key, None)
+        if again and delivered.writes:
+            values[key] = held
+
+
+def _removed(
+    spec: ListSpec, values: Mapping[str, FieldValue], delivered: Delivered | None
+) -> tuple[tuple[str, str], ...]:
+    """The options of other fields of many options that the list was told before and that are gone."""
+    if delivered is None:
+        return ()
+    gone = []
+    for key, value in values.items():
+        if spec.kinds.get(key) == "MultiSelectMany" and value != CLEARED:
+            now = {value} if isinstance(value, str) else {*value}
+            before = delivered.values.get(key, ())
+            gone += [(key, each) for each in _texts(before) if each and each not in now]
+    return tuple(sorted(gone))
+
+
+def _texts(value: FieldValue) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _consent(person: Person, source: str | None, otherwise: str | None) -> str | None:
+    return consent(lookup(person.fields, source), otherwise) if source else None
 
 
 def address_of(person: Person, spec: ListSpec) -> str:
     """The address that a person's row goes to."""
     address = lookup(person.fields, spec.email_field)
     return address if isinstance(address, str) else person.key
-
-
-def lookup(fields: Mapping[str, Any], name: str) -> Any:
-    """A profile field, or an attribute that came with the audience events."""
-    return fields[name] if name in fields else fields.get("attributes", {}).get(name)
-
-
-def as_text(value: Any) -> FieldValue | None:
-    """A profile value as a list's field takes it: text, or several for a multi-option field."""
-    if value is None or isinstance(value, dict):
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return tuple(str(item) for item in value)
-    return str(value)
-
-
-def day(value: FieldValue) -> FieldValue:
-    """The day of an RFC 3339 time; other values as they are."""
-    return value[:10] if isinstance(value, str) and _TIME.match(value) else value
 
 
 def _counts(feed: Feed, membership: Membership) -> bool:
@@ -265,7 +406,7 @@ def _counts(feed: Feed, membership: Membership) -> bool:
 def _fault(row: Row, spec: ListSpec) -> tuple[str, str] | None:
     """The code and the words of what the list could not store."""
     for key, value in row.values:
-        texts = (value,) if isinstance(value, str) else value
+        texts = _texts(value)
         longest = max((len(text) for text in texts), default=0)
         if longest > MAX_VALUE:
             return "invalid", f"the value for {key} has {longest} characters; the limit is {MAX_VALUE}"
@@ -295,7 +436,7 @@ def _opted_out(person: Person, refused: Refused | None) -> tuple[str, int] | Non
 
 def _came_back(person: Person, refused: Refused | None) -> bool:
     """Do the streams tell a good status since the refusal for an opt-out?"""
-    if refused is None or refused.code not in OPTED_OUT or person.status is None or _is_out(person):
+    if refused is None or refused.code not in COMES_BACK or person.status is None or _is_out(person):
         return False
     return person.status[1] >= _minute(refused.since or refused.at)
 
@@ -338,5 +479,16 @@ def _queue_autoresponders(person: Person, spec: ListSpec) -> bool:
                 and not person.memberships.keys().isdisjoint(feed.audiences)
             )
         )
+        for feed in spec.feeds
+    )
+
+
+def _restart_autoresponders(person: Person, spec: ListSpec) -> bool:
+    """Does an export that brings the person back say that its automations start anew?"""
+    return any(
+        feed.running
+        and feed.restart_autoresponders
+        and feed.resubscribe != "never"
+        and _entered_since_start(person, feed)
         for feed in spec.feeds
     )

@@ -7,7 +7,7 @@ whoever was in flight is in the retry set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -15,7 +15,7 @@ from listbridge.errors import Skippable, SystemProblem
 from listbridge.exports.decisions import ListSpec, Person, ReadBack, Refuse, Send, content_of, decide
 from listbridge.exports.delivered import Refused, delivered, pack
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
-from listbridge.exports.protocol import Destination, Flags, Prepared, Row
+from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
 from listbridge.store.keys import PartitionKeys
@@ -24,6 +24,8 @@ from listbridge.store.store import Store, now_ms
 READ_AT_ONCE = 500
 READ_BACK_AT_ONCE = 100
 """People of one partition who are asked for, one by one, in one pass."""
+SINGLES_AT_ONCE = 200
+"""Calls for one person each in one pass: who changes meanwhile waits for them."""
 
 
 @dataclass(slots=True)
@@ -34,9 +36,17 @@ class _Gathered:
     was: int
     cursor: int
     sends: list[tuple[Candidate, Person, Send]] = field(default_factory=list)
-    read_back: list[tuple[Candidate, Person, Row]] = field(default_factory=list)
+    read_back: list[tuple[Candidate, Person, ReadBack]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
+    singles: int = 0
+
+    def is_full(self, room: int) -> bool:
+        return (
+            len(self.sends) >= room
+            or len(self.read_back) >= READ_BACK_AT_ONCE
+            or self.singles >= SINGLES_AT_ONCE
+        )
 
 
 PersonOf = Callable[[Candidate], Person]
@@ -106,7 +116,7 @@ class Deliverer:
         doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
         for candidate in chain(doubted, self._changed(gathered, lag.newest)):
             self._sort(candidate, spec, gathered, now)
-            if len(gathered.sends) >= room or len(gathered.read_back) >= READ_BACK_AT_ONCE:
+            if gathered.is_full(room):
                 break
         return gathered
 
@@ -134,14 +144,16 @@ class Deliverer:
             self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
             return
         in_doubt = candidate.doubt is not None
-        match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt):
+        raised = candidate.doubt_was_raised
+        match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt, raised=raised):
             case Send() as send:
                 if until := self._rests_until(candidate, send.row, now):
                     gathered.records.append(Record(candidate.key, "later", candidate.score, until + MARK))
                 else:
                     gathered.sends.append((candidate, person, send))
-            case ReadBack(row):
-                gathered.read_back.append((candidate, person, row))
+                    gathered.singles += send.leaves or send.flags.way in SINGLE
+            case ReadBack() as asked:
+                gathered.read_back.append((candidate, person, asked))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
             case _:
@@ -170,7 +182,8 @@ class Deliverer:
 
     def _read_back(self, gathered: _Gathered) -> None:
         """Ask for those whom the list may not have at all; whom it has is sent what clears their row."""
-        for candidate, person, row in gathered.read_back:
+        for candidate, person, asked in gathered.read_back:
+            row = asked.row
             self._keep_lease()
             self.result.calls += 1
             try:
@@ -179,7 +192,9 @@ class Deliverer:
                 self._refuse(candidate, Refuse("unacceptable", str(problem), row), gathered)
                 continue
             if known:
-                gathered.sends.append((candidate, person, Send(row, Flags())))
+                gathered.sends.append(
+                    (candidate, person, Send(row, Flags(way=asked.way), leaves=asked.leaves))
+                )
             else:
                 self._settle(candidate, "absent", gathered)
 
@@ -192,7 +207,15 @@ class Deliverer:
         for candidate, person, send in gathered.sends:
             before, known = candidate.delivered, candidate.in_list
             record = delivered(
-                send.row, spec.field_key, before, now, system_now, known=known, tries=candidate.tries
+                send.row,
+                spec.field_key,
+                before,
+                now,
+                system_now,
+                known=known,
+                tries=candidate.tries,
+                kept=_kept(candidate, spec),
+                left=send.leaves,
             )
             rows.append((candidate, pack(record), due))
             planned.append(Planned(gathered.part, candidate, person, send, due))
@@ -202,3 +225,13 @@ class Deliverer:
     def _keep_lease(self) -> None:
         if not self._still_mine():
             raise LostLease("the lease on this list ran out")
+
+
+def _kept(candidate: Candidate, spec: ListSpec) -> Mapping[str, FieldValue]:
+    """What the list holds beside the row that is sent: certainly, or in a field that is left alone."""
+    before = candidate.delivered
+    if before is None or before.field != spec.field_key:
+        return {}
+    if candidate.doubt is None and candidate.refused is None:
+        return before.values
+    return {key: before.values[key] for key in spec.keeps if key in before.values}

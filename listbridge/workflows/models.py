@@ -23,8 +23,30 @@ class State(StrEnum):
 ACTIVE = frozenset({State.RUNNING, State.SLEEPING})
 
 
+FieldType = Literal["Text", "Number", "Date", "MultiSelectOne", "MultiSelectMany", "Country"]
+Consent = Literal["Yes", "No", "Unchanged"]
+
+
+class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a custom field of the list gets its values: from a profile field, or from a `template`.
+
+    `type` is checked against the list's field, or the field is made so, with `options`. `when_null` says
+    what happens where the profile has no value.
+    """
+
+    field: str = ""
+    template: str = ""
+    type: FieldType | None = None
+    options: tuple[str, ...] = ()
+    when_null: Literal["skip", "clear", "set_if_empty"] = "skip"
+
+
 class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an export does; `audiences` maps each slug to the label that the list shows."""
+    """What an export does; `audiences` maps each slug to the label that the list shows.
+
+    `field_mappings` maps profile fields to custom fields, `templates` custom fields to texts; both as they
+    were given, see `mapped`.
+    """
 
     client_id: str
     list_id: str
@@ -37,8 +59,39 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     queue_autoresponders_on_backfill: bool = False
     email_field: str = "email"
     name_field: str | None = None
-    field_mappings: dict[str, str] = {}
-    consent_to_track: Literal["Yes", "No", "Unchanged"] = "Unchanged"
+    field_mappings: dict[str, str | FieldMapping] = {}
+    templates: dict[str, str | FieldMapping] = {}
+    create_fields: bool = False
+    consent_to_track: Consent
+    consent_to_track_field: str | None = None
+    mobile_field: str | None = None
+    mobile_region: str | None = None
+    consent_to_sms: Consent | None = None
+    consent_to_sms_field: str | None = None
+    mode: Literal["upsert", "update_only", "add_only"] = "upsert"
+    on_exit: Literal["update_field", "unsubscribe", "nothing"] = "update_field"
+    unsubscribe_from_all_lists: bool = False
+    restart_autoresponders: bool = False
+
+    def mappings(self) -> dict[str, FieldMapping]:
+        """What profile fields are mapped to, by profile field."""
+        return {
+            source: FieldMapping(field=each) if isinstance(each, str) else each
+            for source, each in self.field_mappings.items()
+        }
+
+    def constants(self) -> list[FieldMapping]:
+        """What is mapped from templates."""
+        return [
+            FieldMapping(field=name, template=each)
+            if isinstance(each, str)
+            else msgspec.structs.replace(each, field=name)
+            for name, each in self.templates.items()
+        ]
+
+    def mapped(self) -> list[FieldMapping]:
+        """Everything that is mapped to a custom field."""
+        return [*self.mappings().values(), *self.constants()]
 
 
 class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,7 @@ class Export:
         return account_of(self.context, self.authorization)
 
     def create(self, *slugs, **settings):
+        settings = {"consent_to_track": "Unchanged"} | settings
         settings |= {
             "client_id": self.client.client_id,
             "list_id": self.list.list_id,

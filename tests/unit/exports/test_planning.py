@@ -16,7 +16,14 @@ KEY = "ann@example.com"
 NOW = 1_700_000_640_000
 MINUTE = 60_000
 FEED = Feed("w1", running=True, started_at=0, audiences={"a": "A"}, existing_users=True)
-SPEC = ListSpec("l1", (FEED,), ("A", "B"), "[F]", fields={"town": "[City]", "born": "[Born]"})
+SPEC = ListSpec(
+    "l1",
+    (FEED,),
+    ("A", "B"),
+    "[F]",
+    fields={"town": "[City]", "born": "[Born]"},
+    kinds={"[City]": "Text", "[Born]": "Date"},
+)
 RETURNING = replace(SPEC, feeds=(replace(FEED, resubscribe="when_opted_in_later"),))
 QUEUEING = replace(SPEC, feeds=(replace(FEED, queue_autoresponders=True),))
 
@@ -25,7 +32,7 @@ def stored(kind, value):
     return None if kind == "Date" and value < "1900" else value
 
 
-RULES = ListRules(True, {"[City]": "Text", "[Born]": "Date"}, lambda address: "@" in address, stored)
+RULES = ListRules(True, lambda address: "@" in address, stored)
 ADOPTING = replace(RULES, adopting=True)
 
 

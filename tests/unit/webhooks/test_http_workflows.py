@@ -44,7 +44,18 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
             "email_field": "email",
             "name_field": None,
             "field_mappings": {},
+            "templates": {},
+            "create_fields": False,
             "consent_to_track": "Unchanged",
+            "consent_to_track_field": None,
+            "mobile_field": None,
+            "mobile_region": None,
+            "consent_to_sms": None,
+            "consent_to_sms_field": None,
+            "mode": "upsert",
+            "on_exit": "update_field",
+            "unsubscribe_from_all_lists": False,
+            "restart_autoresponders": False,
         },
     }
     assert rung == [("deliver", "l1")]
@@ -76,7 +87,8 @@ def export_with(**config):
     return {
         "kind": "export",
         "authorization_id": "a1",
-        "config": {"client_id": "c1", "list_id": "l1", "audiences": ["vip"]} | config,
+        "config": {"client_id": "c1", "list_id": "l1", "audiences": ["vip"], "consent_to_track": "No"}
+        | config,
     }
 
 
@@ -133,6 +145,11 @@ FAULTS = [
         [
             ("$.authorization_id", "Missing data for required field."),
             ("$.config.audiences[0]", SLUG),
+            (
+                "$.config.consent_to_track",
+                "say Yes, No or Unchanged: there is no default, because Unchanged means consent for a new "
+                "address",
+            ),
             ("$.nonsense", "Unknown field."),
         ],
     ),
