@@ -9,6 +9,7 @@ import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
+from cli.holding import edit, holding_config, holding_options, pairs, resume, resuming, start
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
 from cli.runtime import context
@@ -37,7 +38,8 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
-export.add_command(plan)
+for command in (plan, start, edit):
+    export.add_command(command)
 
 
 @export.command("create")
@@ -55,8 +57,13 @@ export.add_command(plan)
 )
 @click.option("--existing-users", is_flag=True, help="Also those who are in the audience already.")
 @click.option(
-    "--resubscribe", type=click.Choice(["never", "when_opted_in_later"]), default="never", show_default=True
+    "--resubscribe",
+    type=click.Choice(["never", "when_opted_in_later", "always"]),
+    default="never",
+    show_default=True,
+    help="Who opted out is added again; always: after the number of people is confirmed.",
 )
+@holding_options
 @click.option("--queue-autoresponders", is_flag=True, help="For people who are added; not on a backfill.")
 @click.option("--queue-autoresponders-on-backfill", is_flag=True, help="Also for people of a backfill.")
 @click.option("--email-field", default="email", show_default=True)
@@ -88,23 +95,15 @@ def create_export(
     with context() as ctx:
         held, api = choosing.api_of(ctx, authorization)
         chosen = choosing.client_id(api, client)
-        config = options | {
+        config = holding_config(options) | {
             "client_id": chosen,
             "list_id": choosing.list_id(api, chosen, list_),
             "audiences": list(audiences),
-            "labels": _pairs(labels, "--label"),
-            "field_mappings": _pairs(maps, "--map"),
+            "labels": pairs(labels, "--label"),
+            "field_mappings": pairs(maps, "--map"),
         }
         made = service.create_export(ctx, held.id, config, description, paused=paused)
         _show(ctx, made, as_json)
-
-
-def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
-    """`a=b` options as a map."""
-    pairs = dict(value.partition("=")[::2] for value in values)
-    if wrong := [value for value in values if "=" not in value]:
-        raise click.BadParameter(f"{wrong[0]!r} has no '='", param_hint=option)
-    return pairs
 
 
 @export.command("refused")
@@ -217,10 +216,16 @@ def _acting(action: Callable[[Context, str], Workflow], doc: str) -> Callable[[s
 
 for name, action, doc in (
     ("pause", service.pause, "Stop for now; what changes meanwhile is caught up with later."),
-    ("resume", service.resume, "Go on after a pause or a failure, or run an import now."),
     ("stop", service.stop, "End it for good; what was written stays."),
 ):
     workflow.command(name)(click.argument("workflow_id", metavar="ID")(_acting(action, doc)))
+
+
+@workflow.command("resume")
+@resuming
+def resume_workflow(**said: Any) -> None:
+    """Go on after a pause or a failure, or run an import now; say what it waits for, if it does."""
+    resume(**said)
 
 
 @workflow.command("delete")

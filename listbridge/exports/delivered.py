@@ -20,7 +20,8 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     `at` is epoch ms by our clock; `writes` are (epoch ms by the system's clock, content), newest last.
     `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
     field that holds the options, `others` what it holds beside ours. `tries` are the attempts at this row
-    before this one. An entry without `writes` was read from the list.
+    before this one. An entry without `writes` was read from the list. `returning`: a row with the
+    resubscribe switch was on its way, and nothing is known of its outcome.
     """
 
     at: int
@@ -32,6 +33,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     field: str = ""
     tries: int = 0
     others: tuple[str, ...] = ()
+    returning: bool = False
 
     def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold all that this row would write?"""
@@ -55,7 +57,8 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     """Why a row was not stored; `row` is the content that was refused.
 
     `at` is epoch ms by the system's clock; `since` is when the person opted out, 0 where it is not
-    known or not the reason.
+    known or not the reason. `asked`: the list said so to a row without the resubscribe switch, and whether
+    a later opt-in counts is to be decided now.
     """
 
     at: int
@@ -63,6 +66,7 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     message: str
     row: str
     since: int = 0
+    asked: bool = False
 
 
 def content(name: str | None, options: tuple[str, ...]) -> str:
@@ -76,13 +80,21 @@ def _as_set(value: FieldValue) -> frozenset[str]:
 
 
 def delivered(
-    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool, tries: int = 0
+    row: Row,
+    field: str,
+    before: Delivered | None,
+    at: int,
+    system_at: int,
+    *,
+    known: bool,
+    tries: int = 0,
+    returning: bool = False,
 ) -> Delivered:
     """The record of writing `row` now."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
     recent, values = writes[-RECENT_WRITES:], dict(row.values)
     others = row.other_options
-    return Delivered(at, row.name, row.options, values, recent, known, field, tries, others)
+    return Delivered(at, row.name, row.options, values, recent, known, field, tries, others, returning)
 
 
 def adopted(listed: Listed, field: str, labels: Collection[str], at: int) -> Delivered | None:
@@ -99,6 +111,13 @@ def adopted(listed: Listed, field: str, labels: Collection[str], at: int) -> Del
         field=field,
         others=tuple(sorted(each for each in held if each not in labels)),
     )
+
+
+def answered(before: Delivered | None, packed: bytes) -> bytes:
+    """The packed record once the list has answered: no row with the resubscribe switch is on its way."""
+    if before is None or not before.returning:
+        return packed
+    return pack(msgspec.structs.replace(before, returning=False))
 
 
 pack = msgspec.msgpack.Encoder().encode

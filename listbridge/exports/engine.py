@@ -12,7 +12,27 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from listbridge.errors import Skippable, SystemProblem
-from listbridge.exports.decisions import ListSpec, Person, ReadBack, Refuse, Send, content_of, decide
+from listbridge.exports.brakes import (
+    CANARY,
+    LEAVING,
+    NEW,
+    REFUSED,
+    SWALLOWED,
+    UNSUBSCRIBED,
+    Brake,
+    Held,
+    track,
+)
+from listbridge.exports.decisions import (
+    ListSpec,
+    Person,
+    ReadBack,
+    Refuse,
+    Send,
+    content_of,
+    decide,
+    swallowed,
+)
 from listbridge.exports.delivered import Refused, delivered, pack
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
 from listbridge.exports.protocol import Destination, Flags, Prepared, Row
@@ -37,6 +57,13 @@ class _Gathered:
     read_back: list[tuple[Candidate, Person, Row]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
+    unsubscribed: dict[str, int] = field(default_factory=dict)
+    """Who was told something and has unsubscribed: person -> when (epoch ms)."""
+    swallowed: dict[str, int] = field(default_factory=dict)
+
+
+LOST = frozenset({"unsubscribed", "deleted"})
+"""Statuses of people who were taken off a list."""
 
 
 PersonOf = Callable[[Candidate], Person]
@@ -60,6 +87,7 @@ class Deliverer:
         in_flight: int,
     ) -> None:
         self.result = DeliverResult()
+        self._store = store
         self._ledger = ledger
         self._destination = destination
         self._person_of = person_of
@@ -70,15 +98,20 @@ class Deliverer:
     def run(self, spec: ListSpec, prepared: Prepared, stop: Callable[[], bool]) -> DeliverResult:
         """Deliver until nothing is left or `stop` says so, which it must when `spec` is out of date.
 
-        Raises `Fatal` and `Retriable` of the destination and `LostLease`; nothing is lost by them:
-        what was not stored stays due, what may have been stored is in doubt.
+        Raises `Fatal` and `Retriable` of the destination, `LostLease`, and `Held` when exports have to
+        wait for a person; nothing is lost by them: what was not stored stays due, what may have been
+        stored is in doubt.
         """
-        while self._pass(spec, prepared, stop):
+        brake = Brake(self._store, spec.list_id, spec.feeds)
+        self._ledger.watches_refused = REFUSED in brake.kinds
+        while self._pass(spec, prepared, brake, stop):
             pass
         return self.result
 
-    def _pass(self, spec: ListSpec, prepared: Prepared, stop: Callable[[], bool]) -> bool:
+    def _pass(self, spec: ListSpec, prepared: Prepared, brake: Brake, stop: Callable[[], bool]) -> bool:
         now = now_ms()
+        brake.look(now)
+        room = brake.room(self._room)
         lagging = self._ledger.lagging(now)
         # Only now, with the cursors read: who changes the exports rewinds them afterwards.
         if not lagging or stop():
@@ -86,14 +119,18 @@ class Deliverer:
         planned: list[Planned] = []
         try:
             for lag in lagging:
-                gathered = self._gather(lag, spec, self._room - len(planned), now)
+                gathered = self._gather(lag, spec, room - len(planned), now)
                 self._read_back(gathered)
+                brake.add(lag.part, _counted(gathered, now))
+                self.result.swallowed += 2 * track(
+                    self._store, lag.part, spec.list_id, SWALLOWED, gathered.swallowed
+                )
                 if gathered.records:
                     self._ledger.record(lag.part, now, gathered.records)
                 planned += self._plan(gathered, spec, now)
-                if len(planned) >= self._room:
+                if len(planned) >= room:
                     break
-        except (SystemProblem, LostLease):
+        except (SystemProblem, LostLease, Held):
             self._sender.undo(planned)
             raise
         if planned:
@@ -106,7 +143,8 @@ class Deliverer:
         doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
         for candidate in chain(doubted, self._changed(gathered, lag.newest)):
             self._sort(candidate, spec, gathered, now)
-            if len(gathered.sends) >= room or len(gathered.read_back) >= READ_BACK_AT_ONCE:
+            asked = len(gathered.read_back)
+            if len(gathered.sends) + asked >= room or asked >= READ_BACK_AT_ONCE:
                 break
         return gathered
 
@@ -134,6 +172,10 @@ class Deliverer:
             self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
             return
         in_doubt = candidate.doubt is not None
+        if candidate.delivered is not None and person.status is not None and person.status[0] in LOST:
+            gathered.unsubscribed[person.key] = person.status[1]
+        for slug, at in swallowed(person, spec, candidate.delivered, now).items():
+            gathered.swallowed[f"{slug}\n{person.key}"] = at
         match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt):
             case Send() as send:
                 if until := self._rests_until(candidate, send.row, now):
@@ -192,7 +234,14 @@ class Deliverer:
         for candidate, person, send in gathered.sends:
             before, known = candidate.delivered, candidate.in_list
             record = delivered(
-                send.row, spec.field_key, before, now, system_now, known=known, tries=candidate.tries
+                send.row,
+                spec.field_key,
+                before,
+                max(now, person.newest),
+                system_now,
+                known=known,
+                tries=candidate.tries,
+                returning=send.flags.resubscribe or (candidate.doubt is not None and _returning(candidate)),
             )
             rows.append((candidate, pack(record), due))
             planned.append(Planned(gathered.part, candidate, person, send, due))
@@ -202,3 +251,22 @@ class Deliverer:
     def _keep_lease(self) -> None:
         if not self._still_mine():
             raise LostLease("the lease on this list ran out")
+
+
+def _returning(candidate: Candidate) -> bool:
+    return candidate.delivered is not None and candidate.delivered.returning
+
+
+def _counted(gathered: _Gathered, now: int) -> dict[str, dict[str, int]]:
+    """Whom the brakes count, by kind: person -> when (epoch ms)."""
+    sent: dict[str, dict[str, int]] = {LEAVING: {}, NEW: {}, CANARY: {}}
+    for candidate, person, send in gathered.sends:
+        sent[CANARY][person.key] = now
+        told = candidate.delivered
+        if told is not None and told.options and not send.row.options:
+            sent[LEAVING][person.key] = now
+        stays = told is not None or (person.status is not None and person.status[0] == "active")
+        if send.row.options and (send.flags.resubscribe or not stays):
+            sent[NEW][person.key] = now
+    refused = {record.key: now for record in gathered.records if record.kind == "refused"}
+    return sent | {UNSUBSCRIBED: gathered.unsubscribed, REFUSED: refused}

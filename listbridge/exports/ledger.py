@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 
+from listbridge.exports.brakes import REFUSED, track
 from listbridge.exports.delivered import Delivered, Refused, pack, unpack_delivered, unpack_refused
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
@@ -193,6 +194,8 @@ class Ledger:
         self._store = store
         self._list = list_id
         self._token = token
+        self.watches_refused = False
+        """Note who is refused, for the brakes."""
 
     def take_over(self) -> None:
         """Make this deliverer the only one whose records count."""
@@ -287,8 +290,12 @@ class Ledger:
             part.refused(self._list),
         ]
         args: list[Any] = [self._token, now, "" if rewind is None else rewind]
+        refused: dict[str, int] = {}
         for r in records:
             args += (r.key, r.kind, r.score, r.value, r.old)
+            if r.kind == "refused" and self.watches_refused:
+                refused[r.key] = now
+        track(self._store, part, self._list, REFUSED, refused)
         self._fenced(_RECORD, names, args)
 
     def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:

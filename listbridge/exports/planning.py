@@ -18,6 +18,7 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
+    asks_again,
     decide,
     is_later,
 )
@@ -143,14 +144,15 @@ def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListR
     """What the list would answer to a row, by its rules, and what would be done about that."""
     row, listed = send.row, known.listed
     code, message = _answer(row, known, rules)
-    asked = send.flags.resubscribe or (code in OPTED_OUT and send.may_return and _is_news(code, known))
+    news = asks_again(code, known.refused, known.delivered, in_doubt=known.in_doubt)
+    asked = send.flags.resubscribe or (send.may_return and news)
     asks += asked
     flags = replace(send.flags, resubscribe=False)
     # Who is new and suppressed is refused by our copy of the suppression list, without a row.
     travels = not (row.new and known.suppressed)
     sends = (flags,) if travels and not (send.flags.resubscribe and code in OPTED_OUT) else ()
     if asked and listed is not None and listed.status in OPTED_OUT:
-        if is_later(person.opted_in_at, listed.since):
+        if is_later(send.opted_in_at, listed.since):
             # A second attempt has the other switches off.
             last = Flags(True, flags.queue_autoresponders and send.flags.resubscribe)
             return _stored(person.key, row, (*sends, last), known, spec, rules, asks)
@@ -159,10 +161,6 @@ def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListR
         return _stored(person.key, row, sends, known, spec, rules, asks)
     refused = _refused(person.key, row.email, code, message, listed)
     return replace(refused, sends=sends, asks=asks, new=row.new)
-
-
-def _is_news(code: str, known: Known) -> bool:
-    return known.refused is None or known.refused.code != code
 
 
 def _answer(row: Row, known: Known, rules: ListRules) -> tuple[str, str]:

@@ -18,6 +18,8 @@ class DeliverResult:
     unchanged: int = 0
     in_doubt: int = 0
     calls: int = 0
+    swallowed: int = 0
+    """Changes of membership that no row showed, because another one undid them before."""
     refusals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def refuse(self, code: str) -> None:

@@ -23,6 +23,26 @@ class State(StrEnum):
 ACTIVE = frozenset({State.RUNNING, State.SLEEPING})
 
 
+class QuietHours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A daily window by a zone's clocks, from `start` up to `end` (HH:MM); it may go over midnight."""
+
+    zone: str
+    start: str
+    end: str
+
+
+class Brakes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares of the list at which an export pauses itself, counted over an hour; None: no such brake.
+
+    Fewer than `least_people` never trip one.
+    """
+
+    leaving: float | None = 0.3
+    unsubscribed: float | None = 0.1
+    refused: float | None = 0.5
+    least_people: int = 100
+
+
 class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an export does; `audiences` maps each slug to the label that the list shows."""
 
@@ -32,13 +52,18 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     field_name: str = "Lytics Audiences"
     segments: bool = True
     existing_users: bool = False
-    resubscribe: Literal["never", "when_opted_in_later"] = "never"
+    resubscribe: Literal["never", "when_opted_in_later", "always"] = "never"
     queue_autoresponders: bool = False
     queue_autoresponders_on_backfill: bool = False
     email_field: str = "email"
     name_field: str | None = None
     field_mappings: dict[str, str] = {}
     consent_to_track: Literal["Yes", "No", "Unchanged"] = "Unchanged"
+    opted_in_field: str = "opted_in_at"
+    opt_out_feed_minutes: int = 1440
+    brakes: Brakes = Brakes()
+    max_new_subscribers: int | None = None
+    quiet_hours: QuietHours | None = None
 
 
 class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +74,18 @@ class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     keep_updated: bool = False
     every_minutes: int = 60
     webhooks: bool = True
+
+
+class Edits(msgspec.Struct, frozen=True, kw_only=True):
+    """What was changed about a running export's audiences.
+
+    `added`: slug -> since when it belongs to the export (epoch ms); `names`: slug -> the names it had
+    before, newest first; `labels`: slug -> the labels it had before.
+    """
+
+    added: dict[str, int] = {}
+    names: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +104,16 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """When a sleeping workflow goes on, or a kept-updated import runs again."""
     failures: int = 0
     """Retriable problems in a row: the back-off doubles with each."""
+    edits: Edits = Edits()
+    waits_for: str = ""
+    """What a person has to acknowledge before it goes on; see `holds`."""
+    confirmed_at: int = 0
+    """When a person confirmed how many an export with resubscribe `always` brings back."""
+    released: dict[str, int] = {}
+    """Brake -> until when it is off, because a person acknowledged it (epoch ms)."""
+    canary: int = 0
+    """After how many people a delivery stops until it is confirmed; 0 for never."""
+    canary_since: int = 0
 
     def is_due(self, now: int) -> bool:
         """Running, or asleep until a time that has come (epoch ms)."""

@@ -51,6 +51,10 @@ class Export:
         }
         return service.create_export(self.context, self.authorization.id, settings)
 
+    def hear(self, at=None):
+        """Something was told of who opted out, as by a webhook."""
+        self.context.store.client.set(keys.told(self.list.list_id), at or now_ms())
+
     def happen(self, *events):
         """Audience events: (what, address, audience, further values)."""
         made = [
