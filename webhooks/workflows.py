@@ -23,10 +23,10 @@ from webhooks.openapi import ref
 from webhooks.wiring import ring, web
 from webhooks.workflow_schemas import (
     ChangeSchema,
-    ResumeSchema,
     LogQuerySchema,
     LogSchema,
     NewWorkflowSchema,
+    ResumeSchema,
     WorkflowQuerySchema,
     WorkflowSchema,
     WorkflowsSchema,

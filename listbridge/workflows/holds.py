@@ -32,6 +32,9 @@ class Acknowledgement:
     canary: int | None = None
 
 
+NOTHING_SAID = Acknowledgement()
+
+
 def how_to_go_on(workflow: Workflow) -> str:
     """The command for what a workflow waits for; empty when it waits for nothing."""
     command = f"listbridge workflow resume {workflow.id}"

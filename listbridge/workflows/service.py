@@ -23,7 +23,14 @@ from listbridge.store.store import now_ms
 from listbridge.systems import never, system_of
 from listbridge.workflows import log, registry
 from listbridge.workflows.editing import Change, edited
-from listbridge.workflows.holds import NOT_CONFIRMED, PEOPLE, Acknowledgement, accept, how_to_go_on
+from listbridge.workflows.holds import (
+    NOT_CONFIRMED,
+    NOTHING_SAID,
+    PEOPLE,
+    Acknowledgement,
+    accept,
+    how_to_go_on,
+)
 from listbridge.workflows.models import ACTIVE, State, Workflow
 from listbridge.workflows.schemas import load_export, load_import
 
@@ -60,7 +67,8 @@ def create_export(
 ) -> Workflow:
     """Make an export and start it, unless it shall wait `paused` until somebody resumes it.
 
-    One that brings everybody back always waits, until the number of these people is confirmed. Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`.
+    One that brings everybody back always waits, until the number of these people is confirmed.
+    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`.
     """
     authorizations.get(context.store, authorization_id)
     export = load_export(config)
@@ -106,7 +114,7 @@ def pause(context: Context, workflow_id: str) -> Workflow:
 def resume(
     context: Context,
     workflow_id: str,
-    said: Acknowledgement = Acknowledgement(),
+    said: Acknowledgement = NOTHING_SAID,
     *,
     count: Callable[[Context, str], int] = people_to_return,
 ) -> Workflow:

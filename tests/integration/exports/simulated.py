@@ -43,7 +43,9 @@ class Export:
         """The account's name as the pacing knows it."""
         return account_of(self.context, self.authorization)
 
-    def create(self, *slugs, **settings):
+    def create(self, *slugs, heard=True, **settings):
+        if heard:
+            self.hear()
         settings |= {
             "client_id": self.client.client_id,
             "list_id": self.list.list_id,
