@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.exports.brakes import Held
 from listbridge.exports.decisions import OPTED_OUT, Feed, ListSpec, Person
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, delivered_to, lags, raise_doubt
@@ -260,7 +261,7 @@ class World:
         self.store.world, self.steps = self, 0
         try:
             self.deliver(token=f"t{number}")
-        except (Crash, Retriable, Fatal) as ending:
+        except (Crash, Retriable, Fatal, Held) as ending:
             return type(ending).__name__
         finally:
             self.store.world = None
