@@ -80,12 +80,24 @@ class Brake:
     def __init__(self, store: Store, list_id: str, feeds: Iterable[Limited]) -> None:
         self._store = store
         self._list = list_id
+        feeds = list(feeds)
         self._limits = {feed.workflow_id: feed.limits for feed in feeds if feed.running}
+        self._canaries_since = [feed.limits.canary_since for feed in feeds if feed.limits.canary]
         self._counts: dict[str, int] = {}
         self._people: dict[str, int] = {}
         """Workflow -> the people of its canary."""
         self._now = self._told = 0
         self.kinds = frozenset(kind for each in self._limits.values() for kind in each.kinds)
+
+    def tidy(self, now: int) -> None:
+        """Drop what no limit looks at any more."""
+        before = {kind: now - window for kind, window in WINDOWS_MS.items()}
+        before |= {SWALLOWED: now - 2 * DAY_MS, CANARY: min(self._canaries_since, default=now)}
+        pipe = self._store.client.pipeline(transaction=False)
+        for part in self._store.parts:
+            for kind, at in before.items():
+                pipe.zremrangebyscore(part.tracked(kind, self._list), "-inf", f"({at}")
+        pipe.execute()
 
     def look(self, now: int) -> None:
         """Read the counts. Raises `Held` when a limit is passed, or a canary complete."""
@@ -98,15 +110,14 @@ class Brake:
         for part in self._store.parts:
             pipe.hlen(part.delivered(self._list))
             for kind in windows:
-                pipe.zremrangebyscore(part.tracked(kind, self._list), "-inf", f"({now - WINDOWS_MS[kind]}")
-                pipe.zcard(part.tracked(kind, self._list))
+                pipe.zcount(part.tracked(kind, self._list), now - WINDOWS_MS[kind], "+inf")
             for since in canaries.values():
                 pipe.zcount(part.tracked(CANARY, self._list), since, "+inf")
-        answers, step = pipe.execute(), 1 + 2 * len(windows) + len(canaries)
+        answers, step = pipe.execute(), 1 + len(windows) + len(canaries)
         sums = [sum(answers[at::step]) for at in range(step)]
         self._told = sums[0]
-        self._counts = dict(zip(windows, sums[2 : 1 + 2 * len(windows) : 2], strict=True))
-        self._people = dict(zip(canaries, sums[1 + 2 * len(windows) :], strict=True))
+        self._counts = dict(zip(windows, sums[1 : 1 + len(windows)], strict=True))
+        self._people = dict(zip(canaries, sums[1 + len(windows) :], strict=True))
         self._check()
         full = {id_: self._canary_words(id_) for id_ in canaries if self._left_of(id_) <= 0}
         if full:
@@ -167,11 +178,3 @@ def track(store: Store, part: PartitionKeys, list_id: str, kind: str, people: Ma
     """Note when something happened to people (epoch ms); -> for how many that is news."""
     name = part.tracked(kind, list_id)
     return int(store.client.zadd(name, dict(people), gt=True, ch=True)) if people else 0  # type: ignore[arg-type]
-
-
-def forget(store: Store, list_id: str, kind: str, before: int) -> None:
-    """Drop what was noted before a time (epoch ms)."""
-    pipe = store.client.pipeline(transaction=False)
-    for part in store.parts:
-        pipe.zremrangebyscore(part.tracked(kind, list_id), "-inf", f"({before}")
-    pipe.execute()

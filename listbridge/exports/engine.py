@@ -103,6 +103,7 @@ class Deliverer:
         stored is in doubt.
         """
         brake = Brake(self._store, spec.list_id, spec.feeds)
+        brake.tidy(now_ms())
         self._ledger.watches_refused = REFUSED in brake.kinds
         while self._pass(spec, prepared, brake, stop):
             pass

@@ -14,6 +14,7 @@ from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.exports.brakes import LEAVING, NEW, REFUSED, UNSUBSCRIBED, Limits
 from listbridge.exports.decisions import OPTED_IN_FIELD, lookup
+from listbridge.exports.setup import setup_of
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import system_of
@@ -65,6 +66,12 @@ def basis(context: Context, feeds: Sequence[Workflow]) -> str:
         f":{_digest(each)}"
         for each in feeds
     )
+
+
+def is_otherwise(context: Context, list_id: str) -> bool:
+    """Do the decisions for a list depend on something else by now than at the last delivery?"""
+    held = setup_of(context.store, list_id)
+    return held is not None and held.feeds != basis(context, registry.exports_to(context.store, list_id))
 
 
 def _digest(workflow: Workflow) -> str:

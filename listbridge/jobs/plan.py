@@ -32,7 +32,7 @@ from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 from listbridge.workflows import registry
 from listbridge.workflows.holds import PEOPLE
-from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.models import ACTIVE, ExportConfig, State, Workflow
 
 AT_ONCE = 500
 ACTIVE_STATUS = "active"
@@ -250,7 +250,7 @@ class _Planner:
         calls = tally.calls(self._preparing(), self._adopting(), self._reader.batch_limit)
         call_seconds = (time.monotonic() - self._began) / max(self._reader.calls, 1)
         in_flight = self._context.settings.api_calls_in_flight
-        notes = survey.prepared.notes
+        notes = [*survey.prepared.notes, *_pauses(config, tally.added)]
         return PlanSummary(
             workflow_id=self._workflow.id,
             list_id=self._list_id,
@@ -320,6 +320,15 @@ def _started(workflow: Workflow) -> Workflow:
     return msgspec.structs.replace(
         workflow, state=State.RUNNING, config=export, confirmed_at=confirmed_at, released={}
     )
+
+
+def _pauses(export: ExportConfig, added: int) -> list[str]:
+    limit = export.max_new_subscribers
+    if limit is None or added <= limit:
+        return []
+    return [
+        f"{added} people would be added: the export pauses before max_new_subscribers ({limit}) is passed"
+    ]
 
 
 def _is_prepared(held: Setup | None, wanted: Setup) -> bool:

@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 import pytest
 from simulated import minutes_from_now
 
+from listbridge.exports import engine
 from listbridge.exports.brakes import CANARY, HOUR_MS, LEAVING
 from listbridge.imports.engine import cursors
 from listbridge.jobs import deliver as deliver_module
 from listbridge.jobs import feeds as feeds_module
 from listbridge.jobs.feeds import is_stale
+from listbridge.jobs.plan import plan_export
 from listbridge.jobs.pull import pull
-from listbridge.store import keys
+from listbridge.jobs.sweep import sweep
 from listbridge.store.store import now_ms
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.holds import PEOPLE, Acknowledgement, NotConfirmed
@@ -154,8 +156,9 @@ def test_a_feed_that_is_heard_again_lets_the_later_opt_in_count(opted_out):
     opted_out.deliver()
     assert opted_out.held(ANN) == "Unsubscribed"
 
+    assert sweep(opted_out.context).lists == ()
     opted_out.hear()
-    opted_out.happen(("enter", BOB, "other"))
+    assert sweep(opted_out.context).lists == (opted_out.list.list_id,)
     opted_out.deliver()
 
     assert (opted_out.held(ANN), opted_out.held(BOB)) == (["vip"], "Unsubscribed")
@@ -248,6 +251,24 @@ def test_changes_that_no_row_showed_are_in_the_log_and_the_counters(export):
     assert "2 changes of membership were undone before a row showed them" in lines
 
 
-def test_a_deleted_export_leaves_no_name_behind(full):
-    service.delete(full.context, full.made.id)
-    assert not full.context.store.client.exists(keys.workflow(full.made.id))
+def test_the_plan_says_that_too_many_would_be_added(export):
+    made = service.pause(export.context, export.create("vip", existing_users=True, max_new_subscribers=4).id)
+    export.happen(*(("enter", email, "vip") for email in PEOPLE_OF_IT))
+
+    warnings = plan_export(export.context, made.id).warnings
+
+    assert any("the export pauses before max_new_subscribers (4) is passed" in each for each in warnings)
+
+
+def test_what_was_counted_is_dropped_when_no_limit_looks_at_it_any_more(full, monkeypatch):
+    full.happen(("exit", PEOPLE_OF_IT[0], "vip"))
+    full.deliver()
+    counted = full.context.store.client.keys("*tracked:leaving*")
+    assert len(counted) == 1
+
+    later = now_ms() + 2 * HOUR_MS
+    monkeypatch.setattr(engine, "now_ms", lambda: later)
+    full.happen(("enter", ANN, "vip"))
+    full.deliver()
+
+    assert full.context.store.client.keys("*tracked:leaving*") == []
