@@ -122,6 +122,10 @@ def _say_state(changed: Workflow) -> None:
 @resuming
 def start(**said: Any) -> None:
     """Start an export that was made with --paused, or let it go on."""
+    with context() as ctx:
+        found = registry.get(ctx.store, said["workflow_id"])
+    if found.kind != "export":
+        raise registry.NotAllowed(f"{found.id} is an {found.kind}: listbridge workflow resume {found.id}")
     resume(**said)
 
 

@@ -53,7 +53,10 @@ def is_stale(context: Context, workflow: Workflow, now: int) -> bool:
     oldest = now - export.opt_out_feed_minutes * 60_000
     if int(told or 0) >= oldest:
         return False
-    found = authorizations.get(context.store, workflow.authorization_id)
+    try:
+        found = authorizations.get(context.store, workflow.authorization_id)
+    except authorizations.NoSuchAuthorization:
+        return True  # a delivery tells of it in words
     return system_of(found).opt_outs_read_at(context.store, export.client_id, export.list_id) < oldest
 
 
@@ -68,10 +71,10 @@ def basis(context: Context, feeds: Sequence[Workflow]) -> str:
     )
 
 
-def is_otherwise(context: Context, list_id: str) -> bool:
+def is_otherwise(context: Context, list_id: str, workflows: Sequence[Workflow]) -> bool:
     """Do the decisions for a list depend on something else by now than at the last delivery?"""
     held = setup_of(context.store, list_id)
-    return held is not None and held.feeds != basis(context, registry.exports_to(context.store, list_id))
+    return held is not None and held.feeds != basis(context, registry.feeding(workflows, list_id))
 
 
 def _digest(workflow: Workflow) -> str:

@@ -35,7 +35,7 @@ def sweep(context: Context) -> Due:
         lists=tuple(
             each
             for each in deliverable(workflows)
-            if any(lags(store, each, now_ms())) or is_otherwise(context, each)
+            if any(lags(store, each, now_ms())) or is_otherwise(context, each, workflows)
         ),
         imports=tuple(
             w.id

@@ -7,6 +7,7 @@ hash, so that a state change never overwrites a definition.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -125,8 +126,13 @@ def list_all(store: Store, kind: Kind | None = None) -> list[Workflow]:
 
 def exports_to(store: Store, list_id: str) -> list[Workflow]:
     """The exports that feed a list and have not ended."""
-    ended = {State.COMPLETED}
-    return [w for w in list_all(store, "export") if w.export.list_id == list_id and w.state not in ended]
+    return feeding(list_all(store, "export"), list_id)
+
+
+def feeding(workflows: Sequence[Workflow], list_id: str) -> list[Workflow]:
+    """Those of the workflows that are exports into a list and have not ended."""
+    exports = (each for each in workflows if each.kind == "export" and each.export.list_id == list_id)
+    return [each for each in exports if each.state is not State.COMPLETED]
 
 
 def pause(store: Store, workflow_id: str) -> Workflow:
