@@ -86,7 +86,7 @@ class Brake:
         self._counts: dict[str, int] = {}
         self._people: dict[str, int] = {}
         """Workflow -> the people of its canary."""
-        self._now = self._told = 0
+        self._now = self._told = self._sent = 0
         self.kinds = frozenset(kind for each in self._limits.values() for kind in each.kinds)
 
     def tidy(self, now: int) -> None:
@@ -101,7 +101,7 @@ class Brake:
 
     def look(self, now: int) -> None:
         """Read the counts. Raises `Held` when a limit is passed, or a canary complete."""
-        self._now = now
+        self._now, self._sent = now, 0
         if not self.kinds:
             return
         windows = [kind for kind in WINDOWS_MS if kind in self.kinds]
@@ -127,8 +127,12 @@ class Brake:
         """How many people may be sent before a canary is complete, `most` at most."""
         return min([most, *(self._left_of(id_) for id_ in self._people)])
 
-    def add(self, part: PartitionKeys, found: Mapping[str, Mapping[str, int]]) -> None:
-        """Count people of a partition: kind -> person -> when (epoch ms). Raises `Held` before counting."""
+    def add(self, part: PartitionKeys, found: Mapping[str, Mapping[str, int]], *, told: int = 0) -> None:
+        """Count people of a partition: kind -> person -> when (epoch ms); so many are to be `told` something.
+
+        Raises `Held` before counting.
+        """
+        self._sent += told
         watched = {kind: people for kind, people in found.items() if people and kind in self.kinds}
         if not watched:
             return
@@ -155,7 +159,7 @@ class Brake:
     def _passed(self, limits: Limits) -> tuple[str, str] | None:
         for kind, share in limits.shares.items():
             people = self._counts[kind]
-            size = self._told + (people if kind == REFUSED else 0)
+            size = self._told + (people + self._sent if kind == REFUSED else 0)
             if people >= limits.least_people and people > share * size:
                 words = f"{people} people {_WORDS[kind]} within an hour"
                 return kind, f"{words}, more than {share:.0%} of the list's {size}"

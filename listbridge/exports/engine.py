@@ -24,6 +24,7 @@ from listbridge.exports.brakes import (
     track,
 )
 from listbridge.exports.decisions import (
+    OPTED_OUT,
     ListSpec,
     Person,
     ReadBack,
@@ -59,6 +60,8 @@ class _Gathered:
     """What is settled without a call."""
     unsubscribed: dict[str, int] = field(default_factory=dict)
     """Who was told something and has unsubscribed: person -> when (epoch ms)."""
+    refused: list[str] = field(default_factory=list)
+    """Whom we refuse for what their row holds (an opt-out is no fault of a row)."""
     swallowed: dict[str, int] = field(default_factory=dict)
 
 
@@ -122,7 +125,7 @@ class Deliverer:
             for lag in lagging:
                 gathered = self._gather(lag, spec, room - len(planned), now)
                 self._read_back(gathered)
-                brake.add(lag.part, _counted(gathered, now))
+                brake.add(lag.part, _counted(gathered, now), told=len(gathered.sends))
                 self.result.swallowed += 2 * track(
                     self._store, lag.part, spec.list_id, SWALLOWED, gathered.swallowed
                 )
@@ -206,6 +209,8 @@ class Deliverer:
         held = Refused(at, refusal.code, refusal.message, row, refusal.since)
         self._settle(candidate, "refused", gathered, pack(held))
         self.result.refuse(refusal.code)
+        if refusal.code not in OPTED_OUT:
+            gathered.refused.append(candidate.key)
 
     def _settle(self, candidate: Candidate, kind: str, gathered: _Gathered, packed: bytes = b"") -> None:
         old = candidate.delivered_packed
@@ -269,5 +274,5 @@ def _counted(gathered: _Gathered, now: int) -> dict[str, dict[str, int]]:
         stays = told is not None or (person.status is not None and person.status[0] == "active")
         if send.row.options and (send.flags.resubscribe or not stays):
             sent[NEW][person.key] = now
-    refused = {record.key: now for record in gathered.records if record.kind == "refused"}
+    refused = dict.fromkeys(gathered.refused, now)
     return sent | {UNSUBSCRIBED: gathered.unsubscribed, REFUSED: refused}

@@ -279,9 +279,18 @@ class Ledger:
         return written
 
     def record(
-        self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
+        self,
+        part: PartitionKeys,
+        now: int,
+        records: Iterable[Record],
+        *,
+        rewind: int | None = None,
+        answered: bool = False,
     ) -> None:
-        """Write outcomes; `rewind` moves the cursor back so that undone changes come again."""
+        """Write outcomes; `rewind` moves the cursor back so that undone changes come again.
+
+        `answered`: the list itself has said so, and whom it refused is counted.
+        """
         names = [
             part.fence(self._list),
             part.cursor(self._list),
@@ -293,7 +302,7 @@ class Ledger:
         refused: dict[str, int] = {}
         for r in records:
             args += (r.key, r.kind, r.score, r.value, r.old)
-            if r.kind == "refused" and self.watches_refused:
+            if answered and r.kind == "refused" and self.watches_refused:
                 refused[r.key] = now
         track(self._store, part, self._list, REFUSED, refused)
         self._fenced(_RECORD, names, args)

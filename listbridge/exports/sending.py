@@ -216,7 +216,7 @@ class Sender:
         for item, record in found:
             by_part[item.part.number].append(record)
         for number, records in by_part.items():
-            self._ledger.record(self._store.parts[number], now, records)
+            self._ledger.record(self._store.parts[number], now, records, answered=True)
 
 
 def rest_ms(tries: int) -> int:

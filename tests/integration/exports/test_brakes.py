@@ -230,3 +230,26 @@ def test_calls_are_bounded_for_each_group_of_switches(new_world, resubscribe):
     assert len(flagged) <= 3 + 1  # a delivery of 351 people makes at most two passes of 400 rows
     assert len(others) <= 3 + 1
     assert world.undone == []
+
+
+def test_opt_outs_that_were_known_before_are_not_counted_as_refused(new_world):
+    world = limited(new_world(people=6, limit=9), shares={REFUSED: 0.1})
+    for person in range(5):
+        world.act(person, "subscribe")
+        world.act(person, "unsubscribed")
+    for person in range(6):
+        world.enter(person, "a")
+
+    result = world.deliver()
+
+    assert (result.refused, result.sent) == (5, 1)
+
+
+def test_people_with_values_that_can_not_be_stored_are_counted_as_refused(new_world):
+    world = limited(new_world(people=6, limit=9), shares={REFUSED: 0.5})
+    for person in range(4):
+        world.write(person, "x" * 251)
+    for person in range(6):
+        world.enter(person, "a")
+
+    assert held_by(world)[0] == REFUSED
