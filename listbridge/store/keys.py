@@ -218,11 +218,6 @@ def plan(workflow_id: str) -> str:
     return f"lb:plan:{workflow_id}"
 
 
-def finished(account: str) -> str:
-    """Cursor -> when the reading of its resource began that reached the end last (epoch ms)."""
-    return f"lb:finished:{account}"
-
-
 def told(list_id: str) -> str:
     """When a webhook told something of a list last (epoch ms)."""
     return f"lb:told:{list_id}"
