@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cli.export_options import pairs
 from cli.output import say, text
 from cli.runtime import context
 from listbridge.context import Context
@@ -19,13 +20,11 @@ from listbridge.workflows.models import Workflow
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HOLDING = (
-    click.option("--opted-in-field", default="opted_in_at", show_default=True, help="Holds the last opt-in."),
+    click.option("--opted-in-field", help="Holds the last opt-in.  [default: opted_in_at]"),
     click.option(
         "--opt-out-feed-minutes",
         type=int,
-        default=1440,
-        show_default=True,
-        help="Nobody is resubscribed when nothing was heard for longer of who opted out.",
+        help="Nobody is resubscribed when nothing was heard for longer of who opted out.  [default: 1440]",
     ),
     click.option(
         "--brake",
@@ -34,7 +33,7 @@ _HOLDING = (
         metavar="KIND=SHARE",
         help="Pause when more of the list is leaving, unsubscribed or refused in an hour: 0 to 1, or off.",
     ),
-    click.option("--brake-least-people", type=int, default=100, show_default=True, help="Fewer trip none."),
+    click.option("--brake-least-people", type=int, help="Fewer trip none.  [default: 100]"),
     click.option("--max-new-subscribers", type=int, help="The most that are added to the list in a day."),
     click.option("--quiet-hours", metavar="HH:MM-HH:MM", help="Deliver nothing then."),
     click.option("--quiet-zone", metavar="ZONE", help="Whose clocks the quiet hours go by: Europe/Berlin."),
@@ -48,18 +47,26 @@ def holding_options(command: F) -> F:
     return command
 
 
-def holding_config(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an export, the options about brakes and quiet hours taken together."""
-    found = dict(options)
-    brakes = dict(_share(each) for each in found.pop("brakes"))
-    found["brakes"] = brakes | {"least_people": found.pop("brake_least_people")}
-    hours, zone = found.pop("quiet_hours"), found.pop("quiet_zone")
-    if (hours is None) != (zone is None):
+def holding_config(
+    config: dict[str, Any],
+    brakes: tuple[str, ...],
+    brake_least_people: int | None,
+    quiet_hours: str | None,
+    quiet_zone: str | None,
+) -> dict[str, Any]:
+    """The settings with what the options say about brakes and quiet hours, which goes before the file's."""
+    found: dict[str, Any] = dict(_share(each) for each in brakes)
+    if brake_least_people is not None:
+        found["least_people"] = brake_least_people
+    if found:
+        given = config.get("brakes")
+        config = config | {"brakes": {**(given if isinstance(given, dict) else {}), **found}}
+    if (quiet_hours is None) != (quiet_zone is None):
         raise click.UsageError("--quiet-hours and --quiet-zone go together")
-    if hours is not None:
-        start, _, end = hours.partition("-")
-        found["quiet_hours"] = {"zone": zone, "start": start, "end": end}
-    return found
+    if quiet_hours is not None:
+        start, _, end = quiet_hours.partition("-")
+        config = config | {"quiet_hours": {"zone": quiet_zone, "start": start, "end": end}}
+    return config
 
 
 def _share(option: str) -> tuple[str, float | None]:
@@ -149,11 +156,3 @@ def edit(
     with context() as ctx:
         changed = service.edit_export(ctx, workflow_id, change)
     say(f"{changed.id} has the audiences {text(changed.export.audiences)}")
-
-
-def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
-    """`a=b` options as a map."""
-    found = dict(value.partition("=")[::2] for value in values)
-    if wrong := [value for value in values if "=" not in value]:
-        raise click.BadParameter(f"{wrong[0]!r} has no '='", param_hint=option)
-    return found

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
-from cli.holding import edit, holding_config, holding_options, pairs, resume, resuming, start
+from cli.export_options import config_of, export_options
+from cli.holding import edit, holding_config, holding_options, resume, resuming, start
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
 from cli.runtime import context
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
-from listbridge.exports.ledger import refused_by
+from listbridge.exports.advice import advice
+from listbridge.exports.ledger import dropped_of, refused_by
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
 
@@ -43,65 +46,37 @@ for command in (plan, start, edit):
 
 
 @export.command("create")
-@click.option("--list", "list_", required=True, metavar="NAME", help="The list's id or name.")
-@click.option(
-    "--audience", "audiences", multiple=True, required=True, help="An audience; may be given often."
-)
-@click.option("--label", "labels", multiple=True, metavar="AUDIENCE=LABEL", help="What the list calls it.")
 @client_option
 @authorization_option
 @click.option("--description", default="")
-@click.option("--field-name", default="Lytics Audiences", show_default=True)
-@click.option(
-    "--segments/--no-segments", default=True, help="A segment for each audience.", show_default=True
-)
-@click.option("--existing-users", is_flag=True, help="Also those who are in the audience already.")
-@click.option(
-    "--resubscribe",
-    type=click.Choice(["never", "when_opted_in_later", "always"]),
-    default="never",
-    show_default=True,
-    help="Who opted out is added again; always: after the number of people is confirmed.",
-)
+@export_options
 @holding_options
-@click.option("--queue-autoresponders", is_flag=True, help="For people who are added; not on a backfill.")
-@click.option("--queue-autoresponders-on-backfill", is_flag=True, help="Also for people of a backfill.")
-@click.option("--email-field", default="email", show_default=True)
-@click.option("--name-field", help="The profile field that holds the name.")
-@click.option(
-    "--map", "maps", multiple=True, metavar="FIELD=CUSTOM FIELD", help="Profile field to custom field."
-)
-@click.option(
-    "--consent-to-track",
-    type=click.Choice(["Yes", "No", "Unchanged"]),
-    default="Unchanged",
-    show_default=True,
-)
 @click.option("--paused", is_flag=True, help="Don't start yet: see `export plan`, then `workflow resume`.")
 @json_option
 def create_export(
-    list_: str,
-    audiences: tuple[str, ...],
-    labels: tuple[str, ...],
+    list_: str | None,
     client: str | None,
     authorization: str | None,
     description: str,
-    maps: tuple[str, ...],
+    config_file: Path | None,
+    brakes: tuple[str, ...],
+    brake_least_people: int | None,
+    quiet_hours: str | None,
+    quiet_zone: str | None,
     paused: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Create an export and start it."""
+    config = config_of(config_file, **options)
+    config = holding_config(config, brakes, brake_least_people, quiet_hours, quiet_zone)
+    wanted = list_ or config.get("list_id")
+    if not isinstance(wanted, str):
+        raise click.UsageError("say which list with --list, or in --config")
     with context() as ctx:
         held, api = choosing.api_of(ctx, authorization)
-        chosen = choosing.client_id(api, client)
-        config = holding_config(options) | {
-            "client_id": chosen,
-            "list_id": choosing.list_id(api, chosen, list_),
-            "audiences": list(audiences),
-            "labels": pairs(labels, "--label"),
-            "field_mappings": pairs(maps, "--map"),
-        }
+        chosen = choosing.client_id(api, client or config.get("client_id"))
+        config |= {"client_id": chosen, "list_id": choosing.list_id(api, chosen, wanted)}
         made = service.create_export(ctx, held.id, config, description, paused=paused)
         _show(ctx, made, as_json)
 
@@ -114,11 +89,33 @@ def refused(workflow_id: str, as_json: bool) -> None:
     with context() as ctx:
         held = refused_by(ctx.store, _of_kind(ctx, workflow_id, "export").export.list_id)
     rows = [
-        {"key": key, "code": each.code, "message": each.message, "at": rfc3339(each.at)}
+        {
+            "key": key,
+            "code": each.code,
+            "message": each.message,
+            "to_do": advice(each, key),
+            "at": rfc3339(each.at),
+        }
         for key, each in sorted(held.items())
     ]
-    columns = {"key": "PERSON", "code": "CODE", "message": "MESSAGE", "at": "AT"}
+    columns = {"key": "PERSON", "code": "CODE", "message": "MESSAGE", "to_do": "WHAT TO DO", "at": "AT"}
     show_rows(rows, columns, as_json=as_json, empty="Nobody is refused.")
+
+
+@export.command("dropped")
+@click.argument("workflow_id", metavar="ID")
+@json_option
+def dropped(workflow_id: str, as_json: bool) -> None:
+    """Whose values the list's fields can't take, and why: they were left out, the rest was sent."""
+    with context() as ctx:
+        held = dropped_of(ctx.store, _of_kind(ctx, workflow_id, "export").export.list_id)
+    rows = [
+        {"key": key, "field": field, "reason": reason}
+        for key, values in sorted(held.items())
+        for field, reason in values
+    ]
+    columns = {"key": "PERSON", "field": "FIELD", "reason": "WHY"}
+    show_rows(rows, columns, as_json=as_json, empty="No value was left out.")
 
 
 @click.group("import")

@@ -145,6 +145,7 @@ def _campaign_monitor_list(
         config.consent_to_track,
         SuppressionList(context.store, client, config.client_id),
         settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds,
+        leave_all_lists=config.unsubscribe_from_all_lists,
     )
 
 

@@ -11,10 +11,20 @@ from typing import Any, Final
 import click
 import msgspec
 
-from bench.aggregation import engines, growth, jobs, latency, machine, peers, report, through_store
+from bench.aggregation import (
+    engines,
+    growth,
+    jobs,
+    latency,
+    machine,
+    peers,
+    rebuilding,
+    report,
+    through_store,
+)
 from bench.aggregation.workload import Workload
 
-MODES: Final = (*peers.MODES, "store", "latency", "growth")
+MODES: Final = (*peers.MODES, "store", "rebuild", "latency", "growth")
 RATE: Final = 200.0
 
 
@@ -27,6 +37,7 @@ class Findings:
     rows: list[peers.Row] = field(default_factory=list)
     digests: set[str] = field(default_factory=set)
     store: through_store.StoreFindings | None = None
+    rebuild: rebuilding.RebuildFound | None = None
     latency: latency.Latency | None = None
     growth: list[growth.Growth] = field(default_factory=list)
 
@@ -41,6 +52,7 @@ class Findings:
             "workload": asdict(self.workload),
             "runs": self.runs,
             "store": report.store_findings(self.store),
+            "rebuild": asdict(self.rebuild) if self.rebuild else None,
             "latency": asdict(self.latency) if self.latency else None,
             "growth": [asdict(each) for each in self.growth],
             "machine": machine.machine(),
@@ -110,6 +122,8 @@ def main(
         )
     if "store" in modes or "latency" in modes:
         _through_store(findings, modes, quick=quick)
+    if "rebuild" in modes:
+        findings.rebuild = rebuilding.run(workload, findings.runs, say=_say)
     if "growth" in modes and not quick:
         findings.growth = growth.run(sizes, seed, say=_say)
     report.show(findings, sys.stderr if as_json else sys.stdout)

@@ -14,6 +14,7 @@ from bench.aggregation.growth import Growth
 from bench.aggregation.latency import Latency
 from bench.aggregation.machine import machine
 from bench.aggregation.peers import Row
+from bench.aggregation.rebuilding import RebuildFound
 from bench.aggregation.through_store import Fold, StoreFindings
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def show(findings: Findings, out: TextIO) -> None:
     if findings.store:
         console.print(_folds(findings.store.folds))
         console.print(_profiles(findings.store))
+    if findings.rebuild:
+        console.print(_rebuild(findings.rebuild))
     if findings.latency:
         console.print(_latency(findings.latency))
     if findings.growth:
@@ -117,6 +120,22 @@ def _profiles(found: StoreFindings) -> Table:
     memory = f"{held['memory_bytes']:,.0f} ({held['memory_ratio']:.2f} x packed)"
     table.add_row("server's memory", everybody, memory)
     table.caption = f"append: {found.append['events_per_s']:,.0f} events/s"
+    return table
+
+
+def _rebuild(found: RebuildFound) -> Table:
+    title = f"Rebuild of {found.people:,} people from the archive, {found.processes} processes"
+    table = _table(
+        title, "events", "events / s", "wall s", "peak MiB", "archived events / s", "bytes / event"
+    )
+    table.add_row(
+        f"{found.events:,}",
+        f"{found.events_per_s:,.0f}",
+        f"{found.wall_s:.2f}",
+        f"{found.peak_mb:,.0f}",
+        f"{found.archive_events_per_s:,.0f}",
+        f"{found.archive_bytes_per_event:.1f}",
+    )
     return table
 
 

@@ -113,6 +113,8 @@ def _reset(store: Store) -> None:
             part.sequence,
             part.attempts,
             part.fold_lease,
+            part.mapping,
+            part.skips,
         )
 
 
@@ -201,7 +203,7 @@ def _fold_job(url: str) -> jobs.Prepared:
 def _inspect_job(url: str, path: str) -> jobs.Prepared:
     def work() -> jobs.Answer:
         store, program = connect(url, PARTITIONS), load_program(Settings())
-        codec = Codec(store)
+        codec = Codec(program)
         packed: dict[str, bytes] = {}
         memory = 0
         for part in store.parts:

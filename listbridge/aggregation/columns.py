@@ -78,6 +78,12 @@ class Contribution:
     text: str
 
     @property
+    def expressions(self) -> list[pl.Expr]:
+        """Everything that is evaluated."""
+        guards = [guard for _, guard in self.guards]
+        return [self.value.expr, *([] if self.key is None else [self.key.expr]), *guards]
+
+    @property
     def capacity(self) -> int | None:
         """How many values are shown (CAP), if not all."""
         return None if self.column.capacity is None else self.column.capacity.count

@@ -6,19 +6,23 @@ compared, gathered or counted are small numbers (`Coded`) into their sorted dist
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from functools import cached_property, reduce
+from operator import or_
+from typing import Final, cast
 
 import polars as pl
 
 from listbridge.aggregation import values
+from listbridge.aggregation.programs import Program
 from listbridge.aggregation.values import Value
-from listbridge.streams.schemas import SCHEMAS, Schema
+from listbridge.streams.schemas import SCHEMAS
 
 META: Final = ("_time", "_received")
 CODE: Final = pl.UInt32
+_MANY: Final = 4096
+"""From here on, it pays to look at how texts repeat."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Coded:
 
     codes: pl.Series
     vocabulary: pl.Series
-    """The distinct values, in order, so that codes compare as the values do."""
+    """The distinct values and maybe more, in order, so that codes compare as the values do."""
 
     def filter(self, mask: pl.Series) -> Coded:
         return Coded(self.codes.filter(mask), self.vocabulary)
@@ -38,6 +42,10 @@ class Coded:
 
 def coded(series: pl.Series) -> Coded:
     """Code any text, numbers or truth values."""
+    if series.dtype == pl.String and len(series) >= _MANY:
+        return _coded_in_runs(series) if _has_runs(series) else _coded_text(series)
+    if series.dtype == pl.Int64 and (small := _coded_span(series)):
+        return small
     vocabulary = series.unique().sort()
     if vocabulary.null_count():
         vocabulary = vocabulary.slice(1)
@@ -56,33 +64,39 @@ def coded(series: pl.Series) -> Coded:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Events of `person`s to which columns applied and added nothing: true where that is so, a column for
-    each field, named by its number."""
+    """Events of `person`s to which columns applied and added nothing: in `missing` true where that is so, a
+    column for each of the fields with these `numbers`; a field may have several."""
 
     person: pl.Series
+    numbers: tuple[int, ...]
     missing: pl.DataFrame
 
     def counts(self, group: pl.Series) -> dict[int, dict[int, int]]:
         """Skipped events by the group of their person (by its place in `people`), and by field number."""
         counted = self.missing.with_columns(group[self.person].alias("group")).group_by("group").sum()
-        return {
-            row.pop("group"): {int(number): count for number, count in row.items() if count}
-            for row in counted.iter_rows(named=True)
-        }
+        totals: dict[int, dict[int, int]] = {}
+        for row in counted.iter_rows(named=True):
+            held = totals.setdefault(row.pop("group"), {})
+            for number, count in zip(self.numbers, row.values(), strict=True):
+                if count:
+                    held[number] = held.get(number, 0) + count
+        return totals
 
 
 class Batch:
     """The events of one reduce. `person` holds for each its person's place in `people`, which is sorted."""
 
-    def __init__(self, frame: pl.DataFrame, stream: str, reads: frozenset[str]) -> None:
-        self.schema: Schema = SCHEMAS[stream]
+    def __init__(self, frame: pl.DataFrame, stream: str, program: Program) -> None:
+        schema = SCHEMAS[stream]
+        reads = program.reads[stream]
         self.people, self.person = _people(frame["_key"])
-        self.events = frame.select(*META, *(values.field(name, self.schema[name]) for name in sorted(reads)))
+        self.events = frame.select(*META, *(values.field(name, schema[name]) for name in sorted(reads)))
+        self._of_one_text = program.of_one_text[stream]
         self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
-        if "email" in reads and bool(frame["email"].eq_missing(frame["_key"]).all()):
+        self._tables: dict[str, pl.DataFrame] = {}
+        self._coded: dict[int, Coded] = {}
+        if "email" in reads and _same(frame["email"], frame["_key"]):
             self._distinct["email"] = self.person, self.people.alias("email").to_frame()
-        self._tables: dict[tuple[int, bool], Any] = {}
-        self._kept: list[pl.Expr] = []
 
     def __len__(self) -> int:
         return self.events.height
@@ -100,21 +114,53 @@ class Batch:
 
     def text_field(self, expr: pl.Expr) -> str | None:
         """The one text field that the expression reads, if that is all it reads."""
-        roots = set(expr.meta.root_names())
-        if len(roots) == 1 and self.schema.get(name := roots.pop()) == "string":
-            return name
-        return None
+        found = self._of_one_text.get(id(expr))
+        return found[0] if found else None
 
-    def table(self, expr: pl.Expr, name: str, *, as_codes: bool) -> Any:
-        """The expression's values (a Series), or these coded, for each distinct value of its one field."""
-        found = self._tables.get((id(expr), as_codes))
-        if found is None:
-            _, distinct = self.distinct(name)
-            found = evaluated(distinct, expr)
-            found = coded(found) if as_codes else found
-            self._tables[id(expr), as_codes] = found
-            self._kept.append(expr)
-        return found
+    def table(self, expr: pl.Expr, name: str) -> pl.Series:
+        """The expression's value for each distinct value of its one field."""
+        if name not in self._tables:
+            # All of a field's expressions at once, so that what they have in common is done once.
+            every = [
+                each.alias(str(key)) for key, (field, each) in self._of_one_text.items() if field == name
+            ]
+            self._tables[name] = self.distinct(name)[1].lazy().with_columns(every).collect()
+        return self._tables[name][str(id(expr))]
+
+    def coded_table(self, expr: pl.Expr, name: str) -> Coded:
+        """What `table` has, coded."""
+        if id(expr) not in self._coded:
+            self._coded[id(expr)] = coded(self.table(expr, name))
+        return self._coded[id(expr)]
+
+
+def _coded_text(series: pl.Series) -> Coded:
+    """Code many texts, hashing each once."""
+    categories = series.cast(pl.Categorical(pl.Categories.random()))
+    found = categories.dtype.categories.to_series()  # type: ignore[attr-defined]
+    order = found.arg_sort()
+    places = order.arg_sort().cast(CODE)
+    return Coded(places[categories.to_physical()], found[order])
+
+
+def _coded_span(series: pl.Series) -> Coded | None:
+    """Whole numbers of a small span, such as hours, by their distance from the least: without hashing."""
+    low, high = cast(int | None, series.min()), cast(int | None, series.max())
+    if low is None or high is None or high - low >= _MANY:
+        return None
+    return Coded((series - low).cast(CODE), pl.Series(range(low, high + 1), dtype=pl.Int64))
+
+
+def _has_runs(series: pl.Series) -> bool:
+    """Do equal texts stand together, as those of a person do in events sorted by person?"""
+    sample = series.head(_MANY)
+    return sample.null_count() < _MANY // 2 and len(sample.rle()) < _MANY // 4
+
+
+def _coded_in_runs(series: pl.Series) -> Coded:
+    runs = series.rle()
+    found = coded(runs.struct.field("value"))
+    return found.gather(series.rle_id())
 
 
 class Rows:
@@ -125,7 +171,7 @@ class Rows:
         self._mask = mask
         self._columns: dict[str, pl.Series] = {}
         self._places: dict[str, pl.Series] = {}
-        self._gaps: dict[int, pl.Series] = {}
+        self._gaps: list[tuple[int, pl.Series]] = []
 
     @cached_property
     def person(self) -> pl.Series:
@@ -140,8 +186,7 @@ class Rows:
         if name is not None and expr.meta.is_column():
             return self._column(name)
         if name is not None:
-            table: pl.Series = self._batch.table(expr, name, as_codes=False)
-            return table[self._place(name)]
+            return self._batch.table(expr, name)[self._place(name)]
         roots = sorted(set(expr.meta.root_names()))
         if not roots:
             return evaluated(pl.DataFrame({"": [None]}), expr).new_from_index(0, len(self))
@@ -152,8 +197,7 @@ class Rows:
         name = self._batch.text_field(expr)
         if name is None:
             return coded(self.series(expr))
-        table: Coded = self._batch.table(expr, name, as_codes=True)
-        return table.gather(self._place(name))
+        return self._batch.coded_table(expr, name).gather(self._place(name))
 
     def coded_text(self, value: Value) -> Coded:
         """The value as text for each row, coded."""
@@ -164,17 +208,21 @@ class Rows:
         texts = coded(evaluated(table, values.as_text(Value(pl.col("v"), value.type))))
         return texts.gather(found.codes)
 
-    def note(self, number: int, column: pl.Series) -> pl.Series:
-        """Remember where a column of the field with this number has no value; answers the column."""
-        if column.null_count():
-            self._gaps[number] = column
+    def note(self, number: int, column: pl.Series, *others: pl.Series) -> pl.Series:
+        """Remember where a column of the field with this number has no value, because this or one of the
+        others has none; answers the first."""
+        gapped = [each.is_null() for each in (column, *others) if each.null_count()]
+        if gapped:
+            self._gaps.append((number, reduce(or_, gapped)))
         return column
 
     @property
     def gaps(self) -> Gaps | None:
         """Where the columns noted have no value, if anywhere."""
-        columns = [column.is_null().alias(str(number)) for number, column in self._gaps.items()]
-        return Gaps(self.person, pl.DataFrame(columns)) if columns else None
+        if not self._gaps:
+            return None
+        columns = [missing.alias(str(place)) for place, (_, missing) in enumerate(self._gaps)]
+        return Gaps(self.person, tuple(number for number, _ in self._gaps), pl.DataFrame(columns))
 
     @property
     def times(self) -> tuple[pl.Series, pl.Series]:
@@ -195,6 +243,12 @@ class Rows:
         return series if self._mask is None else series.filter(self._mask)
 
 
+def _same(a: pl.Series, b: pl.Series) -> bool:
+    """Are two columns of text equal? Mostly told by their first rows."""
+    first = slice(0, _MANY)
+    return a[first].equals(b[first], null_equal=True) and a.equals(b, null_equal=True)
+
+
 class Guards:
     """The guards of a program's columns over a batch, each evaluated once."""
 
@@ -213,8 +267,9 @@ class Guards:
             held = true if held is None else held & true
         return held
 
-    def undecided(self, names: Sequence[str], numbers: Iterable[int]) -> Gaps | None:
-        """Where one of the named ones can't be evaluated and none is false: skips of these fields."""
+    def undecided(self, names: Sequence[str], numbers: Sequence[int]) -> Gaps | None:
+        """Where one of the named ones can't be evaluated and none is false: skips of the columns of the
+        fields with these numbers."""
         if not any(self._evaluated(name).null_count() for name in names):
             return None
         person = self._everything.person
@@ -223,7 +278,8 @@ class Guards:
         )
         people = person.filter(unknown.to_series())
         missing = pl.Series([True]).new_from_index(0, len(people))
-        return Gaps(people, pl.DataFrame([missing.alias(str(number)) for number in numbers]))
+        columns = [missing.alias(str(place)) for place in range(len(numbers))]
+        return Gaps(people, tuple(numbers), pl.DataFrame(columns))
 
     def _evaluated(self, name: str) -> pl.Series:
         if name not in self._known:

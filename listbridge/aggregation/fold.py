@@ -11,14 +11,14 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from polars.exceptions import PanicException
 
 from listbridge.aggregation import Program
-from listbridge.aggregation.frames import from_lines
+from listbridge.aggregation.frames import from_lines, from_text
 from listbridge.aggregation.reduction import Reduced, reduce_columns
 from listbridge.mappings.active import Programs, Unchanging
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
@@ -124,9 +124,19 @@ class Folder:
         return True
 
     def _fold(self, work: Sequence[Pending], result: FoldResult) -> None:
-        lines = {stream: [line for item in work for line in item.lines(stream)] for stream in _streams(work)}
         try:
-            reduced = _reduce(self._program, lines)
+            reduced = [
+                reduce_columns(
+                    from_text(
+                        stream,
+                        b"\n".join(item.text(stream) for item in work if stream in item.entries),
+                        sum(item.count(stream) for item in work),
+                    ),
+                    self._program,
+                    stream,
+                )
+                for stream in _streams(work)
+            ]
         except (Exception, PanicException) as error:
             _raise_if_short_of_memory(error)
             logger.warning(
@@ -291,7 +301,7 @@ def sift(
     if not lines:
         return [], []
     try:
-        return _reduce(program, {stream: lines}), []
+        return [reduce_columns(from_lines(stream, lines), program, stream)], []
     except (Exception, PanicException) as error:
         _raise_if_short_of_memory(error)
         if len(lines) == 1:
@@ -306,11 +316,6 @@ def _raise_if_short_of_memory(error: BaseException) -> None:
     """Want of memory is no fault of an event."""
     if isinstance(error, MemoryError):
         raise error
-
-
-def _reduce(program: Program, lines: Mapping[str, Sequence[bytes]]) -> list[Reduced]:
-    """What the events of each stream add up to."""
-    return [reduce_columns(from_lines(stream, each), program, stream) for stream, each in lines.items()]
 
 
 def _streams(work: Iterable[Pending]) -> list[str]:

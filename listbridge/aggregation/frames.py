@@ -28,14 +28,20 @@ def from_lines(
 ) -> pl.DataFrame:
     """The events of `lines`, each one line of JSON as `streams.events.encode` writes it.
 
-    `schema` are the columns, among them those that every event has; by default those of `columns`.
-
-    Raises `ValueError` or `polars.exceptions.PolarsError` when one of them is not such an event.
+    `schema`: the columns wanted, by default `columns(stream)`. Raises `ValueError` or
+    `polars.exceptions.PolarsError` when one of them is not such an event.
     """
-    frame = pl.read_ndjson(b"\n".join(lines), schema=schema or columns(stream))
+    return from_text(stream, b"\n".join(lines), len(lines), schema=schema)
+
+
+def from_text(
+    stream: str, text: bytes, events: int, *, schema: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
+    """What `from_lines` makes of the lines that the text holds: so many events."""
+    frame = pl.read_ndjson(text, schema=schema or columns(stream))
     frame = frame.with_columns(pl.coalesce("_key", "email").alias("_key"))
-    if frame.height != len(lines):
-        raise ValueError(f"{len(lines)} lines hold {frame.height} events")
+    if frame.height != events:
+        raise ValueError(f"{events} lines hold {frame.height} events")
     if any(frame[name].null_count() for name in _META):
         raise ValueError(f"an event lacks one of {', '.join(_META)}")
     return frame

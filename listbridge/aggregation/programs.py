@@ -9,6 +9,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
+import polars as pl
+
 from listbridge.aggregation.columns import Contribution, compile_column
 from listbridge.aggregation.errors import nearest
 from listbridge.aggregation.expressions import error
@@ -75,6 +77,18 @@ class Program:
             stream: frozenset().union(*(contribution.reads for _, contribution in contributions))
             for stream, contributions in self.contributions.items()
         }
+
+    @cached_property
+    def of_one_text(self) -> dict[str, dict[int, tuple[str, pl.Expr]]]:
+        """By stream the expressions that read one text field and nothing else, with it, by their id()."""
+        found: dict[str, dict[int, tuple[str, pl.Expr]]] = {}
+        for stream, contributions in self.contributions.items():
+            held = found.setdefault(stream, {})
+            for expr in (expr for _, each in contributions for expr in each.expressions):
+                roots = set(expr.meta.root_names())
+                if len(roots) == 1 and SCHEMAS[stream].get(name := roots.pop()) == "string":
+                    held[id(expr)] = name, expr
+        return found
 
     @cached_property
     def numbers(self) -> frozenset[int]:

@@ -27,7 +27,7 @@ WINDOWS_MS: Mapping[str, int] = {LEAVING: HOUR_MS, UNSUBSCRIBED: HOUR_MS, REFUSE
 
 _WORDS: Mapping[str, str] = {
     LEAVING: "would have left all audiences",
-    UNSUBSCRIBED: "have been unsubscribed",
+    UNSUBSCRIBED: "have been or would be unsubscribed",
     REFUSED: "were or would be refused",
 }
 

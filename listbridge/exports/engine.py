@@ -7,7 +7,7 @@ whoever was in flight is in the retry set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -24,6 +24,7 @@ from listbridge.exports.brakes import (
     track,
 )
 from listbridge.exports.decisions import (
+    BY_MODE,
     OPTED_OUT,
     ListSpec,
     Person,
@@ -36,7 +37,7 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import Refused, delivered, pack
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
-from listbridge.exports.protocol import Destination, Flags, Prepared, Row
+from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
 from listbridge.store.keys import PartitionKeys
@@ -45,6 +46,8 @@ from listbridge.store.store import Store, now_ms
 READ_AT_ONCE = 500
 READ_BACK_AT_ONCE = 100
 """People of one partition who are asked for, one by one, in one pass."""
+SINGLES_AT_ONCE = 200
+"""Calls for one person each in one pass: who changes meanwhile waits for them."""
 
 
 @dataclass(slots=True)
@@ -55,14 +58,22 @@ class _Gathered:
     was: int
     cursor: int
     sends: list[tuple[Candidate, Person, Send]] = field(default_factory=list)
-    read_back: list[tuple[Candidate, Person, Row]] = field(default_factory=list)
+    read_back: list[tuple[Candidate, Person, ReadBack]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
     unsubscribed: dict[str, int] = field(default_factory=dict)
-    """Who was told something and has unsubscribed: person -> when (epoch ms)."""
+    """Who was told something and is unsubscribed: person -> when (epoch ms)."""
     refused: list[str] = field(default_factory=list)
     """Whom we refuse for what their row holds (an opt-out is no fault of a row)."""
     swallowed: dict[str, int] = field(default_factory=dict)
+    singles: int = 0
+
+    def is_full(self, room: int) -> bool:
+        return (
+            len(self.sends) + len(self.read_back) >= room
+            or len(self.read_back) >= READ_BACK_AT_ONCE
+            or self.singles >= SINGLES_AT_ONCE
+        )
 
 
 LOST = frozenset({"unsubscribed", "deleted"})
@@ -147,8 +158,7 @@ class Deliverer:
         doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
         for candidate in chain(doubted, self._changed(gathered, lag.newest)):
             self._sort(candidate, spec, gathered, now)
-            asked = len(gathered.read_back)
-            if len(gathered.sends) + asked >= room or asked >= READ_BACK_AT_ONCE:
+            if gathered.is_full(room):
                 break
         return gathered
 
@@ -180,14 +190,16 @@ class Deliverer:
             gathered.unsubscribed[person.key] = person.status[1]
         for slug, at in swallowed(person, spec, candidate.delivered, now).items():
             gathered.swallowed[f"{slug}\n{person.key}"] = at
-        match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt):
+        raised = candidate.doubt_was_raised
+        match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt, raised=raised):
             case Send() as send:
                 if until := self._rests_until(candidate, send.row, now):
                     gathered.records.append(Record(candidate.key, "later", candidate.score, until + MARK))
                 else:
                     gathered.sends.append((candidate, person, send))
-            case ReadBack(row):
-                gathered.read_back.append((candidate, person, row))
+                    gathered.singles += send.leaves or send.flags.way in SINGLE
+            case ReadBack() as asked:
+                gathered.read_back.append((candidate, person, asked))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
             case _:
@@ -209,7 +221,7 @@ class Deliverer:
         held = Refused(at, refusal.code, refusal.message, row, refusal.since)
         self._settle(candidate, "refused", gathered, pack(held))
         self.result.refuse(refusal.code)
-        if refusal.code not in OPTED_OUT:
+        if refusal.code not in OPTED_OUT | BY_MODE:
             gathered.refused.append(candidate.key)
 
     def _settle(self, candidate: Candidate, kind: str, gathered: _Gathered, packed: bytes = b"") -> None:
@@ -218,7 +230,8 @@ class Deliverer:
 
     def _read_back(self, gathered: _Gathered) -> None:
         """Ask for those whom the list may not have at all; whom it has is sent what clears their row."""
-        for candidate, person, row in gathered.read_back:
+        for candidate, person, asked in gathered.read_back:
+            row = asked.row
             self._keep_lease()
             self.result.calls += 1
             try:
@@ -227,7 +240,9 @@ class Deliverer:
                 self._refuse(candidate, Refuse("unacceptable", str(problem), row), gathered)
                 continue
             if known:
-                gathered.sends.append((candidate, person, Send(row, Flags())))
+                gathered.sends.append(
+                    (candidate, person, Send(row, Flags(way=asked.way), leaves=asked.leaves))
+                )
             else:
                 self._settle(candidate, "absent", gathered)
 
@@ -248,6 +263,8 @@ class Deliverer:
                 known=known,
                 tries=candidate.tries,
                 returning=send.flags.resubscribe or (candidate.doubt is not None and _returning(candidate)),
+                kept=_kept(candidate, spec),
+                left=send.leaves,
             )
             rows.append((candidate, pack(record), due))
             planned.append(Planned(gathered.part, candidate, person, send, due))
@@ -265,14 +282,27 @@ def _returning(candidate: Candidate) -> bool:
 
 def _counted(gathered: _Gathered, now: int) -> dict[str, dict[str, int]]:
     """Whom the brakes count, by kind: person -> when (epoch ms)."""
-    sent: dict[str, dict[str, int]] = {LEAVING: {}, NEW: {}, CANARY: {}}
+    sent: dict[str, dict[str, int]] = {LEAVING: {}, NEW: {}, CANARY: {}, UNSUBSCRIBED: gathered.unsubscribed}
     for candidate, person, send in gathered.sends:
         sent[CANARY][person.key] = now
         told = candidate.delivered
         if told is not None and told.options and not send.row.options:
             sent[LEAVING][person.key] = now
+        if send.leaves:
+            sent[UNSUBSCRIBED][person.key] = now
         stays = told is not None or (person.status is not None and person.status[0] == "active")
-        if send.row.options and (send.flags.resubscribe or not stays):
+        adds = not stays and send.flags.way is not Way.UPDATE
+        if send.row.options and (send.flags.resubscribe or adds):
             sent[NEW][person.key] = now
     refused = dict.fromkeys(gathered.refused, now)
-    return sent | {UNSUBSCRIBED: gathered.unsubscribed, REFUSED: refused}
+    return sent | {REFUSED: refused}
+
+
+def _kept(candidate: Candidate, spec: ListSpec) -> Mapping[str, FieldValue]:
+    """What the list holds beside the row that is sent: certainly, or in a field that is left alone."""
+    before = candidate.delivered
+    if before is None or before.field != spec.field_key:
+        return {}
+    if candidate.doubt is None and candidate.refused is None:
+        return before.values
+    return {key: before.values[key] for key in spec.keeps if key in before.values}

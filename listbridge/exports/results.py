@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class DeliverResult:
-    """What a delivery did, in people; `calls` are all calls to the system, `refusals` people by code."""
+    """What a delivery did, in people; `calls` are all calls to the system, `refusals` people by code.
+
+    `dropped` counts the values by field key that were left out of rows that were stored.
+    """
 
     examined: int = 0
     sent: int = 0
@@ -17,12 +21,19 @@ class DeliverResult:
     refused: int = 0
     unchanged: int = 0
     in_doubt: int = 0
+    unsubscribed: int = 0
     calls: int = 0
     swallowed: int = 0
     """Changes of membership that no row showed, because another one undid them before."""
     refusals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    dropped: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def refuse(self, code: str) -> None:
         """Count one refused person."""
         self.refused += 1
         self.refusals[code] += 1
+
+    def drop(self, values: Iterable[tuple[str, str]]) -> None:
+        """Count values that were left out of one row."""
+        for key, _ in values:
+            self.dropped[key] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,12 +13,21 @@ from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.adoption import adopt
 from listbridge.exports.brakes import Held
-from listbridge.exports.decisions import OPTED_IN_FIELD, Feed, ListSpec, Person
+from listbridge.exports.decisions import (
+    OPTED_IN_FIELD,
+    Contact,
+    Feed,
+    ListSpec,
+    Person,
+    Retired,
+    WhenNull,
+    keeps_of,
+)
 from listbridge.exports.engine import Deliverer
-from listbridge.exports.ledger import Candidate, Ledger, LostLease, rewind
-from listbridge.exports.protocol import Destination, ListReader, ListSetup, Prepared
+from listbridge.exports.ledger import Candidate, Ledger, LostLease, doubt_everybody, lags, rewind
+from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.results import DeliverResult
-from listbridge.exports.setup import Setup, save_setup, setup_of
+from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
 from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
@@ -31,6 +40,9 @@ from listbridge.workflows import log, registry
 from listbridge.workflows.models import State, Workflow
 
 logger = logging.getLogger(__name__)
+
+CHECK_MS = 600_000
+"""How old the knowledge may be that the list still has the fields and options that rows name."""
 
 
 def bell_of(list_id: str) -> str:
@@ -52,7 +64,7 @@ def deliver(
             bells.clear(store, bell_of(list_id))
             return None
         try:
-            destination = _destination(context, active[0], stopping)
+            destination = _destination(context, feeds, active[0], stopping)
         except Fatal as problem:
             _fail(context, active, problem)
             return None
@@ -76,9 +88,20 @@ def _feeds(context: Context, list_id: str) -> list[Workflow]:
     return [awake(context.store, each) for each in registry.exports_to(context.store, list_id)]
 
 
-def _destination(context: Context, workflow: Workflow, stopping: Callable[[], bool]) -> Destination:
+def _destination(
+    context: Context, feeds: Sequence[Workflow], workflow: Workflow, stopping: Callable[[], bool]
+) -> Destination:
+    """The list, by an active export's credential. The oldest export's consent is sent; all that unsubscribe
+    must agree to do it everywhere."""
+    unsubscribing = [each.export for each in feeds if each.export.on_exit == "unsubscribe"]
+    config = msgspec.structs.replace(
+        workflow.export,
+        consent_to_track=feeds[0].export.consent_to_track,
+        unsubscribe_from_all_lists=all(each.unsubscribe_from_all_lists for each in unsubscribing),
+    )
+    asking = msgspec.structs.replace(workflow, config=config)
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    return system_of(authorization).destination(context, authorization, workflow, stopping)
+    return system_of(authorization).destination(context, authorization, asking, stopping)
 
 
 def _deliver(
@@ -111,8 +134,7 @@ def _deliver(
             if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
                 return deliverer.result
         _take_over(ledger, lease)
-        prepared = Prepared(setup.field_key, setup.mapped, setup.dates)
-        deliverer.run(spec_of(context, list_id, feeds, setup), prepared, stop)
+        deliverer.run(spec_of(context, list_id, feeds, setup), prepared_of(setup), stop)
     except Retriable as problem:
         for workflow in active:
             registry.sleep(store, workflow, str(problem), problem.retry_after_seconds)
@@ -168,21 +190,26 @@ def list_reader(
 
 
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
+    remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
-        registry.fail(context.store, workflow.id, str(problem))
+        registry.fail(context.store, workflow.id, f"{problem}. {remedy}" if remedy else str(problem))
 
 
 def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destination: Destination) -> Setup:
-    """Make sure that the list offers what the exports need; asks the system only when that changed.
+    """Make sure that the list offers what the exports need; asks the system when that changed, and now and
+    then.
 
     When the exports are others than at the last delivery, everybody is looked at again.
     """
     held = setup_of(context.store, list_id)
     ask = wanted_setup(feeds, held)
     fingerprint, began = repr(ask), basis(context, feeds)
-    if held is not None and (held.fingerprint, held.feeds) == (fingerprint, began):
+    stale = held is None or held.fingerprint != fingerprint
+    if held is not None and (stale or _is_due_a_look(context, list_id, held)):
+        stale = _has_lost(context, list_id, held, feeds, destination) or stale
+    if held is not None and not stale and held.feeds == began:
         return held
-    if held is None or held.fingerprint != fingerprint:
+    if held is None or stale:
         made = destination.prepare(ask)
         held = setup_from(made, ask.labels, held, feeds, fingerprint)
         for workflow in feeds:
@@ -196,6 +223,35 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
     return held
 
 
+def _is_due_a_look(context: Context, list_id: str, held: Setup) -> bool:
+    """Is something to be sent, and was the list last looked at a while ago?"""
+    now = now_ms()
+    return now - held.checked_at >= CHECK_MS and any(lags(context.store, list_id, now))
+
+
+def _has_lost(
+    context: Context, list_id: str, held: Setup, feeds: Sequence[Workflow], destination: Destination
+) -> bool:
+    """Are fields or options gone that rows were sent to? Then everybody is sent again.
+
+    They are put in doubt before anything is made anew: afterwards nobody could tell.
+    """
+    if destination.still_offers(prepared_of(held), held.labels):
+        change_setup(context.store, list_id, checked_at=now_ms())
+        return False
+    people = doubt_everybody(context.store, list_id, now_ms())
+    line = "a field that this export writes was deleted, changed its type or lost options"
+    for workflow in feeds:
+        sent = f"{line}: what is missing is made again, and {people} people are sent again"
+        log.write(context.store, workflow.id, sent, level="warning")
+    return True
+
+
+def prepared_of(setup: Setup) -> Prepared:
+    """What a delivery works with."""
+    return Prepared(setup.field_key, setup.mapped, setup.kinds, setup.choices)
+
+
 def wanted_setup(feeds: Sequence[Workflow], held: Setup | None) -> ListSetup:
     """What the exports need of the list, beside what was made for others before."""
     exports = [workflow.export for workflow in feeds]
@@ -204,9 +260,20 @@ def wanted_setup(feeds: Sequence[Workflow], held: Setup | None) -> ListSetup:
         exports[0].field_name,
         tuple(sorted(wanted | set(held.labels if held else ()))),
         any(export.segments for export in exports),
-        tuple(sorted({name for export in exports for name in export.field_mappings.values()})),
+        _mapped_fields(feeds),
         checked=held.labels if held else (),
     )
+
+
+def _mapped_fields(feeds: Sequence[Workflow]) -> tuple[MappedField, ...]:
+    """The fields that the exports map to, each once; the oldest export's word counts."""
+    found: dict[str, MappedField] = {}
+    for export in (workflow.export for workflow in reversed(feeds)):
+        for each in export.mapped():
+            found[each.field] = MappedField(
+                each.field, each.type or "", each.options, create=export.create_fields
+            )
+    return tuple(found[name] for name in sorted(found))
 
 
 def setup_from(
@@ -223,13 +290,17 @@ def setup_from(
     """
     known = before is not None and before.field_key == made.field_key
     by_key = all(workflow.export.email_field == "email" for workflow in feeds)
+    keeps = keeps_of(_when_null(feeds, made.mapped_keys))
+    unread = by_key and not {*keeps} <= {*(before.keeps if before is not None and known else ())}
     return Setup(
         field_key=made.field_key,
         labels=labels,
         mapped=dict(made.mapped_keys),
-        dates=made.date_keys,
+        kinds=dict(made.kinds),
         choices=dict(made.choices),
-        adopting=before.adopting if before is not None and known else made.found and by_key,
+        keeps=keeps,
+        checked_at=now_ms(),
+        adopting=unread or (before.adopting if before is not None and known else made.found and by_key),
         fingerprint=fingerprint,
     )
 
@@ -237,9 +308,10 @@ def setup_from(
 def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
     """All exports into the list, as the decisions need them. The oldest export's fields win."""
     fields: dict[str, str] = {}
-    for workflow in reversed(feeds):
-        mapped = workflow.export.field_mappings
-        fields |= {source: setup.mapped[name] for source, name in mapped.items()}
+    templates: dict[str, str] = {}
+    for export in (workflow.export for workflow in reversed(feeds)):
+        fields |= {source: setup.mapped[each.field] for source, each in export.mappings().items()}
+        templates |= {setup.mapped[each.field]: each.template for each in export.constants()}
     first = feeds[0].export
     return ListSpec(
         list_id,
@@ -249,9 +321,28 @@ def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Se
         first.email_field,
         first.name_field,
         fields,
-        setup.dates,
         setup.choices,
+        setup.kinds,
+        templates,
+        _when_null(feeds, setup.mapped),
+        Contact(
+            consent_field=first.consent_to_track_field,
+            consent=first.consent_to_track,
+            mobile_field=first.mobile_field,
+            mobile_region=first.mobile_region,
+            sms_field=first.consent_to_sms_field,
+            sms=first.consent_to_sms,
+        ),
+        first.mode,
     )
+
+
+def _when_null(feeds: Sequence[Workflow], keys: Mapping[str, str]) -> dict[str, WhenNull]:
+    """What happens where a profile has no value, by key; the oldest export's word counts."""
+    found: dict[str, WhenNull] = {}
+    for export in (workflow.export for workflow in reversed(feeds)):
+        found |= {keys[each.field]: each.when_null for each in export.mapped()}
+    return found
 
 
 def _feed(context: Context, workflow: Workflow) -> Feed:
@@ -265,12 +356,15 @@ def _feed(context: Context, workflow: Workflow) -> Feed:
         resubscribe=export.resubscribe,
         queue_autoresponders=export.queue_autoresponders,
         queue_autoresponders_on_backfill=export.queue_autoresponders_on_backfill,
+        restart_autoresponders=export.restart_autoresponders,
+        on_exit=export.on_exit,
         opted_in_field=export.opted_in_field,
         stale=is_stale(context, workflow, now),
         confirmed_at=workflow.confirmed_at,
         added=edits.added,
         names={slug: tuple(names) for slug, names in edits.names.items()},
         former={slug: tuple(labels) for slug, labels in edits.labels.items()},
+        retired={label: Retired(tuple(each.names), each.at) for label, each in edits.retired.items()},
         limits=limits_of(workflow, now),
     )
 
@@ -316,6 +410,8 @@ def _report(context: Context, active: Sequence[Workflow], result: DeliverResult)
             "updated": result.updated,
             "unchanged": result.unchanged,
             "refused": result.refused,
+            "unsubscribed": result.unsubscribed,
+            "values_dropped": sum(result.dropped.values()),
             "swallowed": result.swallowed,
         }
         log.count(context.store, workflow.id, counters)
@@ -323,10 +419,15 @@ def _report(context: Context, active: Sequence[Workflow], result: DeliverResult)
             line = f"{result.swallowed} changes of membership were undone before a row showed them"
             log.write(context.store, workflow.id, line)
         if result.calls or result.refused:
+            left = f", unsubscribed {result.unsubscribed}" if result.unsubscribed else ""
             refusals = ", ".join(f"{n} {code}" for code, n in sorted(result.refusals.items()))
             log.write(
                 context.store,
                 workflow.id,
-                f"delivered {result.sent} (added {result.added}, updated {result.updated}), "
+                f"delivered {result.sent} (added {result.added}, updated {result.updated}){left}, "
                 f"refused {result.refused}{f' ({refusals})' if refusals else ''}, {result.calls} calls",
             )
+        for key, count in sorted(result.dropped.items()):
+            line = f"{count} people's value for {key} is none that it takes: left out, the rest was stored"
+            hint = f"`listbridge export dropped {workflow.id}` says whose and why"
+            log.write(context.store, workflow.id, f"{line}; {hint}", level="warning")

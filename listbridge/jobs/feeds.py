@@ -13,8 +13,9 @@ from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.exports.brakes import LEAVING, NEW, REFUSED, UNSUBSCRIBED, Limits
-from listbridge.exports.decisions import OPTED_IN_FIELD, lookup
+from listbridge.exports.decisions import OPTED_IN_FIELD
 from listbridge.exports.setup import setup_of
+from listbridge.exports.values import lookup
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import system_of

@@ -117,7 +117,7 @@ class _Planner:
         self._survey_calls = self._reader.calls - 2
         self._spec = spec_of(self._context, self._list_id, self._feeds, self._setup)
         takes, stored = self._reader.takes, self._reader.stored
-        self._rules = ListRules(survey.honours_suppression, survey.kinds, takes, stored, self._setup.adopting)
+        self._rules = ListRules(survey.honours_suppression, takes, stored, self._setup.adopting)
         self._read_suppressed()
         self._others = dict(self._reader.other_lists())
         if self._options.other_lists:
@@ -236,6 +236,7 @@ class _Planner:
             candidate.doubt is not None,
             listed,
             hash(address) in self._suppressed,
+            candidate.doubt_was_raised,
         )
         elsewhere = hash(address) in self._elsewhere or not person.active_in.isdisjoint(self._others)
         self._count(plan(person, self._spec, known, self._rules), elsewhere)
@@ -283,8 +284,8 @@ class _Planner:
         held, survey = self._held, self._survey
         if _is_prepared(held, self._setup) and self._workflow.state in ACTIVE:
             return 0
-        changes = survey.creates_field or bool(survey.new_options)
-        return self._survey_calls + changes + len(survey.new_segments)
+        changes = (survey.creates_field or bool(survey.new_options)) + len(survey.new_fields)
+        return (held is not None) + self._survey_calls + changes + len(survey.new_segments)
 
     def _adopting(self) -> int:
         """The client's zone, the fields' names and the pages of active people."""
@@ -337,7 +338,7 @@ def _is_prepared(held: Setup | None, wanted: Setup) -> bool:
 
 def _creates(survey: Survey, field_name: str) -> dict[str, list[str]]:
     return {
-        "field": [field_name] if survey.creates_field else [],
+        "field": [*([field_name] if survey.creates_field else []), *survey.new_fields],
         "options": list(survey.new_options),
         "segments": list(survey.new_segments),
     }

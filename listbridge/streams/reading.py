@@ -67,6 +67,14 @@ class Pending:
     def events(self) -> int:
         return sum(n for found in self.entries.values() for _, n, _ in found)
 
+    def text(self, stream: str) -> bytes:
+        """The events of one stream as lines of JSON."""
+        return b"\n".join(body for _, _, body in self.entries.get(stream, ()))
+
+    def count(self, stream: str) -> int:
+        """The events of one stream."""
+        return sum(n for _, n, _ in self.entries.get(stream, ()))
+
     def lines(self, stream: str) -> list[bytes]:
         """The events of one stream, each a line of JSON."""
         return [line for _, _, body in self.entries.get(stream, ()) for line in body.split(b"\n")]

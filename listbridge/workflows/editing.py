@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 from marshmallow import ValidationError
 
-from listbridge.workflows.models import Edits, ExportConfig
+from listbridge.workflows.models import Edits, ExportConfig, Retired
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,22 @@ class _Editing:
     added: dict[str, int]
     names: dict[str, list[str]]
     labels: dict[str, list[str]]
+    retired: dict[str, Retired]
 
-    def remove(self, slug: str) -> None:
+    def remove(self, slug: str, now: int) -> None:
+        names = [slug, *self.names.get(slug, [])]
+        for label in (self.audiences[slug], *self.labels.get(slug, [])):
+            self.retired[label] = Retired(names=names, at=now)
+        self._drop(slug)
+
+    def _drop(self, slug: str) -> None:
         for held in (self.audiences, self.added, self.names, self.labels):
             held.pop(slug, None)
 
     def rename(self, old: str, new: str) -> None:
         label = self.audiences[old]
         added, names, labels = self.added.get(old), self.names.get(old, []), self.labels.get(old, [])
-        self.remove(old)
+        self._drop(old)
         self.audiences[new] = label
         self.names[new] = [old, *(name for name in names if name != new)]
         if added is not None:
@@ -62,9 +69,15 @@ class _Editing:
 def edited(export: ExportConfig, edits: Edits, change: Change, now: int) -> tuple[ExportConfig, Edits]:
     """The export after the change at `now` (epoch ms). Raises `ValidationError` by what is wrong."""
     _validate(export, change)
-    made = _Editing(dict(export.audiences), dict(edits.added), dict(edits.names), dict(edits.labels))
+    made = _Editing(
+        dict(export.audiences),
+        dict(edits.added),
+        dict(edits.names),
+        dict(edits.labels),
+        dict(edits.retired),
+    )
     for slug in change.remove:
-        made.remove(slug)
+        made.remove(slug, now)
     for old, new in change.rename.items():
         made.rename(old, new)
     for slug in change.add:
@@ -74,7 +87,9 @@ def edited(export: ExportConfig, edits: Edits, change: Change, now: int) -> tupl
         made.label(slug, label)
     _validate_labels(made)
     changed = msgspec.structs.replace(export, audiences=made.audiences)
-    return changed, Edits(added=made.added, names=made.names, labels=made.labels)
+    labels = {*made.audiences.values(), *(each for former in made.labels.values() for each in former)}
+    retired = {label: each for label, each in made.retired.items() if label not in labels}
+    return changed, Edits(added=made.added, names=made.names, labels=made.labels, retired=retired)
 
 
 def _validate(export: ExportConfig, change: Change) -> None:

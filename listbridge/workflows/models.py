@@ -23,6 +23,24 @@ class State(StrEnum):
 ACTIVE = frozenset({State.RUNNING, State.SLEEPING})
 
 
+FieldType = Literal["Text", "Number", "Date", "MultiSelectOne", "MultiSelectMany", "Country"]
+Consent = Literal["Yes", "No", "Unchanged"]
+
+
+class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a custom field of the list gets its values: from a profile field, or from a `template`.
+
+    `type` is checked against the list's field, or the field is made so, with `options`. `when_null` says
+    what happens where the profile has no value.
+    """
+
+    field: str = ""
+    template: str = ""
+    type: FieldType | None = None
+    options: tuple[str, ...] = ()
+    when_null: Literal["skip", "clear", "set_if_empty"] = "skip"
+
+
 class QuietHours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A daily window by a zone's clocks, from `start` up to `end` (HH:MM); it may go over midnight."""
 
@@ -44,7 +62,11 @@ class Brakes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an export does; `audiences` maps each slug to the label that the list shows."""
+    """What an export does; `audiences` maps each slug to the label that the list shows.
+
+    `field_mappings` maps profile fields to custom fields, `templates` custom fields to texts; both as they
+    were given, see `mapped`.
+    """
 
     client_id: str
     list_id: str
@@ -57,13 +79,44 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     queue_autoresponders_on_backfill: bool = False
     email_field: str = "email"
     name_field: str | None = None
-    field_mappings: dict[str, str] = {}
-    consent_to_track: Literal["Yes", "No", "Unchanged"] = "Unchanged"
+    field_mappings: dict[str, str | FieldMapping] = {}
+    templates: dict[str, str | FieldMapping] = {}
+    create_fields: bool = False
+    consent_to_track: Consent
+    consent_to_track_field: str | None = None
+    mobile_field: str | None = None
+    mobile_region: str | None = None
+    consent_to_sms: Consent | None = None
+    consent_to_sms_field: str | None = None
+    mode: Literal["upsert", "update_only", "add_only"] = "upsert"
+    on_exit: Literal["update_field", "unsubscribe", "nothing"] = "update_field"
+    unsubscribe_from_all_lists: bool = False
+    restart_autoresponders: bool = False
     opted_in_field: str = "opted_in_at"
     opt_out_feed_minutes: int = 1440
     brakes: Brakes = Brakes()
     max_new_subscribers: int | None = None
     quiet_hours: QuietHours | None = None
+
+    def mappings(self) -> dict[str, FieldMapping]:
+        """What profile fields are mapped to, by profile field."""
+        return {
+            source: FieldMapping(field=each) if isinstance(each, str) else each
+            for source, each in self.field_mappings.items()
+        }
+
+    def constants(self) -> list[FieldMapping]:
+        """What is mapped from templates."""
+        return [
+            FieldMapping(field=name, template=each)
+            if isinstance(each, str)
+            else msgspec.structs.replace(each, field=name)
+            for name, each in self.templates.items()
+        ]
+
+    def mapped(self) -> list[FieldMapping]:
+        """Everything that is mapped to a custom field."""
+        return [*self.mappings().values(), *self.constants()]
 
 
 class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,16 +129,25 @@ class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     webhooks: bool = True
 
 
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """An audience that was taken out: the names it had, newest first, and when (epoch ms)."""
+
+    names: list[str]
+    at: int
+
+
 class Edits(msgspec.Struct, frozen=True, kw_only=True):
     """What was changed about a running export's audiences.
 
     `added`: slug -> since when it belongs to the export (epoch ms); `names`: slug -> the names it had
-    before, newest first; `labels`: slug -> the labels it had before.
+    before, newest first; `labels`: slug -> the labels it had before. `retired`: label -> the audience that
+    had it and was taken out, as long as no other one of the export has it.
     """
 
     added: dict[str, int] = {}
     names: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
+    retired: dict[str, Retired] = {}
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from marshmallow import ValidationError
 
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
+from listbridge.authorizations import Authorization
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.exports import ledger
@@ -31,7 +32,7 @@ from listbridge.workflows.holds import (
     accept,
     how_to_go_on,
 )
-from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.models import ACTIVE, ExportConfig, State, Workflow
 from listbridge.workflows.schemas import load_export, load_import
 
 logger = logging.getLogger(__name__)
@@ -68,16 +69,21 @@ def create_export(
     """Make an export and start it, unless it shall wait `paused` until somebody resumes it.
 
     One that brings everybody back always waits, until the number of these people is confirmed.
-    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`.
+    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`. An export that unsubscribes reads the
+    list's settings first, and raises the other system's problems with that.
     """
-    authorizations.get(context.store, authorization_id)
+    authorization = authorizations.get(context.store, authorization_id)
     export = load_export(config)
     for other in registry.exports_to(context.store, export.list_id):
         if other.export.field_name != export.field_name:
             taken = f"export {other.id} feeds this list's field {other.export.field_name!r}"
             raise FieldNameTaken(f"{taken}; {FieldNameTaken.__doc__}")
+        if other.export.mode != export.mode:
+            said = f"export {other.id} feeds this list with mode {other.export.mode}; one list has one mode"
+            raise ValidationError({"mode": [said]})
         if clash := _clash(other.export.audiences, export.audiences):
             raise ValidationError({"labels": [f"export {other.id} labels {clash}"]})
+    _check_unsubscribing(context, authorization, export)
     confirms = export.resubscribe == "always"
     more = {"waits_for": PEOPLE, "reason": NOT_CONFIRMED} if confirms else {}
     made = registry.create(
@@ -91,6 +97,25 @@ def create_export(
     )
     ledger.rewind(context.store, export.list_id)
     return made
+
+
+def _check_unsubscribing(context: Context, authorization: Authorization, export: ExportConfig) -> None:
+    if export.on_exit != "unsubscribe" or export.unsubscribe_from_all_lists:
+        return
+    asked = Workflow(
+        id="",
+        kind="export",
+        authorization_id=authorization.id,
+        description="",
+        config=export,
+        state=State.PAUSED,
+    )
+    if system_of(authorization).list_reader(context, authorization, asked, never).leaving_ends_all():
+        said = (
+            "who unsubscribes from this list leaves all lists of the client: say unsubscribe_from_all_lists "
+            "too, change the list's unsubscribe setting, or choose update_field or nothing"
+        )
+        raise ValidationError({"on_exit": [said]})
 
 
 def create_import(

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-NAMES: Final = ("listbridge", "polars", "duckdb", "bytewax", "python", "msgspec")
+NAMES: Final = ("listbridge", "listbridge_partials", "polars", "duckdb", "bytewax", "python", "msgspec")
 OURS: Final = "listbridge"
 READ: Final = (
     "_key",

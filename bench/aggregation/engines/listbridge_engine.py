@@ -1,4 +1,4 @@
-"""Listbridge itself: the shipped mapping, compiled; a frame of events in, a partial for each person out."""
+"""Listbridge itself: the shipped mapping, compiled; events in, what they add up to for each person out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from listbridge.aggregation import Partial, Program, compile_program, reduce, shipped, view
-from listbridge.aggregation.frames import from_lines
+from listbridge.aggregation import Program, compile_program, shipped, view
+from listbridge.aggregation.frames import from_text
+from listbridge.aggregation.reduction import Reduced, reduce_columns
 from listbridge.streams.schemas import CM_ACTIVITY
 
 READ_BYTES: Final = 32 << 20
@@ -24,28 +25,28 @@ def program() -> Program:
 
 @cache
 def _read() -> list[str]:
-    fields = {name for _, each in program().contributions[CM_ACTIVITY] for name in each.reads}
-    return ["_key", "_time", "_received", *sorted(fields)]
+    return ["_key", "_time", "_received", *sorted(program().reads[CM_ACTIVITY])]
 
 
-def _from_columns(path: Path) -> dict[str, Partial]:
-    return reduce(pl.read_parquet(path, columns=_read()), program(), CM_ACTIVITY)
+def from_columns(path: Path) -> Reduced:
+    return reduce_columns(pl.read_parquet(path, columns=_read()), program(), CM_ACTIVITY)
 
 
-def _from_lines(path: Path) -> dict[str, Partial]:
+def from_json(path: Path) -> Reduced:
     """Text to columns piece by piece, so that the text is never in memory as a whole; one reduce."""
     frames = []
     with path.open("rb") as file:
-        while lines := file.readlines(READ_BYTES):
-            frames.append(from_lines(CM_ACTIVITY, lines).select(_read()))
-    return reduce(pl.concat(frames), program(), CM_ACTIVITY)
+        while text := file.read(READ_BYTES):
+            text += file.readline()
+            frames.append(from_text(CM_ACTIVITY, text, text.count(b"\n")).select(_read()))
+    return reduce_columns(pl.concat(frames), program(), CM_ACTIVITY)
 
 
-def people(result: dict[str, Partial]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for key, partial in result.items():
+def people(result: Reduced) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, partial in result.partials(program()).items():
         yield key, view(program(), partial)
 
 
 program()
 _read()
-RUNS: Final = {"columns": _from_columns, "json": _from_lines}
+RUNS: Final = {"columns": from_columns, "json": from_json}

@@ -15,7 +15,7 @@ from listbridge.exports.brakes import Held
 from listbridge.exports.decisions import OPTED_OUT, Feed, ListSpec, Person
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, delivered_to, lags, raise_doubt
-from listbridge.exports.protocol import Outcome, OutcomeKind, Prepared, Sent
+from listbridge.exports.protocol import SINGLE, Outcome, OutcomeKind, Prepared, Sent, Way
 from listbridge.profiles.commit import Commit, versions_and_offsets, write
 from listbridge.profiles.membership import Membership
 from listbridge.store.store import Store
@@ -134,6 +134,9 @@ class World:
     def clock_offset_ms(self):
         return 0
 
+    def still_offers(self, _prepared, _labels):
+        return True
+
     def state_of(self, email):
         return self.step(lambda: self._state(email), is_call=True)
 
@@ -145,6 +148,7 @@ class World:
     def send(self, _prepared, rows, flags):
         assert len(rows) <= self.batch_limit
         assert len({row.email for row in rows}) == len(rows)
+        assert len(rows) == 1 or flags.way not in SINGLE
         return self.step(lambda: self._send(rows, flags), is_call=True)
 
     def _send(self, rows, flags):
@@ -158,6 +162,10 @@ class World:
         if row.email in self.bad:
             return Outcome(row.key, OutcomeKind.REFUSED, "invalid", "not an address")
         held = self.subscribers.get(row.email)
+        if flags.way is Way.UNSUBSCRIBE:
+            return self._unsubscribe(row, held)
+        if flags.way is Way.UPDATE and held is None:
+            return Outcome(row.key, OutcomeKind.REFUSED, "not_in_list", "")
         if held is not None and held.state in OPTED_OUT:
             if not flags.resubscribe:
                 return Outcome(row.key, OutcomeKind.REFUSED, held.state, "opted out")
@@ -180,6 +188,13 @@ class World:
         (feed,) = self.spec.feeds
         entered = max(self.known[key].audiences.values(), default=0)
         return entered if feed.resubscribe == "always" else self.known[key].opted_in_at or 0
+
+    def _unsubscribe(self, row, held):
+        if held is not None and held.state == "active":
+            held.state, held.at = "unsubscribed", self.clock.now
+            minute = self.clock.now - self.clock.now % MINUTE
+            self.news.append((row.key, ("unsubscribed", minute), set(held.options), "ours"))
+        return Outcome(row.key, OutcomeKind.STORED)
 
     # People
 

@@ -46,6 +46,7 @@ class Export:
     def create(self, *slugs, heard=True, **settings):
         if heard:
             self.hear()
+        settings = {"consent_to_track": "Unchanged"} | settings
         settings |= {
             "client_id": self.client.client_id,
             "list_id": self.list.list_id,

@@ -1,5 +1,7 @@
 """Exports pause themselves before too many people leave, are added or refused; counted are people."""
 
+from dataclasses import replace
+
 import pytest
 from delivery_world import LIST, MINUTE, with_feed
 
@@ -253,3 +255,51 @@ def test_people_with_values_that_can_not_be_stored_are_counted_as_refused(new_wo
         world.enter(person, "a")
 
     assert held_by(world)[0] == REFUSED
+
+
+def test_people_whom_the_export_unsubscribes_count_before_they_are(told):
+    told.spec = with_feed(told.spec, on_exit="unsubscribe", limits=Limits(shares={UNSUBSCRIBED: 0.2}))
+    leave(told, 0, 1, 2)
+
+    kind, words = held_by(told)
+
+    assert kind == UNSUBSCRIBED
+    assert words.startswith("3 people have been or would be unsubscribed within an hour")
+    assert [told.options_of(person) for person in range(3)] == [["A"]] * 3
+
+
+def test_as_many_as_the_share_are_unsubscribed_and_their_echoes_count_no_one_twice(told):
+    told.spec = with_feed(told.spec, on_exit="unsubscribe", limits=Limits(shares={UNSUBSCRIBED: 0.2}))
+    leave(told, 0, 1)
+
+    result = told.deliver()
+    told.tell()
+    told.deliver()
+
+    assert result.unsubscribed == 2
+    assert [told.options_of(person) for person in range(3)] == [None, None, ["A"]]
+
+
+@pytest.mark.parametrize("mode", ["update_only", "add_only"])
+def test_whom_the_mode_leaves_alone_is_not_counted_as_refused(new_world, mode):
+    world = limited(new_world(people=6, limit=9), shares={REFUSED: 0.1})
+    world.spec = replace(world.spec, mode=mode)
+    there = range(5) if mode == "add_only" else range(5, 6)
+    for person in there:
+        world.act(person, "subscribe", told=False)
+    for person in range(6):
+        world.enter(person, "a")
+
+    result = world.deliver()
+    world.deliver()
+
+    assert (result.sent, result.refused) == (1, 5)
+
+
+def test_who_is_only_updated_is_no_new_subscriber(new_world):
+    world = limited(new_world(people=3, limit=9), new=1)
+    world.spec = replace(world.spec, mode="update_only")
+    for person in range(3):
+        world.enter(person, "a")
+
+    assert world.deliver().refused == 3

@@ -1,5 +1,6 @@
 """Whatever happens at any step of a delivery, the list ends up holding what it should."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -279,3 +280,60 @@ def test_a_clear_that_is_in_doubt_costs_no_reading_back_of_people_who_were_store
     assert world.asked_at == before
     assert len(world.calls) == 1
     world.check()
+
+
+ENDINGS = ["cut", "crash before", "crash after", "too many calls", "key revoked"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_who_leaves_is_unsubscribed_whatever_ends_a_delivery_at_any_step(new_world, ending):
+    def begin(world):
+        world.spec = with_feed(world.spec, on_exit="unsubscribe")
+        for person in range(3):
+            world.enter(person, "a")
+        world.deliver()
+        world.enter(0, "b")
+        world.leave(0, "a")
+        world.leave(1, "a")
+
+    for at, world in at_every_step(new_world, begin, ending, people=3):
+        world.settle()
+
+        left = world.subscribers[world.keys[1]]
+        assert (left.state, left.options) == ("unsubscribed", set()), f"{ending} at step {at}"
+        assert (world.options_of(0), world.options_of(2)) == (["B"], ["A"])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_who_enters_again_at_any_step_of_their_leaving_is_told_of_or_was_unsubscribed(new_world, ending):
+    def begin(world):
+        world.spec = with_feed(world.spec, on_exit="unsubscribe")
+        world.enter(0, "a")
+        world.deliver()
+        world.leave(0, "a")
+
+    def enter(world):
+        world.enter(0, "b")
+        world.plan = {world.steps + 1: ending}
+
+    for at, world in at_every_step(new_world, begin, enter, people=1):
+        world.settle()
+
+        found = world.subscribers[world.keys[0]]
+        assert found.state == "unsubscribed" or found.options == {"B"}, f"lost when it came at step {at}"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(("mode", "held"), [("update_only", [["A"], None]), ("add_only", [[], ["A"]])])
+def test_a_mode_is_kept_whatever_ends_a_delivery_at_any_step(new_world, ending, mode, held):
+    def begin(world):
+        world.spec = replace(with_feed(world.spec, on_exit="nothing"), mode=mode)
+        world.act(0, "subscribe", told=False)
+        world.news.clear()
+        world.enter(0, "a")
+        world.enter(1, "a")
+
+    for at, world in at_every_step(new_world, begin, ending, people=2):
+        world.settle()
+
+        assert [world.options_of(0), world.options_of(1)] == held, f"{ending} at step {at}"

@@ -82,6 +82,95 @@ def test_a_removed_audience_stays_where_another_export_has_it(running):
     assert running.held(BOB) == ["lapsed"]
 
 
+UNSUBSCRIBE = "POST /subscribers/{list}/unsubscribe"
+
+
+def test_taking_an_audience_out_clears_its_people_and_unsubscribes_nobody(export):
+    export.made = export.create("vip", "lapsed", on_exit="unsubscribe")
+    export.happen(("enter", ANN, "vip"), ("enter", BOB, "lapsed"))
+    export.deliver()
+
+    edit(export, remove=["lapsed"])
+    export.deliver()
+    assert (export.held(ANN), export.held(BOB), export.calls(UNSUBSCRIBE)) == (["vip"], [], 0)
+
+    export.happen(("exit", BOB, "lapsed"))
+    export.deliver()
+    assert (export.held(BOB), export.calls(UNSUBSCRIBE)) == ([], 0)
+
+    export.happen(("enter", BOB, "vip"))
+    export.deliver()
+    export.happen(("exit", BOB, "vip"))
+    export.deliver()
+    assert export.held(BOB) == "Unsubscribed"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_who_left_an_audience_before_it_was_taken_out_is_unsubscribed(export, paused):
+    export.made = export.create("vip", "lapsed", on_exit="unsubscribe")
+    export.create("gold")
+    export.happen(("enter", ANN, "lapsed"), ("enter", BOB, "lapsed"), ("enter", CID, "lapsed"))
+    export.deliver()
+    if paused:
+        service.pause(export.context, export.made.id)
+
+    export.happen(("exit", ANN, "lapsed"), ("exit", CID, "lapsed"))
+    edit(export, rename={"lapsed": "gone"})
+    edit(export, remove=["gone"])
+    export.happen(("enter", CID, "lapsed"))
+    if paused:
+        export.deliver()
+        assert [export.held(each) for each in (ANN, BOB, CID)] == [["lapsed"]] * 3
+        service.resume(export.context, export.made.id)
+    export.deliver()
+
+    assert [export.held(each) for each in (ANN, BOB, CID)] == ["Unsubscribed", [], []]
+    assert export.calls(UNSUBSCRIBE) == 1
+
+
+@pytest.mark.parametrize("fault", ["drop-before", "drop-after", "500"])
+def test_an_exit_that_fails_after_its_audience_was_taken_out_is_done_again(export, fault):
+    export.made = export.create("vip", "lapsed", on_exit="unsubscribe")
+    export.happen(("enter", ANN, "lapsed"))
+    export.deliver()
+    export.happen(("exit", ANN, "lapsed"))
+    edit(export, remove=["lapsed"])
+    export.fault(fault, match=r"POST .*/unsubscribe\.json")
+
+    export.deliver_until_rest()
+
+    assert export.held(ANN) == "Unsubscribed"
+
+
+def test_where_nothing_happens_on_exit_people_keep_a_removed_audience(export):
+    export.made = export.create("vip", "lapsed", on_exit="nothing")
+    export.happen(("enter", ANN, "lapsed"))
+    export.deliver()
+
+    edit(export, remove=["lapsed"])
+    export.happen(("enter", ANN, "vip"), ("enter", BOB, "lapsed"))
+    export.deliver()
+
+    assert (sorted(export.held(ANN)), export.held(BOB)) == (["lapsed", "vip"], None)
+
+
+def test_an_audience_that_comes_back_has_its_people_again(export):
+    export.made = export.create("vip", "lapsed", on_exit="unsubscribe", existing_users=True)
+    export.happen(("enter", ANN, "lapsed"))
+    export.deliver()
+    edit(export, remove=["lapsed"])
+    export.deliver()
+    assert export.held(ANN) == []
+
+    edit(export, add=["lapsed"])
+    export.deliver()
+    assert export.held(ANN) == ["lapsed"]
+
+    export.happen(("exit", ANN, "lapsed"))
+    export.deliver()
+    assert export.held(ANN) == "Unsubscribed"
+
+
 def test_what_others_set_is_left_alone_by_an_edit(running):
     running.list.fields[0].options.append("theirs")
     key = running.list.fields[0].key

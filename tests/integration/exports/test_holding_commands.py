@@ -196,6 +196,7 @@ def test_audiences_are_edited_over_http(export, ask):
 def test_brakes_and_quiet_hours_are_given_by_command(export, command):
     answer = command(
         "export", "create", "--list", "A list", "--audience", "vip", "--paused", "--json",
+        "--consent-to-track", "No",
         "--brake", "leaving=0.2", "--brake", "refused=off", "--brake-least-people", "7",
         "--max-new-subscribers", "500", "--quiet-hours", "21:00-08:00", "--quiet-zone", "Europe/Berlin",
         "--resubscribe", "always", "--opted-in-field", "joined", "--opt-out-feed-minutes", "60",
@@ -208,6 +209,23 @@ def test_brakes_and_quiet_hours_are_given_by_command(export, command):
     assert shown["config"]["quiet_hours"] == {"zone": "Europe/Berlin", "start": "21:00", "end": "08:00"}
     assert (shown["config"]["max_new_subscribers"], shown["waits_for"]) == (500, "people")
     assert (shown["config"]["opted_in_field"], shown["config"]["opt_out_feed_minutes"]) == ("joined", 60)
+
+
+def test_options_about_brakes_go_before_those_of_the_file(command, tmp_path):
+    file = tmp_path / "export.json"
+    hours = {"zone": "UTC", "start": "01:00", "end": "02:00"}
+    settings = {"brakes": {"leaving": 0.2, "refused": 0.4}, "quiet_hours": hours, "opted_in_field": "joined"}
+    file.write_text(json.dumps(settings | {"audiences": ["vip"], "consent_to_track": "No"}), encoding="utf-8")
+
+    answer = command(
+        "export", "create", "--list", "A list", "--config", str(file), "--paused", "--json",
+        "--brake", "leaving=off",
+    )  # fmt: skip
+
+    assert answer.exit_code == 0, answer.output
+    shown = json.loads(answer.output)["config"]
+    assert shown["brakes"] == {"leaving": None, "unsubscribed": 0.1, "refused": 0.4, "least_people": 100}
+    assert (shown["quiet_hours"], shown["opted_in_field"]) == (hours, "joined")
 
 
 @pytest.mark.parametrize(
@@ -224,6 +242,7 @@ def test_brakes_and_quiet_hours_are_given_by_command(export, command):
     ],
 )
 def test_a_wrong_option_is_told_with_its_path(export, command, options, says):
-    answer = command("export", "create", "--list", "A list", "--audience", "vip", *options)
+    plain = ("--list", "A list", "--audience", "vip", "--consent-to-track", "No")
+    answer = command("export", "create", *plain, *options)
     assert answer.exit_code != 0
     assert says in " ".join(answer.output.split())

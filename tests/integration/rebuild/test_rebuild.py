@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -292,25 +295,25 @@ def test_two_rebuilds_at_a_time_are_one_too_many(context, monkeypatch):
     assert set(rebuild(context).failed.values()) == {"seen"}
 
 
+# Whoever starts the tests in the background has Ctrl-C ignored.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+MAIN = f"{HEARING}; from cli.main import main; main()"
+REBUILD = [sys.executable, "-c", MAIN, "profiles", "rebuild", "--processes", "2"]
+
+
+def environ(context):
+    return {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), **as_environ(context.settings)}
+
+
 def test_the_command_rebuilds_with_processes(context, folder, became, tmp_path):
     append(context.store, some(people=40))
     folder.run()
     passed(context)
     became(NEW)
-    environ = {"PATH": "/usr/bin:/bin", **as_environ(context.settings)}
 
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from cli.main import main; main()",
-            "profiles",
-            "rebuild",
-            "--processes",
-            "2",
-            "--json",
-        ],
-        env=environ | {"PYTHONPATH": ":".join(sys.path)},
+        [*REBUILD, "--json"],
+        env=environ(context),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -322,3 +325,39 @@ def test_the_command_rebuilds_with_processes(context, folder, became, tmp_path):
     told = json.loads(done.stdout)
     assert (told["people"], told["complete"], told["failed"]) == (40, True, [])
     assert not any(has_lag(Store(context.store.client, context.store.partitions), context.program))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_rebuild_that_is_ended_takes_its_processes_with_it(context, folder, became, tmp_path, number):
+    """Its partitions can't be had, so it waits for them with all of its processes."""
+    append(context.store, some(people=40))
+    folder.run()
+    became(NEW)
+    for part in context.store.parts:
+        context.store.client.set(part.fold_lease, "somebody", px=60_000)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(REBUILD, env=environ(context), cwd=tmp_path, stderr=log, process_group=0)
+        await_until(lambda: sum("spawn_main" in line for line in group_of(process.pid)) == 2)
+        await_until(lambda: any(context.store.client.exists(part.hold) for part in context.store.parts))
+
+        os.kill(process.pid, number)
+
+        assert process.wait(20) != 0
+    await_until(lambda: not group_of(process.pid))
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def group_of(number):
+    """The command lines of a process group, zombies left out."""
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    return [row[2] for row in rows if row[0] == str(number) and not row[1].startswith("Z")]
+
+
+def await_until(done, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

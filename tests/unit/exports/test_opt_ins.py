@@ -1,9 +1,12 @@
 """Who is brought back: what counts as an opt-in, and that it must be the later one."""
 
+from dataclasses import replace
+from itertools import product
+
 import pytest
 
 from listbridge.exports.decisions import Feed, ListSpec, Person, Send, Skip, decide, opt_in, swallowed
-from listbridge.exports.delivered import Delivered, Refused, content, pack, unpack_refused
+from listbridge.exports.delivered import Delivered, Refused, content, pack, unpack_delivered, unpack_refused
 from listbridge.exports.protocol import Flags
 from listbridge.jobs.feeds import as_moment
 from listbridge.profiles.membership import Membership
@@ -120,6 +123,52 @@ def test_a_repeat_goes_without_the_switch_until_the_list_has_answered(why, held,
     assert decision.may_return
 
 
+SWITCHES = {"queue_autoresponders": True, "restart_autoresponders": True}
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update_only", "add_only"])
+@pytest.mark.parametrize("raised", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("returning", [False, True])
+@pytest.mark.parametrize("resubscribe", ["when_opted_in_later", "always"])
+def test_whoever_is_in_doubt_is_sent_with_no_switch(mode, raised, known, returning, resubscribe):
+    out = person(entered=AFTER, opted_in_at=AFTER)
+    new = person(entered=AFTER, opted_in_at=AFTER, out=None)
+    exports = replace(spec(feed(resubscribe, **SWITCHES)), mode=mode)
+    before = Delivered(AFTER, None, ("A",), {}, known=known, field="[F]", returning=returning)
+
+    for who, held, refused in product((out, new), (before, None), (None, refusal(asked=False))):
+        decision = decide(who, exports, held, refused, in_doubt=True, raised=raised)
+        if isinstance(decision, Send):
+            assert decision.flags == Flags(way=decision.flags.way)
+        else:
+            assert mode == "add_only"
+
+
+def test_the_switch_after_the_answer_is_the_only_one():
+    exports = spec(feed("always", **SWITCHES))
+
+    first = decide(person(entered=AFTER), exports, None, None, in_doubt=False)
+    second = decide(person(entered=AFTER), exports, None, refusal(asked=True), in_doubt=True)
+
+    assert first.flags == Flags(resubscribe=True, queue_autoresponders=True, restart_autoresponders=True)
+    assert second.flags == Flags(resubscribe=True)
+
+
+def test_automations_restart_by_an_export_that_may_bring_people_back():
+    exports = spec(feed("always"), feed("always", **SWITCHES, stale=True))
+
+    assert not decide(person(entered=AFTER), exports, None, None, in_doubt=False).flags.restart_autoresponders
+
+
+@pytest.mark.parametrize(("mode", "on_exit"), [("upsert", "nothing"), ("add_only", "nothing")])
+def test_an_export_that_shows_no_exits_swallows_none(mode, on_exit):
+    exports = replace(spec(feed("never", on_exit=on_exit)), mode=mode)
+    again = person(out=None, entered=AFTER + 1)
+
+    assert swallowed(again, exports, told(returning=False), AFTER + MINUTE) == {}
+
+
 def test_a_refusal_of_an_older_version_is_read():
     old = Refused(1, "unsubscribed", "words", "row", 2)
     assert unpack_refused(pack((1, "unsubscribed", "words", "row", 2))) == old
@@ -142,6 +191,28 @@ def test_a_refusal_of_an_older_version_is_read():
 )
 def test_an_opt_in_time_needs_its_offset(value, at):
     assert as_moment(value) == at
+
+
+def test_a_row_of_an_older_version_is_read():
+    older = (
+        AFTER,
+        None,
+        ("A",),
+        {},
+        (),
+        True,
+        "[F]",
+        2,
+        ("theirs",),
+        "Yes",
+        "+46",
+        "No",
+        (("[B]", "x"),),
+        True,
+    )
+    held = unpack_delivered(pack(older))
+
+    assert (held.left, held.dropped, held.returning) == (True, (("[B]", "x"),), False)
 
 
 def test_an_audience_under_a_new_name_keeps_its_people_until_they_are_told_of_by_it():

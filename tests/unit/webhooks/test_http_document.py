@@ -94,7 +94,12 @@ def test_a_definition_is_one_of_the_two_configs(document):
         {"$ref": "#/components/schemas/ExportConfig"},
         {"$ref": "#/components/schemas/ImportConfig"},
     ]
-    assert schemas["ExportConfig"]["required"] == ["audiences", "client_id", "list_id"]
+    assert schemas["ExportConfig"]["required"] == [
+        "audiences",
+        "client_id",
+        "consent_to_track",
+        "list_id",
+    ]
 
 
 def test_the_event_paths_use_no_marshmallow(client, import_receiver, monkeypatch):

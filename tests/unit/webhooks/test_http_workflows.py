@@ -47,7 +47,18 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
             "email_field": "email",
             "name_field": None,
             "field_mappings": {},
+            "templates": {},
+            "create_fields": False,
             "consent_to_track": "Unchanged",
+            "consent_to_track_field": None,
+            "mobile_field": None,
+            "mobile_region": None,
+            "consent_to_sms": None,
+            "consent_to_sms_field": None,
+            "mode": "upsert",
+            "on_exit": "update_field",
+            "unsubscribe_from_all_lists": False,
+            "restart_autoresponders": False,
             "opted_in_field": "opted_in_at",
             "opt_out_feed_minutes": 1440,
             "brakes": {"leaving": 0.3, "unsubscribed": 0.1, "refused": 0.5, "least_people": 100},
@@ -84,7 +95,8 @@ def export_with(**config):
     return {
         "kind": "export",
         "authorization_id": "a1",
-        "config": {"client_id": "c1", "list_id": "l1", "audiences": ["vip"]} | config,
+        "config": {"client_id": "c1", "list_id": "l1", "audiences": ["vip"], "consent_to_track": "No"}
+        | config,
     }
 
 
@@ -167,6 +179,11 @@ FAULTS = [
         [
             ("$.authorization_id", "Missing data for required field."),
             ("$.config.audiences[0]", SLUG),
+            (
+                "$.config.consent_to_track",
+                "say Yes, No or Unchanged: there is no default, because Unchanged means consent for a new "
+                "address",
+            ),
             ("$.nonsense", "Unknown field."),
         ],
     ),

@@ -2,13 +2,18 @@ import pytest
 from marshmallow import ValidationError
 
 from listbridge.workflows.editing import Change, edited
-from listbridge.workflows.models import Edits, ExportConfig
+from listbridge.workflows.models import Edits, ExportConfig, Retired
 
 NOW = 1_700_000_000_000
 
 
 def export(**audiences):
-    return ExportConfig(client_id="c1", list_id="l1", audiences=audiences or {"vip": "VIP", "gold": "gold"})
+    audiences = audiences or {"vip": "VIP", "gold": "gold"}
+    return ExportConfig(client_id="c1", list_id="l1", audiences=audiences, consent_to_track="No")
+
+
+def retired(*names, at=NOW):
+    return Retired(names=list(names), at=at)
 
 
 @pytest.mark.parametrize(
@@ -17,8 +22,11 @@ def export(**audiences):
         (Change(add=["new"]), {"vip": "VIP", "gold": "gold", "new": "new"}, Edits(added={"new": NOW})),
         (Change(add=["new"], labels={"new": "New"}), {"vip": "VIP", "gold": "gold", "new": "New"},
          Edits(added={"new": NOW})),
-        (Change(remove=["vip"]), {"gold": "gold"}, Edits()),
-        (Change(add=["new"], remove=["vip", "gold"]), {"new": "new"}, Edits(added={"new": NOW})),
+        (Change(remove=["vip"]), {"gold": "gold"}, Edits(retired={"VIP": retired("vip")})),
+        (Change(add=["new"], remove=["vip", "gold"]), {"new": "new"},
+         Edits(added={"new": NOW}, retired={"VIP": retired("vip"), "gold": retired("gold")})),
+        (Change(add=["new"], remove=["vip", "gold"], labels={"new": "VIP"}), {"new": "VIP"},
+         Edits(added={"new": NOW}, retired={"gold": retired("gold")})),
         (Change(rename={"vip": "best"}), {"gold": "gold", "best": "VIP"}, Edits(names={"best": ["vip"]})),
         (Change(rename={"gold": "au"}), {"vip": "VIP", "au": "au"},
          Edits(names={"au": ["gold"]}, labels={"au": ["gold"]})),
@@ -41,6 +49,18 @@ def test_renaming_twice_and_back_keeps_the_names_and_the_labels_once_each():
 
     assert made.audiences == {"vip": "VIP", "gold": "gold"}
     assert (edits.names, edits.labels) == ({"gold": ["au"]}, {"gold": ["au"]})
+
+
+def test_a_removed_audience_is_known_by_all_its_names_and_labels_until_it_comes_back():
+    made, edits = edited(export(), Edits(), Change(rename={"gold": "au"}), NOW)
+    made, edits = edited(made, edits, Change(remove=["au"]), NOW + 1)
+
+    assert (made.audiences, edits.names, edits.labels) == ({"vip": "VIP"}, {}, {})
+    gone = retired("au", "gold", at=NOW + 1)
+    assert edits.retired == {"au": gone, "gold": gone}
+
+    _, edits = edited(made, edits, Change(add=["gold"]), NOW + 2)
+    assert edits.retired == {"au": gone}
 
 
 def test_what_was_added_later_stays_so_under_another_name():
