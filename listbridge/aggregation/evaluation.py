@@ -148,7 +148,8 @@ def _coded_span(series: pl.Series) -> Coded | None:
     low, high = cast(int | None, series.min()), cast(int | None, series.max())
     if low is None or high is None or high - low >= _MANY:
         return None
-    return Coded((series - low).cast(CODE), pl.Series(range(low, high + 1), dtype=pl.Int64))
+    span = pl.int_range(0, high - low + 1, dtype=pl.Int64, eager=True)
+    return Coded((series - low).cast(CODE), span + low)
 
 
 def _has_runs(series: pl.Series) -> bool:

@@ -8,9 +8,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 
+import redis
+
+from listbridge.archive.errors import StorageError
 from listbridge.context import Context, build
 from listbridge.mappings.versions import mark_complete
 from listbridge.rebuild.errors import EventsMissing, RebuildError
@@ -66,7 +70,7 @@ def rebuild(
         lease.release()
     if context.programs.current(renew=True).version != result.version:
         raise RebuildError("other mappings have become active meanwhile: start the rebuild again")
-    whole = not result.failed and not any(each.unreadable for each in result.done)
+    whole = not result.failed and not any(each.unreadable or each.left_out for each in result.done)
     if whole:
         numbers = context.programs.current().numbers
         result.complete = mark_complete(context.store, result.version, numbers)
@@ -88,13 +92,20 @@ def _outcomes(
         try:
             for future in _ended(waiting):
                 if future is not None:
-                    yield waiting[future], future.result()
+                    yield waiting[future], _result(future)
                 elif lost():
                     stop.set()
         finally:
             stop.set()
             for future in waiting:
                 future.cancel()
+
+
+def _result(future: Future[Rebuilt | str]) -> Rebuilt | str:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return "a process of the rebuild was killed, or ran out of memory; start the rebuild again"
 
 
 def _ended(waiting: Iterable[Future[Rebuilt | str]]) -> Iterator[Future[Rebuilt | str] | None]:
@@ -120,8 +131,10 @@ def _one(
         ).run(context.store.parts[number])
     except EventsMissing as problem:
         return f"{problem}; mend the files, or rebuild with --skip-unreadable"
-    except RebuildError as problem:
+    except (RebuildError, StorageError) as problem:
         return str(problem)
+    except redis.RedisError as problem:
+        return f"the store failed: {type(problem).__name__}: {problem}"
 
 
 _held: tuple[Context, Event] | None = None

@@ -12,9 +12,11 @@ import time
 import pytest
 
 from listbridge.aggregation.fold import Folder, has_lag
+from listbridge.archive.errors import StorageError
 from listbridge.archive.passes import run_pass
+from listbridge.archive.storage import LocalStorage
 from listbridge.jobs.rebuild import rebuild
-from listbridge.mappings.active import ActivePrograms
+from listbridge.mappings.active import ActivePrograms, Unchanging
 from listbridge.mappings.sources import MappingText, with_files
 from listbridge.mappings.versions import activate, active, plan
 from listbridge.profiles.codec import Codec
@@ -22,7 +24,8 @@ from listbridge.profiles.commit import write
 from listbridge.rebuild import partition as partition_module
 from listbridge.rebuild.errors import RebuildError
 from listbridge.rebuild.partition import PartitionRebuild
-from listbridge.store.store import Store
+from listbridge.rebuild.recomputing import Recomputer
+from listbridge.store.store import Store, StoreError
 from listbridge.streams import log
 from listbridge.streams.events import Event
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY
@@ -152,13 +155,13 @@ def test_nobody_is_written_to_whom_nothing_changed(context, folder):
     append(context.store, some())
     folder.run()
     passed(context)
-    before = {part.number: context.store.client.get(part.version) for part in context.store.parts}
+    before = {part.number: context.store.client.get(part.sequence) for part in context.store.parts}
 
     result = rebuild(context)
 
     assert sum(each.people for each in result.done) == 30
     assert not any(each.changed for each in result.done)
-    assert {part.number: context.store.client.get(part.version) for part in context.store.parts} == before
+    assert {part.number: context.store.client.get(part.sequence) for part in context.store.parts} == before
 
 
 def test_events_that_arrive_during_a_rebuild_are_counted_once(context, folder, became):
@@ -282,6 +285,91 @@ def test_mappings_that_change_meanwhile_stop_the_rebuild(context, folder, became
     with pytest.raises(RebuildError, match="other mappings have become active"):
         rebuild(context)
     assert rebuild(context).complete
+
+
+def test_after_a_rebuild_nobody_folds_by_older_mappings_written_or_not(context, folder, became):
+    stale = Folder(context.store, Unchanging(context.program))
+    became(NEW)
+
+    assert rebuild(context).complete
+    events = [opened("ann@x.se", minute, "click") for minute in range(5)]
+    append(context.store, events)
+    with pytest.raises(StoreError, match="newer mappings"):
+        stale.run()
+    folder.run()
+
+    assert states(context) == from_nothing(context, events)
+
+
+def test_streams_that_were_trimmed_although_they_were_held_stop_the_rebuild(
+    context, folder, became, monkeypatch
+):
+    append(context.store, [opened("ann@x.se", 1)])
+    folder.run()
+    passed(context)
+    append(context.store, [opened("ann@x.se", minute) for minute in range(2, 7)])
+    folder.run()
+    became(NEW)
+    part = context.store.part("ann@x.se")
+    real = Recomputer.archived
+
+    def stood_still(self, wanted):
+        made = real(self, wanted)
+        if self._part.number == part.number:
+            context.store.client.delete(part.hold)
+            passed(context)
+        return made
+
+    monkeypatch.setattr(Recomputer, "archived", stood_still)
+    before = states(context)
+
+    result = rebuild(context)
+
+    assert "were trimmed while they were being read" in result.failed[part.number]
+    assert not result.complete
+    assert states(context) == before
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_storage_that_fails_is_no_file_to_be_skipped(context, folder, monkeypatch, skip):
+    append(context.store, [opened("ann@x.se", minute) for minute in range(5)])
+    folder.run()
+    passed(context)
+    before = states(context)
+
+    def away(self, path):
+        raise StorageError("the network is away")
+
+    monkeypatch.setattr(LocalStorage, "source", away)
+
+    result = rebuild(context, skip_unreadable=skip)
+
+    assert "the network is away" in result.failed[context.store.part("ann@x.se").number]
+    assert states(context) == before
+
+
+def test_a_profile_that_cannot_be_made_anew_stops_its_partition_only(context, folder, monkeypatch):
+    people = [f"person{n}@example.com" for n in range(40)]
+    append(context.store, [opened(key, 1) for key in people])
+    folder.run()
+    passed(context)
+    part = context.store.part(people[0])
+    context.store.client.hset(part.profiles, people[0], b"damaged")
+    real = LocalStorage.source
+
+    def away(self, path):
+        raise StorageError("the network is away")
+
+    monkeypatch.setattr(LocalStorage, "source", away)
+    append(context.store, [opened(key, 2) for key in people])
+
+    folded = folder.run(seconds=5).events
+
+    others = [key for key in people if context.store.part(key).number != part.number]
+    assert folded == len(others)
+    monkeypatch.setattr(LocalStorage, "source", real)
+    assert folder.run().events == len(people) - len(others)
+    assert {profile.updated_at for profile in states(context).values()} == {START + 2 * MINUTE}
 
 
 def test_two_rebuilds_at_a_time_are_one_too_many(context, monkeypatch):
