@@ -26,7 +26,10 @@ _OPTIONS = (
         "--existing-users", is_flag=True, default=None, help="Also those who are in the audience already."
     ),
     click.option(
-        "--resubscribe", type=click.Choice(["never", "when_opted_in_later"]), help="[default: never]"
+        "--resubscribe",
+        type=click.Choice(["never", "when_opted_in_later", "always"]),
+        help="Who opted out is added again; always: after the number of people is confirmed.  "
+        "[default: never]",
     ),
     click.option(
         "--queue-autoresponders",
@@ -123,7 +126,7 @@ def config_of(
     ):
         if values:
             given = config.get(name) or {}
-            config[name] = {**(given if isinstance(given, Mapping) else {}), **_pairs(values, option)}
+            config[name] = {**(given if isinstance(given, Mapping) else {}), **pairs(values, option)}
     if "audiences" not in config:
         raise click.UsageError("say which audience with --audience, or in --config")
     return config
@@ -139,7 +142,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     """`a=b` options as a map."""
     pairs = dict(value.partition("=")[::2] for value in values)
     if wrong := [value for value in values if "=" not in value]:

@@ -11,6 +11,7 @@ import click
 from cli import choosing
 from cli.accounts import authorization_option, client_option
 from cli.export_options import config_of, export_options
+from cli.holding import edit, holding_config, holding_options, resume, resuming, start
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
 from cli.runtime import context
@@ -40,7 +41,8 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
-export.add_command(plan)
+for command in (plan, start, edit):
+    export.add_command(command)
 
 
 @export.command("create")
@@ -48,6 +50,7 @@ export.add_command(plan)
 @authorization_option
 @click.option("--description", default="")
 @export_options
+@holding_options
 @click.option("--paused", is_flag=True, help="Don't start yet: see `export plan`, then `workflow resume`.")
 @json_option
 def create_export(
@@ -56,12 +59,17 @@ def create_export(
     authorization: str | None,
     description: str,
     config_file: Path | None,
+    brakes: tuple[str, ...],
+    brake_least_people: int | None,
+    quiet_hours: str | None,
+    quiet_zone: str | None,
     paused: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Create an export and start it."""
     config = config_of(config_file, **options)
+    config = holding_config(config, brakes, brake_least_people, quiet_hours, quiet_zone)
     wanted = list_ or config.get("list_id")
     if not isinstance(wanted, str):
         raise click.UsageError("say which list with --list, or in --config")
@@ -205,10 +213,16 @@ def _acting(action: Callable[[Context, str], Workflow], doc: str) -> Callable[[s
 
 for name, action, doc in (
     ("pause", service.pause, "Stop for now; what changes meanwhile is caught up with later."),
-    ("resume", service.resume, "Go on after a pause or a failure, or run an import now."),
     ("stop", service.stop, "End it for good; what was written stays."),
 ):
     workflow.command(name)(click.argument("workflow_id", metavar="ID")(_acting(action, doc)))
+
+
+@workflow.command("resume")
+@resuming
+def resume_workflow(**said: Any) -> None:
+    """Go on after a pause or a failure, or run an import now; say what it waits for, if it does."""
+    resume(**said)
 
 
 @workflow.command("delete")

@@ -10,13 +10,14 @@ from listbridge.campaign_monitor import AddressTooFast, ApiKey, CallRecord, Camp
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
-from listbridge.campaign_monitor.source import CampaignMonitorSource
+from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
 from listbridge.exports.protocol import Destination, ListReader
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
+from listbridge.store.store import Store
 from listbridge.workflows import log
 from listbridge.workflows.models import Workflow
 from settings import Settings
@@ -36,6 +37,8 @@ class System:
     destination: Callable[[Context, Authorization, Workflow, Stopping], Destination]
     list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     status_field: str
+    opt_outs_read_at: Callable[[Store, str, str], int]
+    """(store, client, list) -> as of when it was read who opted out (epoch ms; 0: never)."""
 
 
 def never() -> bool:
@@ -156,7 +159,11 @@ def _campaign_monitor_list_reader(
 
 SYSTEMS = {
     "campaign_monitor": System(
-        _campaign_monitor_source, _campaign_monitor_list, _campaign_monitor_list_reader, "cm_list_ids_status"
+        _campaign_monitor_source,
+        _campaign_monitor_list,
+        _campaign_monitor_list_reader,
+        "cm_list_ids_status",
+        opt_outs_read_at,
     ),
 }
 

@@ -22,7 +22,8 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
     field that holds the options, `others` what it holds beside ours. `tries` are the attempts at this row
     before this one. An entry without `writes` was read from the list. `dropped` are the values that were
-    left out, by field key, and why; `left`: the row is followed by unsubscribing the person.
+    left out, by field key, and why; `left`: the row is followed by unsubscribing the person. `returning`:
+    a row with the resubscribe switch was on its way, and nothing is known of its outcome.
     """
 
     at: int
@@ -39,6 +40,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     sms: str = ""
     dropped: tuple[tuple[str, str], ...] = ()
     left: bool = False
+    returning: bool = False
 
     def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold all that this row would write?"""
@@ -65,7 +67,8 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     """Why a row was not stored; `row` is the content that was refused.
 
     `at` is epoch ms by the system's clock; `since` is when the person opted out, 0 where it is not
-    known or not the reason.
+    known or not the reason. `asked`: the list said so to a row without the resubscribe switch, and whether
+    a later opt-in counts is to be decided now.
     """
 
     at: int
@@ -73,6 +76,7 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     message: str
     row: str
     since: int = 0
+    asked: bool = False
 
 
 def content(name: str | None, options: tuple[str, ...]) -> str:
@@ -96,25 +100,27 @@ def delivered(
     tries: int = 0,
     kept: Mapping[str, FieldValue] = MappingProxyType({}),
     left: bool = False,
+    returning: bool = False,
 ) -> Delivered:
     """The record of writing `row` now; `kept` are values that the list holds as long as no row says
     otherwise."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
     return Delivered(
-        at,
-        row.name,
-        row.options,
-        {**kept, **dict(row.values)},
-        writes[-RECENT_WRITES:],
-        known,
-        field,
-        tries,
-        row.other_options,
-        row.consent or (before.consent if before else ""),
-        row.mobile or (before.mobile if before else ""),
-        row.sms or (before.sms if before else ""),
-        row.dropped,
-        left,
+        at=at,
+        name=row.name,
+        options=row.options,
+        values={**kept, **dict(row.values)},
+        writes=writes[-RECENT_WRITES:],
+        known=known,
+        field=field,
+        tries=tries,
+        others=row.other_options,
+        consent=row.consent or (before.consent if before else ""),
+        mobile=row.mobile or (before.mobile if before else ""),
+        sms=row.sms or (before.sms if before else ""),
+        dropped=row.dropped,
+        left=left,
+        returning=returning,
     )
 
 
@@ -142,6 +148,13 @@ def values_of(listed: Listed, field: str) -> dict[str, FieldValue]:
     return {
         key: value[0] if len(value) == 1 else value for key, value in listed.values.items() if key != field
     }
+
+
+def answered(before: Delivered | None, packed: bytes) -> bytes:
+    """The packed record once the list has answered: no row with the resubscribe switch is on its way."""
+    if before is None or not before.returning:
+        return packed
+    return pack(msgspec.structs.replace(before, returning=False))
 
 
 pack = msgspec.msgpack.Encoder().encode

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 
+from listbridge.exports.brakes import REFUSED, track
 from listbridge.exports.delivered import Delivered, Refused, pack, unpack_delivered, unpack_refused
 from listbridge.exports.protocol import FieldValue
 from listbridge.store.keys import PartitionKeys
@@ -178,13 +179,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one person: `kind` and the rest as `_RECORD` says."""
+    """The outcome of one person: `kind` and the rest as `_RECORD` says. `at_fault`: the list has refused
+    them, and the brakes count that."""
 
     key: str
     kind: str
     score: float | str
     value: bytes | float = b""
     old: bytes = b""
+    at_fault: bool = False
 
 
 class Ledger:
@@ -194,6 +197,8 @@ class Ledger:
         self._store = store
         self._list = list_id
         self._token = token
+        self.watches_refused = False
+        """Note who is refused, for the brakes."""
 
     def take_over(self) -> None:
         """Make this deliverer the only one whose records count."""
@@ -277,7 +282,12 @@ class Ledger:
         return written
 
     def record(
-        self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
+        self,
+        part: PartitionKeys,
+        now: int,
+        records: Iterable[Record],
+        *,
+        rewind: int | None = None,
     ) -> None:
         """Write outcomes; `rewind` moves the cursor back so that undone changes come again."""
         names = [
@@ -288,8 +298,12 @@ class Ledger:
             part.refused(self._list),
         ]
         args: list[Any] = [self._token, now, "" if rewind is None else rewind]
+        refused: dict[str, int] = {}
         for r in records:
             args += (r.key, r.kind, r.score, r.value, r.old)
+            if r.at_fault and self.watches_refused:
+                refused[r.key] = now
+        track(self._store, part, self._list, REFUSED, refused)
         self._fenced(_RECORD, names, args)
 
     def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:

@@ -20,6 +20,7 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
+    asks_again,
     decide,
     is_later,
 )
@@ -147,14 +148,17 @@ def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListR
     """What the list would answer to a row, by its rules, and what would be done about that."""
     row, listed = send.row, known.listed
     code, message = _answer(row, known, rules, send.flags.way)
-    asked = asks_first(send.flags) or (code in OPTED_OUT and send.may_return and _is_news(code, known))
+    news = asks_again(code, known.refused, known.delivered, in_doubt=known.in_doubt)
+    asked = asks_first(send.flags) or (send.may_return and news)
     asks += asked
     flags = replace(send.flags, resubscribe=False, restart_autoresponders=False)
     # Who is new and suppressed is refused by our copy of the suppression list, without a row.
     travels = code != IN_LIST and (flags.way is Way.UPDATE or not (row.new and known.suppressed))
-    sends = (flags,) if travels and not (send.flags.resubscribe and code in OPTED_OUT) else ()
-    if asked and code != IN_LIST and listed is not None and listed.status in OPTED_OUT:
-        if is_later(person.opted_in_at, listed.since):
+    out = listed is not None and listed.status in OPTED_OUT
+    # Who is to be brought back is asked for first, and the switch goes with the only row.
+    sends = (flags,) if travels and not (send.flags.resubscribe and (out or code in OPTED_OUT)) else ()
+    if asked and code != IN_LIST and listed is not None and out:
+        if is_later(send.opted_in_at, listed.since):
             # A second attempt has the other switches off.
             again = replace(send.flags, resubscribe=True)
             last = again if send.flags.resubscribe else Flags(True, way=flags.way)
@@ -171,10 +175,6 @@ def _unsubscribed(plan: Plan) -> Plan:
     """After a row that says so: a call of its own."""
     sends = (*plan.sends, Flags(way=Way.UNSUBSCRIBE))
     return replace(plan, effect=Effect.UNSUBSCRIBED, reason="left the last audience", sends=sends)
-
-
-def _is_news(code: str, known: Known) -> bool:
-    return known.refused is None or known.refused.code != code
 
 
 def _answer(row: Row, known: Known, rules: ListRules, way: Way) -> tuple[str, str]:

@@ -23,6 +23,8 @@ class DeliverResult:
     in_doubt: int = 0
     unsubscribed: int = 0
     calls: int = 0
+    swallowed: int = 0
+    """Changes of membership that no row showed, because another one undid them before."""
     refusals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     dropped: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 

@@ -12,8 +12,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable
-from listbridge.exports.decisions import IN_LIST, OPTED_OUT, Person, Send, content_of, is_later
-from listbridge.exports.delivered import Refused, pack
+from listbridge.exports.decisions import (
+    BY_MODE,
+    IN_LIST,
+    OPTED_OUT,
+    Person,
+    Send,
+    asks_again,
+    content_of,
+    is_later,
+)
+from listbridge.exports.delivered import Refused, answered, pack
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
 from listbridge.exports.protocol import (
     SINGLE,
@@ -182,7 +191,7 @@ class Sender:
             elif state is None or state[0] not in OPTED_OUT:
                 flags = replace(batch.flags, resubscribe=False, restart_autoresponders=False)
                 others.append(replace(item, send=replace(item.send, flags=flags, may_return=False)))
-            elif is_later(item.person.opted_in_at, state[1]):
+            elif is_later(item.send.opted_in_at, state[1]):
                 returning.append(item)
             else:
                 refused.append((item, self._refusal(item, state[0], f"{state[0]} in this list", state[1])))
@@ -235,9 +244,11 @@ class Sender:
     def _refusal(self, item: Planned, code: str, message: str, since: int = 0) -> Record:
         self._result.refuse(code)
         at = now_ms() + self._destination.clock_offset_ms()
-        packed = pack(Refused(at, code, message, content_of(item.send.row), since))
-        kind = "asked" if not since and _asks_again(item, code) else "refused"
-        return Record(item.candidate.key, kind, item.due, packed, item.candidate.delivered_packed)
+        asked = not since and _asks_again(item, code)
+        packed = pack(Refused(at, code, message, content_of(item.send.row), since, asked))
+        old = answered(item.candidate.delivered, item.candidate.delivered_packed)
+        kind, at_fault = ("asked", False) if asked else ("refused", code not in BY_MODE)
+        return Record(item.candidate.key, kind, item.due, packed, old, at_fault)
 
     def _write(self, found: Iterable[tuple[Planned, Record]]) -> None:
         now = now_ms()
@@ -255,13 +266,9 @@ def rest_ms(tries: int) -> int:
 
 def _asks_again(item: Planned, code: str) -> bool:
     """Is it news that the person opted out, and might a later opt-in count? Then ask the list since when."""
-    before = item.candidate.refused
-    return (
-        item.send.may_return
-        and not item.send.flags.resubscribe
-        and code in OPTED_OUT
-        and (before is None or before.code != code)
-    )
+    held = item.candidate
+    news = asks_again(code, held.refused, held.delivered, in_doubt=held.doubt is not None)
+    return item.send.may_return and not item.send.flags.resubscribe and news
 
 
 def batches(planned: Iterable[Planned], limit: int) -> list[Batch]:

@@ -12,25 +12,35 @@ from listbridge import authorizations, bells
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.adoption import adopt
-from listbridge.exports.decisions import Contact, Feed, ListSpec, Person, WhenNull, keeps_of
+from listbridge.exports.brakes import Held
+from listbridge.exports.decisions import (
+    OPTED_IN_FIELD,
+    Contact,
+    Feed,
+    ListSpec,
+    Person,
+    Retired,
+    WhenNull,
+    keeps_of,
+)
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, doubt_everybody, lags, rewind
 from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
+from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
 from listbridge.profiles.codec import CorruptProfile, Profile
-from listbridge.profiles.membership import memberships, told_of
+from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.reading import unpacked
 from listbridge.profiles.views import fields_of
 from listbridge.store.lease import Lease
 from listbridge.store.store import now_ms
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
-from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.models import State, Workflow
 
 logger = logging.getLogger(__name__)
 
-OPTED_IN_FIELD = "opted_in_at"
 CHECK_MS = 600_000
 """How old the knowledge may be that the list still has the fields and options that rows name."""
 
@@ -67,26 +77,15 @@ def deliver(
             result = _deliver(context, list_id, feeds, destination, lease, stopping)
         finally:
             lease.release()
-        changed = _basis(feeds) != _basis(registry.exports_to(store, list_id))
+        changed = basis(context, feeds) != basis(context, registry.exports_to(store, list_id))
         if result is None or not (changed or bells.is_rung(store, bell_of(list_id))):
             return result
     return None
 
 
 def _feeds(context: Context, list_id: str) -> list[Workflow]:
-    """The exports into the list, oldest first; those whose sleep is over are woken."""
-    feeds = []
-    for workflow in registry.exports_to(context.store, list_id):
-        if workflow.state is State.SLEEPING and workflow.wake_at <= now_ms():
-            registry.wake(context.store, workflow.id)
-            workflow = msgspec.structs.replace(workflow, state=State.RUNNING)
-        feeds.append(workflow)
-    return feeds
-
-
-def _basis(feeds: Sequence[Workflow]) -> str:
-    """What the decisions for a list depend on: its exports (their settings never change), and which hold."""
-    return " ".join(f"{workflow.id}{'' if workflow.state in ACTIVE else '-'}" for workflow in feeds)
+    """The exports into the list, oldest first, woken and put to rest as it is time."""
+    return [awake(context.store, each) for each in registry.exports_to(context.store, list_id)]
 
 
 def _destination(
@@ -113,20 +112,20 @@ def _deliver(
     lease: Lease,
     stopping: Callable[[], bool],
 ) -> DeliverResult | None:
-    store, basis = context.store, _basis(feeds)
+    store, began = context.store, basis(context, feeds)
     active = [workflow for workflow in feeds if workflow.state is State.RUNNING]
     ledger = Ledger(store, list_id, lease.token)
     deliverer = Deliverer(
         store,
         ledger,
         destination,
-        person_reader(context, active[0], list_id),
+        person_reader(context, active[0], list_id, feeds),
         lease.extend,
         in_flight=context.settings.api_calls_in_flight,
     )
 
     def stop() -> bool:
-        return stopping() or basis != _basis(registry.exports_to(store, list_id))
+        return stopping() or began != basis(context, registry.exports_to(store, list_id))
 
     try:
         with lease.kept():
@@ -135,7 +134,7 @@ def _deliver(
             if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
                 return deliverer.result
         _take_over(ledger, lease)
-        deliverer.run(spec_of(list_id, feeds, setup), prepared_of(setup), stop)
+        deliverer.run(spec_of(context, list_id, feeds, setup), prepared_of(setup), stop)
     except Retriable as problem:
         for workflow in active:
             registry.sleep(store, workflow, str(problem), problem.retry_after_seconds)
@@ -143,6 +142,11 @@ def _deliver(
         _fail(context, active, problem)
     except LostLease as problem:
         logger.warning("list %s: %s", list_id, problem)
+    except Held as held:
+        for workflow_id, (kind, reason) in held.holds.items():
+            registry.hold(store, workflow_id, kind, reason)
+        _report(context, active, deliverer.result)
+        return deliverer.result
     except Exception as problem:
         # Otherwise the sweep would try again at once, for ever.
         for workflow in active:
@@ -199,11 +203,11 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
     """
     held = setup_of(context.store, list_id)
     ask = wanted_setup(feeds, held)
-    fingerprint, basis = repr(ask), _basis(feeds)
+    fingerprint, began = repr(ask), basis(context, feeds)
     stale = held is None or held.fingerprint != fingerprint
     if held is not None and (stale or _is_due_a_look(context, list_id, held)):
         stale = _has_lost(context, list_id, held, feeds, destination) or stale
-    if held is not None and not stale and held.feeds == basis:
+    if held is not None and not stale and held.feeds == began:
         return held
     if held is None or stale:
         made = destination.prepare(ask)
@@ -214,7 +218,7 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
             for note in made.notes:
                 log.write(context.store, workflow.id, note, level="warning")
     rewind(context.store, list_id)
-    held = msgspec.structs.replace(held, feeds=basis)
+    held = msgspec.structs.replace(held, feeds=began)
     save_setup(context.store, list_id, held)
     return held
 
@@ -301,7 +305,7 @@ def setup_from(
     )
 
 
-def spec_of(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
+def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
     """All exports into the list, as the decisions need them. The oldest export's fields win."""
     fields: dict[str, str] = {}
     templates: dict[str, str] = {}
@@ -311,7 +315,7 @@ def spec_of(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
     first = feeds[0].export
     return ListSpec(
         list_id,
-        tuple(_feed(workflow) for workflow in feeds),
+        tuple(_feed(context, workflow) for workflow in feeds),
         setup.labels,
         setup.field_key,
         first.email_field,
@@ -341,11 +345,11 @@ def _when_null(feeds: Sequence[Workflow], keys: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def _feed(workflow: Workflow) -> Feed:
-    export = workflow.export
+def _feed(context: Context, workflow: Workflow) -> Feed:
+    export, edits, now = workflow.export, workflow.edits, now_ms()
     return Feed(
         workflow_id=workflow.id,
-        running=workflow.state in ACTIVE,
+        running=delivers(workflow, now),
         started_at=workflow.started_at,
         audiences=export.audiences,
         existing_users=export.existing_users,
@@ -354,10 +358,20 @@ def _feed(workflow: Workflow) -> Feed:
         queue_autoresponders_on_backfill=export.queue_autoresponders_on_backfill,
         restart_autoresponders=export.restart_autoresponders,
         on_exit=export.on_exit,
+        opted_in_field=export.opted_in_field,
+        stale=is_stale(context, workflow, now),
+        confirmed_at=workflow.confirmed_at,
+        added=edits.added,
+        names={slug: tuple(names) for slug, names in edits.names.items()},
+        former={slug: tuple(labels) for slug, labels in edits.labels.items()},
+        retired={label: Retired(tuple(each.names), each.at) for label, each in edits.retired.items()},
+        limits=limits_of(workflow, now),
     )
 
 
-def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
+def person_reader(
+    context: Context, workflow: Workflow, list_id: str, feeds: Sequence[Workflow]
+) -> Callable[[Candidate], Person]:
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
@@ -372,14 +386,17 @@ def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callabl
         statuses = profile.states.get(program.fields[status_field].number, {})
         status = statuses.get(list_id)
         opted_in = program.fields.get(OPTED_IN_FIELD)
+        fields = fields_of(program, profile)
         return Person(
             key=candidate.key,
-            fields=fields_of(program, profile),
+            fields=fields,
             memberships=memberships(program, profile.states),
             status=(status[2], status[0]) if status else None,
             opted_in_at=profile.states.get(opted_in.number) if opted_in else None,
             told=told_of(program, profile.states),
             active_in=frozenset(each for each, held in statuses.items() if held[2] == "active") - {list_id},
+            opt_ins=opt_ins_of(feeds, fields, now_ms()),
+            left=exits(program, profile.states),
         )
 
     return read
@@ -395,8 +412,12 @@ def _report(context: Context, active: Sequence[Workflow], result: DeliverResult)
             "refused": result.refused,
             "unsubscribed": result.unsubscribed,
             "values_dropped": sum(result.dropped.values()),
+            "swallowed": result.swallowed,
         }
         log.count(context.store, workflow.id, counters)
+        if result.swallowed:
+            line = f"{result.swallowed} changes of membership were undone before a row showed them"
+            log.write(context.store, workflow.id, line)
         if result.calls or result.refused:
             left = f", unsubscribed {result.unsubscribed}" if result.unsubscribed else ""
             refusals = ", ".join(f"{n} {code}" for code, n in sorted(result.refusals.items()))

@@ -41,6 +41,26 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     when_null: Literal["skip", "clear", "set_if_empty"] = "skip"
 
 
+class QuietHours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A daily window by a zone's clocks, from `start` up to `end` (HH:MM); it may go over midnight."""
+
+    zone: str
+    start: str
+    end: str
+
+
+class Brakes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares of the list at which an export pauses itself, counted over an hour; None: no such brake.
+
+    Fewer than `least_people` never trip one.
+    """
+
+    leaving: float | None = 0.3
+    unsubscribed: float | None = 0.1
+    refused: float | None = 0.5
+    least_people: int = 100
+
+
 class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an export does; `audiences` maps each slug to the label that the list shows.
 
@@ -54,7 +74,7 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     field_name: str = "Lytics Audiences"
     segments: bool = True
     existing_users: bool = False
-    resubscribe: Literal["never", "when_opted_in_later"] = "never"
+    resubscribe: Literal["never", "when_opted_in_later", "always"] = "never"
     queue_autoresponders: bool = False
     queue_autoresponders_on_backfill: bool = False
     email_field: str = "email"
@@ -72,6 +92,11 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     on_exit: Literal["update_field", "unsubscribe", "nothing"] = "update_field"
     unsubscribe_from_all_lists: bool = False
     restart_autoresponders: bool = False
+    opted_in_field: str = "opted_in_at"
+    opt_out_feed_minutes: int = 1440
+    brakes: Brakes = Brakes()
+    max_new_subscribers: int | None = None
+    quiet_hours: QuietHours | None = None
 
     def mappings(self) -> dict[str, FieldMapping]:
         """What profile fields are mapped to, by profile field."""
@@ -104,6 +129,27 @@ class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     webhooks: bool = True
 
 
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """An audience that was taken out: the names it had, newest first, and when (epoch ms)."""
+
+    names: list[str]
+    at: int
+
+
+class Edits(msgspec.Struct, frozen=True, kw_only=True):
+    """What was changed about a running export's audiences.
+
+    `added`: slug -> since when it belongs to the export (epoch ms); `names`: slug -> the names it had
+    before, newest first; `labels`: slug -> the labels it had before. `retired`: label -> the audience that
+    had it and was taken out, as long as no other one of the export has it.
+    """
+
+    added: dict[str, int] = {}
+    names: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
+    retired: dict[str, Retired] = {}
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """Times are epoch milliseconds; `reason` says why it is not running, in words for a person."""
 
@@ -120,6 +166,16 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """When a sleeping workflow goes on, or a kept-updated import runs again."""
     failures: int = 0
     """Retriable problems in a row: the back-off doubles with each."""
+    edits: Edits = Edits()
+    waits_for: str = ""
+    """What a person has to acknowledge before it goes on; see `holds`."""
+    confirmed_at: int = 0
+    """When a person confirmed how many an export with resubscribe `always` brings back."""
+    released: dict[str, int] = {}
+    """Brake -> until when it is off, because a person acknowledged it (epoch ms)."""
+    canary: int = 0
+    """After how many people a delivery stops until it is confirmed; 0 for never."""
+    canary_since: int = 0
 
     def is_due(self, now: int) -> bool:
         """Running, or asleep until a time that has come (epoch ms)."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates, validates_schema
 
 from listbridge.audiences import SLUG_RULE, is_slug
-from listbridge.workflows.models import ExportConfig, ImportConfig
+from listbridge.workflows.models import Brakes, ExportConfig, ImportConfig, QuietHours
 from listbridge.workflows.options import (
     CONSENTS,
     FIELD_NAME_MAX,
@@ -21,6 +22,7 @@ from listbridge.workflows.options import (
 
 ID = validate.Regexp(r"^[0-9A-Za-z_-]{1,64}\Z", error="an id has 1 to 64 letters, digits, _ or -")
 OPTION_MAX = 250
+_CLOCK = validate.Regexp(r"^([01]\d|2[0-3]):[0-5]\d\Z", error="a time of day is written HH:MM, as 21:30")
 
 
 def slug(value: str) -> None:
@@ -29,9 +31,54 @@ def slug(value: str) -> None:
         raise ValidationError(f"an audience is named by {SLUG_RULE}")
 
 
-def _label(value: str) -> None:
+def label(value: str) -> None:
+    """An option's text."""
     if not value.strip() or len(value) > OPTION_MAX or not value.isprintable():
         raise ValidationError(f"a label has 1 to {OPTION_MAX} printable characters")
+
+
+def _share() -> fields.Float:
+    return fields.Float(
+        allow_none=True,
+        validate=validate.Range(
+            min=0, min_inclusive=False, max=1, error="a share lies above 0 and is at most 1 (null: no brake)"
+        ),
+    )
+
+
+class BrakesSchema(Schema):
+    """Shares of the list in an hour."""
+
+    leaving = _share()
+    unsubscribed = _share()
+    refused = _share()
+    least_people = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000_000))
+
+    @post_load
+    def _made(self, data: dict[str, Any], **_: Any) -> Brakes:
+        return Brakes(**data)
+
+
+class QuietHoursSchema(Schema):
+    """A daily window."""
+
+    zone = fields.String(required=True, metadata={"description": "An IANA name, as Europe/Berlin."})
+    start = fields.String(required=True, validate=_CLOCK)
+    end = fields.String(required=True, validate=_CLOCK)
+
+    @validates("zone")
+    def _zone(self, value: str, **_: Any) -> None:
+        if value not in available_timezones():
+            raise ValidationError(f"{value!r} is not a time zone; one is named as Europe/Berlin")
+
+    @validates_schema
+    def _window(self, data: dict[str, Any], **_: Any) -> None:
+        if data["start"] == data["end"]:
+            raise ValidationError({"end": ["the window is empty: it ends when it starts"]})
+
+    @post_load
+    def _made(self, data: dict[str, Any], **_: Any) -> QuietHours:
+        return QuietHours(**data)
 
 
 class ExportConfigSchema(Schema):
@@ -47,7 +94,7 @@ class ExportConfigSchema(Schema):
     )
     labels = fields.Dict(
         keys=fields.String(validate=slug),
-        values=fields.String(validate=_label),
+        values=fields.String(validate=label),
         load_default=dict,
         metadata={"description": "Slug -> the option's text in the list; the slug itself where not given."},
     )
@@ -64,8 +111,11 @@ class ExportConfigSchema(Schema):
     )
     resubscribe = fields.String(
         load_default="never",
-        validate=validate.OneOf(["never", "when_opted_in_later"]),
-        metadata={"description": "Whether someone who opted out is added again after a later `opted_in_at`."},
+        validate=validate.OneOf(["never", "when_opted_in_later", "always"]),
+        metadata={
+            "description": "Who opted out is added again: never, after a later opt-in, or by entering an "
+            "audience (`always`, which waits until the number of people is confirmed)."
+        },
     )
     queue_autoresponders = fields.Boolean(load_default=False)
     queue_autoresponders_on_backfill = fields.Boolean(load_default=False)
@@ -124,6 +174,38 @@ class ExportConfigSchema(Schema):
         metadata={"description": "Sent with each mobile number whose `consent_to_sms_field` says nothing."},
     )
     consent_to_sms_field = fields.String(load_default=None, allow_none=True, validate=PROFILE_FIELD)
+    opted_in_field = fields.String(
+        load_default="opted_in_at",
+        validate=PROFILE_FIELD,
+        metadata={"description": "The profile field or attribute with the time of the last opt-in."},
+    )
+    opt_out_feed_minutes = fields.Integer(
+        load_default=1440,
+        strict=True,
+        validate=validate.Range(min=1, max=525_600),
+        metadata={
+            "description": "Nobody is resubscribed when the last webhook or reading of the list's states is "
+            "older."
+        },
+    )
+    brakes = fields.Nested(
+        BrakesSchema,
+        load_default=Brakes,
+        metadata={"description": "When the export pauses itself until somebody acknowledges why."},
+    )
+    max_new_subscribers = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        strict=True,
+        validate=validate.Range(min=1, max=100_000_000),
+        metadata={"description": "The most people that are added to the list in 24 hours; null: any number."},
+    )
+    quiet_hours = fields.Nested(
+        QuietHoursSchema,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "When nothing is delivered; what comes in is kept for afterwards."},
+    )
 
     @validates_schema
     def _whole(self, data: dict[str, Any], **_: Any) -> None:

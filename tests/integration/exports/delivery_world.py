@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.exports.brakes import Held
 from listbridge.exports.decisions import OPTED_OUT, Feed, ListSpec, Person
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, delivered_to, lags, raise_doubt
@@ -112,6 +113,10 @@ class World:
                 raise Retriable
             elif is_call and happening == "key revoked":
                 raise Fatal
+            elif is_call and happening == "lost":
+                problem = Retriable()
+                problem.may_have_been_applied = True
+                raise problem
             answer = effect()
             if happening == "crash after":
                 raise Crash
@@ -165,7 +170,7 @@ class World:
             if not flags.resubscribe:
                 return Outcome(row.key, OutcomeKind.REFUSED, held.state, "opted out")
             self.flagged.append(row.key)
-            later = held.at // MINUTE < (self.known[row.key].opted_in_at or 0) // MINUTE
+            later = held.at // MINUTE < self.opt_in_of(row.key) // MINUTE
             if not later and self.left_at[row.key] <= self.asked_at[row.key]:
                 self.undone.append(row.key)
         if held is None or held.state in OPTED_OUT:
@@ -177,6 +182,12 @@ class World:
         held.options = (kept | set(row.options)) - set(row.cleared)
         self.stored.add(row.key)
         return Outcome(row.key, OutcomeKind.STORED)
+
+    def opt_in_of(self, key):
+        """What counts as the person's last opt-in, by what the export says: stated or by entering."""
+        (feed,) = self.spec.feeds
+        entered = max(self.known[key].audiences.values(), default=0)
+        return entered if feed.resubscribe == "always" else self.known[key].opted_in_at or 0
 
     def _unsubscribe(self, row, held):
         if held is not None and held.state == "active":
@@ -265,7 +276,7 @@ class World:
         self.store.world, self.steps = self, 0
         try:
             self.deliver(token=f"t{number}")
-        except (Crash, Retriable, Fatal) as ending:
+        except (Crash, Retriable, Fatal, Held) as ending:
             return type(ending).__name__
         finally:
             self.store.world = None

@@ -15,6 +15,7 @@ from listbridge.mappings.sources import configured
 from listbridge.mappings.versions import establish
 from listbridge.systems import campaign_monitor_client
 from listbridge.workflows import service
+from listbridge.workflows.holds import Acknowledgement
 from simulator.account import Account, CustomField
 from simulator.server import SimulatorServer
 
@@ -68,7 +69,7 @@ export_settings = st.builds(
     st.fixed_dictionaries(
         {
             "existing_users": st.booleans(),
-            "resubscribe": st.sampled_from(["never", "when_opted_in_later"]),
+            "resubscribe": st.sampled_from(["never", "when_opted_in_later", "always"]),
             "queue_autoresponders": st.booleans(),
         },
         optional={
@@ -137,8 +138,11 @@ def build(export, world):
         export.list.fields.append(
             CustomField("Lytics Audiences", "[LyticsAudiences]", "MultiSelectMany", options)
         )
+    # So that people opt out in an earlier minute than they enter.
+    export.account.clock.advance(-120)
     for email, who in zip(PEOPLE, world["people"], strict=True):
         subscribe(export, email, who, world["has_field"])
+    export.account.clock.advance(120)
     made = None
     if not world["before"]:
         made = create(export, world)
@@ -188,8 +192,8 @@ def rows_of(export):
     }
 
 
-def start(export, made):
-    service.resume(export.context, made.id)
+def start(export, made, people=None):
+    service.resume(export.context, made.id, Acknowledgement(people=people))
     export.deliver_until_rest()
 
 
@@ -247,7 +251,7 @@ def test_a_start_does_what_the_plan_says_of_each_person_and_of_its_calls(fresh_e
 
     plans, summary = planned(export, made)
     before, calls = rows_of(export), written(export)
-    start(export, made)
+    start(export, made, summary.outcomes["returned"])
 
     check(plans, before, rows_of(export), export.refusals())
     # Who might be brought back is sent again after a look-up, by themselves.

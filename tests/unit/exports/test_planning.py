@@ -8,7 +8,7 @@ import pytest
 from listbridge.exports.decisions import Feed, ListSpec, Person
 from listbridge.exports.delivered import Delivered, Refused, adopted
 from listbridge.exports.planning import Effect, Known, ListRules, imports_needed, plan
-from listbridge.exports.protocol import Flags, Listed
+from listbridge.exports.protocol import Flags, Listed, Way
 from listbridge.exports.tally import Tally
 from listbridge.profiles.membership import Membership
 
@@ -170,3 +170,13 @@ def test_a_tally_counts_calls_and_time():
     }
     assert (tally.added, tally.elsewhere, len(tally.samples["added"])) == (2, 2, 1)
     assert tally.seconds(calls, call_seconds=0.1, in_flight=4) == (0.9, 0.9)
+
+
+@pytest.mark.parametrize(("mode", "way"), [("upsert", Way.IMPORT), ("update_only", Way.UPDATE)])
+@pytest.mark.parametrize(("opted_in_at", "effect"), [(LATER, Effect.RETURNED), (NOW + 1, Effect.REFUSED)])
+def test_who_is_asked_for_first_is_sent_one_row_or_none(mode, way, opted_in_at, effect):
+    who = person("a", status=("unsubscribed", NOW - MINUTE), opted_in_at=opted_in_at)
+    found = plan(who, replace(RETURNING, mode=mode), known(listed("unsubscribed", since=NOW)), RULES)
+
+    assert (found.effect, found.asks) == (effect, 1)
+    assert found.sends == ((Flags(True, way=way),) if effect is Effect.RETURNED else ())

@@ -113,5 +113,5 @@ def test_the_event_paths_use_no_marshmallow(client, import_receiver, monkeypatch
 
 
 def test_the_documentation_names_every_route(app):
-    written = set(re.findall(r"`(GET|POST|DELETE) (/[^`? ]*)", DOCS.read_text(encoding="utf-8")))
+    written = set(re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`? ]*)", DOCS.read_text(encoding="utf-8")))
     assert {(method, path) for method, path in written} == routes(app)
