@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
+TEST_PROCESSES ?= 2
 
 .PHONY: install demo test check format bench-aggregation clean
 
@@ -25,7 +26,7 @@ demo: install
 	@$(BIN)/listbridge demo --once $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

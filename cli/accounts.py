@@ -69,6 +69,18 @@ def check(name: str | None, as_json: bool) -> None:
         show_fields(found | {"clients": [each.name for each in api.clients()]}, as_json=as_json)
 
 
+@authorization.command("change-key")
+@click.argument("name")
+@click.option("--api-key", prompt="Campaign Monitor API key", hide_input=True, help="Asked for without echo.")
+def change_key(name: str, api_key: str) -> None:
+    """Put another API key in the place of one that was revoked, after checking that it works."""
+    with context() as ctx:
+        held = choosing.authorization(ctx, name)
+        CampaignMonitor(ApiKey(api_key.strip()), base_url=held.base_url).clients()
+        authorizations.change_secret(ctx.store, ctx.secrets, held.id, api_key.strip())
+    say(f"{held.description!r} has the new key; resume what failed with `listbridge workflow resume`")
+
+
 @authorization.command("delete")
 @click.argument("name")
 def delete(name: str) -> None:

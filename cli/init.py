@@ -60,7 +60,7 @@ def init(
     say(f"  {prefix}listbridge up")
     place = f'--client "{client_name}" --list "{list_name}"'
     say(f"  {prefix}listbridge import create {place} --keep-updated")
-    say(f"  {prefix}listbridge export create {place} --audience AUDIENCE")
+    say(f"  {prefix}listbridge export create {place} --audience AUDIENCE --consent-to-track Unchanged")
 
 
 def _secrets(held: Settings, public_url: str | None) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from listbridge.aggregation import compile_program
 from listbridge.aggregation.trial import UnfitEventError, try_event
 from listbridge.mappings import versions
 from listbridge.mappings.differences import Difference, described, differences
-from listbridge.mappings.fields import rows_of
+from listbridge.mappings.fields import rows_of, with_skips
 from listbridge.mappings.sources import MappingText, compiled, configured, read
 from listbridge.mappings.versions import Version
+from listbridge.profiles.commit import skipped
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -58,13 +59,21 @@ def test(file: Path, event_json: str, as_json: bool) -> None:
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--version", "number", type=click.IntRange(1), help="Of this version, not of the active one.")
 @click.option("--text", "as_text", is_flag=True, help="The mappings as they were written.")
+@click.option("--skips", is_flag=True, help="How many events of each stream every field has skipped.")
 @json_option
-def show(file: Path | None, number: int | None, as_text: bool, as_json: bool) -> None:
+def show(file: Path | None, number: int | None, as_text: bool, skips: bool, as_json: bool) -> None:
     """List the fields that the active mappings make, and since when each counts; or those of FILE."""
     if file:
-        if number or as_text:
-            raise click.UsageError("--version and --text are about what the store holds: leave FILE out")
+        if number or as_text or skips:
+            raise click.UsageError(
+                "--version, --text and --skips are about what the store holds: leave FILE out"
+            )
         _show_fields([described(each) for each in compile_program([read(file)[0]]).fields.values()], as_json)
+        return
+    if skips:
+        if as_text:
+            raise click.UsageError("--skips lists fields and --text mappings: ask for one of them")
+        _show_skips(number, as_json)
         return
     held = _held(number)
     if as_text:
@@ -104,6 +113,24 @@ def _show_fields(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not as_json:
         rows = [row | {"since": row["since"] or "all events"} if "since" in row else row for row in rows]
     show_rows(rows, columns, as_json=as_json, empty="There are no fields.")
+
+
+def _show_skips(number: int | None, as_json: bool) -> None:
+    """A column for each stream; `-` where it doesn't feed the field."""
+    with open_store() as store:
+        held = versions.version(store, number) if number else versions.active(store)
+        rows = with_skips(held, skipped(store))
+    columns = {"field": "FIELD", "since": "SINCE"}
+    columns |= {
+        stream: f"SKIPPED OF {stream}" for stream in sorted({s for row in rows for s in row["skipped"]})
+    }
+    if not as_json:
+        rows = [row | _counts(row["skipped"]) | {"since": row["since"] or "all events"} for row in rows]
+    show_rows(rows, columns, as_json=as_json, empty="There are no fields.")
+
+
+def _counts(skips: Mapping[str, int]) -> dict[str, str]:
+    return {stream: f"{count:,}" for stream, count in skips.items()}
 
 
 def _show_texts(texts: Iterable[MappingText], as_json: bool) -> None:

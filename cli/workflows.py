@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
+from cli.export_options import config_of, export_options
+from cli.holding import edit, holding_config, holding_options, resume, resuming, start
 from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
 from cli.runtime import context
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
+from listbridge.exports.ledger import dropped_of
 from listbridge.standing.exports import shown as standing_shown
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
@@ -38,74 +42,60 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
-export.add_command(plan)
+for command in (plan, start, edit):
+    export.add_command(command)
 
 
 @export.command("create")
-@click.option("--list", "list_", required=True, metavar="NAME", help="The list's id or name.")
-@click.option(
-    "--audience", "audiences", multiple=True, required=True, help="An audience; may be given often."
-)
-@click.option("--label", "labels", multiple=True, metavar="AUDIENCE=LABEL", help="What the list calls it.")
 @client_option
 @authorization_option
 @click.option("--description", default="")
-@click.option("--field-name", default="Lytics Audiences", show_default=True)
-@click.option(
-    "--segments/--no-segments", default=True, help="A segment for each audience.", show_default=True
-)
-@click.option("--existing-users", is_flag=True, help="Also those who are in the audience already.")
-@click.option(
-    "--resubscribe", type=click.Choice(["never", "when_opted_in_later"]), default="never", show_default=True
-)
-@click.option("--queue-autoresponders", is_flag=True, help="For people who are added; not on a backfill.")
-@click.option("--queue-autoresponders-on-backfill", is_flag=True, help="Also for people of a backfill.")
-@click.option("--email-field", default="email", show_default=True)
-@click.option("--name-field", help="The profile field that holds the name.")
-@click.option(
-    "--map", "maps", multiple=True, metavar="FIELD=CUSTOM FIELD", help="Profile field to custom field."
-)
-@click.option(
-    "--consent-to-track",
-    type=click.Choice(["Yes", "No", "Unchanged"]),
-    default="Unchanged",
-    show_default=True,
-)
+@export_options
+@holding_options
 @click.option("--paused", is_flag=True, help="Don't start yet: see `export plan`, then `workflow resume`.")
 @json_option
 def create_export(
-    list_: str,
-    audiences: tuple[str, ...],
-    labels: tuple[str, ...],
+    list_: str | None,
     client: str | None,
     authorization: str | None,
     description: str,
-    maps: tuple[str, ...],
+    config_file: Path | None,
+    brakes: tuple[str, ...],
+    brake_least_people: int | None,
+    quiet_hours: str | None,
+    quiet_zone: str | None,
     paused: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Create an export and start it."""
+    config = config_of(config_file, **options)
+    config = holding_config(config, brakes, brake_least_people, quiet_hours, quiet_zone)
+    wanted = list_ or config.get("list_id")
+    if not isinstance(wanted, str):
+        raise click.UsageError("say which list with --list, or in --config")
     with context() as ctx:
         held, api = choosing.api_of(ctx, authorization)
-        chosen = choosing.client_id(api, client)
-        config = options | {
-            "client_id": chosen,
-            "list_id": choosing.list_id(api, chosen, list_),
-            "audiences": list(audiences),
-            "labels": _pairs(labels, "--label"),
-            "field_mappings": _pairs(maps, "--map"),
-        }
+        chosen = choosing.client_id(api, client or config.get("client_id"))
+        config |= {"client_id": chosen, "list_id": choosing.list_id(api, chosen, wanted)}
         made = service.create_export(ctx, held.id, config, description, paused=paused)
         _show(ctx, made, as_json)
 
 
-def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
-    """`a=b` options as a map."""
-    pairs = dict(value.partition("=")[::2] for value in values)
-    if wrong := [value for value in values if "=" not in value]:
-        raise click.BadParameter(f"{wrong[0]!r} has no '='", param_hint=option)
-    return pairs
+@export.command("dropped")
+@click.argument("workflow_id", metavar="ID")
+@json_option
+def dropped(workflow_id: str, as_json: bool) -> None:
+    """Whose values the list's fields can't take, and why: they were left out, the rest was sent."""
+    with context() as ctx:
+        held = dropped_of(ctx.store, _of_kind(ctx, workflow_id, "export").export.list_id)
+    rows = [
+        {"key": key, "field": field, "reason": reason}
+        for key, values in sorted(held.items())
+        for field, reason in values
+    ]
+    columns = {"key": "PERSON", "field": "FIELD", "reason": "WHY"}
+    show_rows(rows, columns, as_json=as_json, empty="No value was left out.")
 
 
 @click.group("import")
@@ -207,10 +197,16 @@ def _acting(action: Callable[[Context, str], Workflow], doc: str) -> Callable[[s
 
 for name, action, doc in (
     ("pause", service.pause, "Stop for now; what changes meanwhile is caught up with later."),
-    ("resume", service.resume, "Go on after a pause or a failure, or run an import now."),
     ("stop", service.stop, "End it for good; what was written stays."),
 ):
     workflow.command(name)(click.argument("workflow_id", metavar="ID")(_acting(action, doc)))
+
+
+@workflow.command("resume")
+@resuming
+def resume_workflow(**said: Any) -> None:
+    """Go on after a pause or a failure, or run an import now; say what it waits for, if it does."""
+    resume(**said)
 
 
 @workflow.command("delete")

@@ -71,6 +71,13 @@ def put(store: Store, box: Secrets, *, secret: str, description: str, base_url: 
     return create(store, box, secret=secret, description=description, base_url=base_url)
 
 
+def change_secret(store: Store, box: Secrets, authorization_id: str, secret: str) -> Authorization:
+    """Put another credential in the place of the stored one. Raises `NoSuchAuthorization`."""
+    changed = msgspec.structs.replace(get(store, authorization_id), secret=box.encrypt(secret))
+    store.client.set(keys.authorization(authorization_id), msgspec.json.encode(changed))
+    return changed
+
+
 def get(store: Store, authorization_id: str) -> Authorization:
     held = cast(bytes | None, store.client.get(keys.authorization(authorization_id)))
     if held is None:

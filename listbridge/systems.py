@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from listbridge import authorizations
 from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import (
     AddressTooFast,
@@ -14,13 +13,12 @@ from listbridge.campaign_monitor import (
     CampaignMonitor,
     RateLimited,
     codes,
-    feeds,
 )
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
-from listbridge.campaign_monitor.source import CampaignMonitorSource
+from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
@@ -40,9 +38,6 @@ Stopping = Callable[[], bool]
 class System:
     """How to make a system's ends; `status_field` is the profile's map from list to status there.
 
-    `opt_outs_read_at` says when all who left a list (client, list) were last read, `is_suppressed` whether
-    our copy of a client's suppression list has an address; `caretaker` makes what clears a list up.
-
     An end that waits for its turn to call stops waiting when it is told to.
     """
 
@@ -50,9 +45,12 @@ class System:
     destination: Callable[[Context, Authorization, Workflow, Stopping], Destination]
     list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     status_field: str
-    opt_outs_read_at: Callable[[Store, str, str], int | None]
+    opt_outs_read_at: Callable[[Store, str, str], int]
+    """(store, client, list) -> as of when it was read who opted out (epoch ms; 0: never)."""
     is_suppressed: Callable[[Store, str, str], bool]
+    """(store, client, address) -> whether our copy of the client's suppression list has it."""
     caretaker: Callable[[Context, Authorization, Workflow], Caretaker]
+    """Makes what clears a list up."""
 
 
 def never() -> bool:
@@ -159,6 +157,7 @@ def _campaign_monitor_list(
         config.consent_to_track,
         SuppressionList(context.store, client, config.client_id),
         settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds,
+        leave_all_lists=config.unsubscribe_from_all_lists,
     )
 
 
@@ -183,21 +182,15 @@ SYSTEMS = {
         _campaign_monitor_list,
         _campaign_monitor_list_reader,
         "cm_list_ids_status",
-        opt_outs_read_at=feeds.opt_outs_read_at,
-        is_suppressed=is_suppressed,
-        caretaker=_campaign_monitor_caretaker,
+        opt_outs_read_at,
+        is_suppressed,
+        _campaign_monitor_caretaker,
     ),
 }
 
 
 def system_of(authorization: Authorization) -> System:
     return SYSTEMS[authorization.kind]
-
-
-def opt_outs_read_at(context: Context, workflow: Workflow) -> int | None:
-    """When an import last read all who left the export's list (epoch ms); None for never."""
-    system = system_of(authorizations.get(context.store, workflow.authorization_id))
-    return system.opt_outs_read_at(context.store, workflow.export.client_id, workflow.export.list_id)
 
 
 def refusal_code(text: str) -> str:

@@ -185,7 +185,9 @@ class Client:
 class Account:
     """Everything, with the one lock that guards it. Identifiers follow from `seed`.
 
-    `opt_outs` and `added_after_opt_out` are `{list_id, email, at, how}`, `at` RFC 3339 in UTC.
+    `automations` are the subscription-date automations that imports started: `{list_id, email, how}`,
+    queued or restarted. `opt_outs` and `added_after_opt_out` are `{list_id, email, at, how}`, `at` RFC 3339
+    in UTC.
     """
 
     api_key: str
@@ -196,6 +198,7 @@ class Account:
     webhook_events: list[WebhookEvent] = field(default_factory=list)
     opt_outs: list[dict[str, str]] = field(default_factory=list)
     added_after_opt_out: list[dict[str, str]] = field(default_factory=list)
+    automations: list[dict[str, str]] = field(default_factory=list)
     delayed: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     identifiers: int = 0
@@ -242,6 +245,10 @@ class Account:
             if campaign_id in client.campaigns:
                 return client.campaigns[campaign_id]
         raise ApiError(102)
+
+    def segment_count(self) -> int:
+        """How many segments all lists have together."""
+        return sum(len(owner.segments) for client in self.clients.values() for owner in client.lists.values())
 
     def find_segment(self, segment_id: str) -> Segment:
         """The segment of any client. Raises `ApiError` 271."""

@@ -47,6 +47,7 @@ ERRORS: dict[int, tuple[int, str]] = {
     273: (400, "Segment Title Empty"),
     275: (400, "Duplicate Segment Title"),
     277: (400, "Invalid Segment Rules"),
+    283: (400, "Segment Limits Reached"),
     404: (404, "Not Found"),
     429: (429, "Rate limit exceeded"),
     500: (500, "Sorry, we've run into a problem"),

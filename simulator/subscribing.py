@@ -31,9 +31,8 @@ def check_row(row: Mapping[str, Any]) -> str:
     Raises `ApiError` 1, 220, 221, -213 or 215. Property names are in lower case.
     """
     email = str(row.get("emailaddress") or "").strip()
-    mobile = row.get("mobilenumber") or ""
     valid = is_email(email)
-    if mobile and not _MOBILE.fullmatch(str(mobile)):
+    if not is_mobile(row):
         raise ApiError(220 if valid else 221)
     if not valid:
         raise ApiError(1)
@@ -44,6 +43,12 @@ def check_row(row: Mapping[str, Any]) -> str:
 def is_email(address: str) -> bool:
     """Whether the API takes this for an address."""
     return _EMAIL.fullmatch(address) is not None
+
+
+def is_mobile(row: Mapping[str, Any]) -> bool:
+    """Whether the row's mobile number, if it has one, is E.164."""
+    mobile = row.get("mobilenumber") or ""
+    return not mobile or _MOBILE.fullmatch(str(mobile)) is not None
 
 
 def check_consent(row: Mapping[str, Any]) -> None:
@@ -153,13 +158,15 @@ def update(
     resubscribe: bool,
     at: Moment,
 ) -> None:
-    """Update the person at `email`, who may be inactive. Raises `ApiError` 203, 211, 201, -213, 215."""
+    """Update the person at `email`, who may be inactive. Raises `ApiError` 203, 211, 220, 201, -213, 215."""
     person = target.find(email)
     if person is None:
         raise ApiError(203)
     new_email = str(row.get("emailaddress") or person.email).strip()
     if not is_email(new_email):
         raise ApiError(211)
+    if not is_mobile(row):
+        raise ApiError(220)
     check_consent(row)
     if target.find(new_email) not in (None, person):
         raise ApiError(201)
@@ -202,10 +209,18 @@ class ImportResult:
 
 
 def import_rows(
-    account: Account, target: SubscriberList, rows: list[dict[str, Any]], resubscribe: bool, at: Moment
+    account: Account,
+    target: SubscriberList,
+    rows: list[dict[str, Any]],
+    resubscribe: bool,
+    at: Moment,
+    *,
+    queue: bool = False,
+    restart: bool = False,
 ) -> ImportResult:
     """Import rows in order, the good ones in spite of the bad; of rows for one address the last counts.
 
+    `queue` starts automations for people who are new, `restart` for who was inactive.
     Raises `ApiError` 212 for no rows and 209 for more than `IMPORT_LIMIT`, storing nothing.
     """
     if not rows:
@@ -225,7 +240,13 @@ def import_rows(
         clear_absent=not account.switches.absent_key_untouched,
     )
     for row in unique.values():
+        email = str(row.get("emailaddress") or "").strip()
+        before = target.find(email)
+        inactive = before is not None and before.state != "Active"
         _import_row(account, target, row, resubscribe, rules, at, result)
+        if (queue and before is None and target.find(email)) or (restart and inactive and resubscribe):
+            how = "restarted" if inactive else "queued"
+            account.automations.append({"list_id": target.list_id, "email": email, "how": how})
     return result
 
 

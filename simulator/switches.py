@@ -23,6 +23,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     `add_delay_seconds`: simulated time until a single add shows.
     `rate_limit`: calls in each `rate_window_seconds` of real time, 0 for no limit; `rate_headers`: every
     answer tells how many are left.
+    `segment_limit`: how many segments the account may have, 0 for no limit.
     `too_fast_seconds`: an address that is written again within so much simulated time is refused with 429.
     """
 
@@ -38,6 +39,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rate_limit: Annotated[int, msgspec.Meta(ge=0)] = 0
     rate_window_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     rate_headers: bool = False
+    segment_limit: Annotated[int, msgspec.Meta(ge=0)] = 0
     too_fast_seconds: float = 0.0
     webhook_flush_seconds: float = 0.2
     webhook_retry_seconds: float = 0.5

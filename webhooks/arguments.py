@@ -48,6 +48,19 @@ class Blueprint(SmorestBlueprint):
     ARGUMENTS_PARSER = Parser()
 
 
+def optional_body(schema: Schema) -> Any:
+    """A body that may be left out. Raises `Refusal` as the parser does."""
+    if not read_body():
+        return schema.load({})
+    require_json()
+    data = _json()
+    try:
+        return schema.load(data)
+    except ValidationError as error:
+        found = faults_of(error.normalized_messages(), data)
+        raise Refusal(422, "the body is not as it should be", found) from None
+
+
 def _json() -> Any:
     try:
         return msgspec.json.decode(read_body())

@@ -20,6 +20,7 @@ from listbridge.campaign_monitor.incoming import Told
 from listbridge.workflows.schemas import ExportConfigSchema, ImportConfigSchema
 from webhooks.converters import Rest, rest_parameter
 from webhooks.errors import http_exception
+from webhooks.workflow_schemas import ResumeSchema
 
 OPEN: list[dict[str, list[str]]] = []
 """The security of what needs no bearer token."""
@@ -78,6 +79,7 @@ def make_api(app: Flask) -> Api:
     components.schema("ExportConfig", schema=ExportConfigSchema)
     components.schema("ImportConfig", schema=ImportConfigSchema)
     components.schema("Counts", schema=CountsSchema)
+    components.schema("Resume", schema=ResumeSchema)
     for name, schema in event_schemas().items():
         components.schema(name, schema)
     return api

@@ -6,9 +6,10 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from listbridge.exports.brakes import WINDOWS_MS
 from listbridge.workflows.log import KEPT_LINES
 from listbridge.workflows.models import State
-from listbridge.workflows.schemas import ID, ExportConfigSchema, ImportConfigSchema
+from listbridge.workflows.schemas import ID, ExportConfigSchema, ImportConfigSchema, label, slug
 
 _CONFIGS: dict[str, type[Schema]] = {"export": ExportConfigSchema, "import": ImportConfigSchema}
 _KIND = validate.OneOf(list(_CONFIGS))
@@ -49,6 +50,19 @@ class WorkflowSchema(Schema):
     authorization_id = fields.String(required=True)
     state = fields.Enum(State, by_value=True, required=True)
     reason = fields.String(required=True, metadata={"description": "Why it isn't running, for a person."})
+    waits_for = fields.String(
+        required=True,
+        metadata={
+            "description": "What a person has to acknowledge or confirm before it goes on: a brake's name, "
+            "`canary` or `people`; empty for nothing."
+        },
+    )
+    how_to_go_on = fields.String(required=True, metadata={"description": "The command for that."})
+    canary = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "After how many people it stops until that is confirmed."},
+    )
     created_at = fields.String(required=True, metadata={"format": "date-time"})
     wake_at = fields.String(
         required=True,
@@ -98,6 +112,53 @@ class StandingSchema(Schema):
         metadata={"format": "date-time", "description": "When an import last read all who left the list."},
     )
     backfill = fields.Nested(BackfillSchema, required=True, allow_none=True)
+
+
+class ChangeSchema(Schema):
+    """A change of an export's audiences; what is not named stays as it is."""
+
+    add_audiences = fields.List(fields.String(validate=slug), load_default=list)
+    remove_audiences = fields.List(
+        fields.String(validate=slug),
+        load_default=list,
+        metadata={"description": "Their people lose the option; the option itself stays in the list."},
+    )
+    rename_audiences = fields.Dict(
+        keys=fields.String(validate=slug),
+        values=fields.String(validate=slug),
+        load_default=dict,
+        metadata={"description": "Slug -> its new name, under which the events come from now on."},
+    )
+    labels = fields.Dict(
+        keys=fields.String(validate=slug), values=fields.String(validate=label), load_default=dict
+    )
+
+
+class ResumeSchema(Schema):
+    """What a person says when a workflow that waits for one goes on. No body is needed otherwise."""
+
+    acknowledge = fields.String(
+        load_default="",
+        validate=validate.OneOf(["", *WINDOWS_MS]),
+        metadata={"description": "The brake that paused the export."},
+    )
+    confirm = fields.Boolean(
+        load_default=False, metadata={"description": "The canary's people are as they should be."}
+    )
+    confirm_people = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        strict=True,
+        validate=validate.Range(min=0),
+        metadata={"description": "How many people who opted out are added again; as the plan counts them."},
+    )
+    canary = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        strict=True,
+        validate=validate.Range(min=1, max=1_000_000),
+        metadata={"description": "Stop after so many people until it is confirmed."},
+    )
 
 
 class WorkflowsSchema(Schema):

@@ -10,16 +10,24 @@ from marshmallow import ValidationError
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.audiences import Fault
 from listbridge.authorizations import NoSuchAuthorization
+from listbridge.context import Context
+from listbridge.jobs.kept_plans import asked_plan, is_wanted, kept_plan
+from listbridge.jobs.plan import PlanOptions
 from listbridge.standing import exports
 from listbridge.workflows import log, registry, service
+from listbridge.workflows.editing import Change
+from listbridge.workflows.holds import Acknowledgement
 from listbridge.workflows.models import State, Workflow
-from webhooks.arguments import Blueprint, faults_of
+from webhooks.arguments import Blueprint, faults_of, optional_body
 from webhooks.errors import Refusal
+from webhooks.openapi import ref
 from webhooks.wiring import ring, web
 from webhooks.workflow_schemas import (
+    ChangeSchema,
     LogQuerySchema,
     LogSchema,
     NewWorkflowSchema,
+    ResumeSchema,
     WorkflowQuerySchema,
     WorkflowSchema,
     WorkflowsSchema,
@@ -88,13 +96,21 @@ def pause(workflow_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/<workflow_id>/resume", methods=["POST"])
+@blueprint.doc(requestBody={"content": {"application/json": {"schema": ref("Resume")}}})
 @blueprint.response(200, WorkflowSchema)
 @blueprint.alt_response(404, "NOT_FOUND")
 @blueprint.alt_response(409, "CONFLICT")
 def resume(workflow_id: str) -> dict[str, Any]:
-    """Go on after a pause, a failure or in the middle of a sleep."""
-    context = web().context
-    resumed = service.resume(context, workflow_id)
+    """Go on after a pause, a failure or in the middle of a sleep.
+
+    409 when it waits for a person and the body doesn't say what it waits for; the message has what would
+    be right.
+    """
+    context, values = web().context, optional_body(ResumeSchema())
+    said = Acknowledgement(
+        values["acknowledge"], values["confirm"], values["confirm_people"], values["canary"]
+    )
+    resumed = service.resume(context, workflow_id, said, count=_planned_return)
     _ring_for(resumed)
     return service.shown(context, resumed)
 
@@ -119,6 +135,41 @@ def read_log(query: dict[str, Any], workflow_id: str) -> dict[str, Any]:
     registry.get(store, workflow_id)
     lines = log.read(store, workflow_id, query["count"])
     return {"log": [line | {"at": rfc3339(int(str(line["at"])))} for line in lines]}
+
+
+@blueprint.route("/<workflow_id>", methods=["PATCH"])
+@blueprint.arguments(ChangeSchema)
+@blueprint.response(200, WorkflowSchema)
+@blueprint.alt_response(404, "NOT_FOUND")
+@blueprint.alt_response(409, "CONFLICT")
+def edit(values: dict[str, Any], workflow_id: str) -> dict[str, Any]:
+    """Add, remove, rename or label audiences of an export, also while it runs."""
+    context = web().context
+    change = Change(
+        values["add_audiences"], values["remove_audiences"], values["rename_audiences"], values["labels"]
+    )
+    try:
+        changed = service.edit_export(context, workflow_id, change)
+    except ValidationError as error:
+        found = faults_of(error.messages, values)
+        raise Refusal(422, "the body is not as it should be", found) from None
+    if changed.state is State.RUNNING:
+        _ring_for(changed)
+    return service.shown(context, changed)
+
+
+def _planned_return(context: Context, workflow_id: str) -> int:
+    """How many a start would bring back, by the plan that is kept; a large one is made by a worker."""
+    held = kept_plan(context.store, workflow_id)
+    if held is None or held.summary is None:
+        held = asked_plan(context, workflow_id, PlanOptions(), refresh=False)
+    if held.problem:
+        raise Refusal(502, held.problem)
+    if held.summary is None:
+        if is_wanted(context.store, workflow_id):
+            ring(web().bells.plan, workflow_id)
+        raise Refusal(409, "its plan is being made: read the plan, then confirm the people it returns")
+    return held.summary.outcomes["returned"]
 
 
 def _created(values: dict[str, Any]) -> Workflow:

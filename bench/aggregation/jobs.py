@@ -117,6 +117,10 @@ def _prepared(name: str, arguments: dict[str, Any]) -> Prepared:
             from bench.aggregation import through_store
 
             return through_store.JOBS[name](**arguments)
+        case "rebuild":
+            from bench.aggregation import rebuilding
+
+            return rebuilding.job(**arguments)
         case "latency":
             from bench.aggregation import latency
 

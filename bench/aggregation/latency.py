@@ -25,6 +25,7 @@ from bench.aggregation.through_store import PARTITIONS
 from bench.aggregation.workload import Workload, events
 from cli.processes import Supervisor
 from cli.services import services
+from listbridge.mappings.active import ActivePrograms
 from listbridge.profiles.codec import Codec
 from listbridge.store.location import broker_url
 from listbridge.store.store import Store, connect, now_ms
@@ -132,7 +133,7 @@ class _Watcher(threading.Thread):
     def __init__(self, store: Store, sent: deque[_Sent], over: threading.Event) -> None:
         super().__init__(name="watcher", daemon=True)
         self._store, self._sent, self._over = store, sent, over
-        self._codec = Codec(store)
+        self._codec = Codec(ActivePrograms(store).current())
         self.seconds: list[float] = []
         self.waiting: list[_Sent] = []
 

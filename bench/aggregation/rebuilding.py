@@ -54,32 +54,44 @@ def run(workload: Workload, runs: int, *, say: Callable[[str], None]) -> Rebuild
         Folder(context.store, context.programs, context.archive).run(seconds=3600)
         archive_s, size = _archive(context, Path(directory))
         say(f"archived in {archive_s:.2f} s, {size / workload.events:.1f} bytes an event")
-        walls = []
+        found = []
         for number in range(runs):
-            _change(context, number)
-            start = time.perf_counter()
-            result = rebuild(context, processes=PROCESSES)
-            walls.append(time.perf_counter() - start)
-            if not result.complete:
-                raise RuntimeError(f"the rebuild is not complete: {result.failed}")
-            events = sum(each.events for each in result.done)
-            changed = sum(each.changed for each in result.done)
-            if events != workload.events:
-                raise RuntimeError(f"the rebuild read {events} events; it should be {workload.events}")
-            say(f"run {number + 1}: rebuild {walls[-1]:.2f} s, {changed:,} profiles written")
-        wall = statistics.median(walls)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            found.append(jobs.run("rebuild", {"url": url, "directory": directory, "number": number}))
+            if found[-1]["events"] != workload.events:
+                raise RuntimeError(f"{found[-1]['events']} events were read, not {workload.events}")
+            say(f"run {number + 1}: rebuild {found[-1]['wall_s']:.2f} s, {found[-1]['changed']:,} written")
+        wall = statistics.median(each["wall_s"] for each in found)
         return RebuildFound(
             workload.events,
-            sum(each.people for each in result.done),
+            found[-1]["people"],
             PROCESSES,
             wall,
             workload.events / wall,
-            peak,
+            max(each["peak_mb"] for each in found),
             context.settings.rebuild_memory_mb,
             workload.events / archive_s,
             size / workload.events,
         )
+
+
+def job(url: str, directory: str, number: int) -> jobs.Prepared:
+    """One rebuild, by mappings that have changed, in a process whose only children are its workers."""
+    context = build(_settings(url, Path(directory)), url)
+    _change(context, number)
+
+    def work() -> jobs.Answer:
+        start = time.perf_counter()
+        result = rebuild(context, processes=PROCESSES)
+        wall = time.perf_counter() - start
+        if not result.complete:
+            raise RuntimeError(f"the rebuild is not complete: {result.failed}")
+        counted = {
+            name: sum(getattr(each, name) for each in result.done) for name in ("people", "changed", "events")
+        }
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        return {"wall_s": wall, "peak_mb": peak, **counted}
+
+    return work
 
 
 def _settings(url: str, directory: Path) -> Settings:

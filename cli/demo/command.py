@@ -101,6 +101,9 @@ def _judge(set_up: Stage, story: Story, seconds: float) -> tuple[dict[str, Any],
         "duplicates_dropped": duplicates_dropped(store),
         "profiles": len(held),
         "profile_mismatches": profiles.people,
+        "rebuilt_people": story.rebuilt["people"],
+        "rebuilt_events": story.rebuilt["events"],
+        "archived_events": story.archived_events,
         "webhook_posts": calls["webhook_posts"],
         "seconds": round(seconds, 1),
     }
@@ -113,6 +116,8 @@ def _problems(lists: Differences, profiles: Differences, summary: dict[str, Any]
     ]
     if summary["added_after_opt_out"]:
         found.append("somebody who had opted out was added again")
+    if not story.rebuilt["complete"]:
+        found.append("the rebuild left fields that don't count all events")
     if not story.worker_killed:
         found.append("the worker could not be killed: that part of the story did not happen")
     return found
@@ -143,6 +148,9 @@ def _show(console: Console, summary: dict[str, Any], story: Story, problems: lis
         ("duplicates_dropped", "events told again, dropped", None),
         ("profiles", "profiles", None),
         ("profile_mismatches", "profiles that differ", 0),
+        ("rebuilt_people", "people made anew by the changed mappings", None),
+        ("rebuilt_events", "events that they were made from", None),
+        ("archived_events", "of these in Parquet only", None),
         ("webhook_posts", "webhook posts received", None),
         ("api_calls", "API calls", None),
         ("seconds", "seconds", None),

@@ -1,7 +1,8 @@
 """What the profiles and lists should hold, reckoned in plain Python from the simulator's own records.
 
 Shares no code with what it checks: every event is looked at once, in simple loops. Where two events
-of one minute leave open which is the latest, every value that could be is acceptable.
+of one minute leave open which is the latest, every value that could be is acceptable. The fields are
+those of the mappings that the story changes to (`change`), over all events, earlier ones too.
 """
 
 from __future__ import annotations
@@ -200,6 +201,7 @@ def _person(key: str, told: list[Event], states: list[Event], attributes: list[E
     _put(fields, "cm_list_ids_status", {event["list_id"]: event["final"] for event in final})
     _put(fields, "cm_list_names_status", {event["list_name"]: event["final"] for event in final})
     _put(fields, "attributes", _attributes(attributes))
+    _put(fields, "audience_enters", sum(event["event"] == "enter" for event in attributes))
     moments = [event["time"] for event in (*told, *states)]
     person.updated_at = max([*moments, *(_instant(event["timestamp"]) for event in attributes)])
     return person
@@ -213,7 +215,10 @@ def _counts(fields: Event, told: list[Event]) -> None:
     opens = [_utc(event["time"]) for event in told if event["event"] == "open"]
     _put(fields, "cm_hourlyopen", Counter(str(at.hour) for at in opens))
     _put(fields, "cm_hourofweek", Counter(str(at.isoweekday() % 7 * 24 + at.hour) for at in opens))
-    _put(fields, "cm_monthly", Counter(f"{at:%y%m}" for at in opens))
+    seen = [_utc(event["time"]) for event in told if event["event"] in ("open", "click")]
+    _put(fields, "cm_monthly", Counter(f"{at:%y%m}" for at in seen))
+    clicked = Counter(event["campaign_id"] for event in told if event["event"] == "click")
+    _put(fields, "cm_campaign_clicks", clicked)
     pages = Counter(_hashed(event["url"]) for event in told if event.get("url"))
     _put(fields, "hashedurls", pages)
 

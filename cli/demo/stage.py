@@ -63,6 +63,7 @@ def stage(directory: Path, scale: int, log: TextIO) -> Iterator[Stage]:
         api_connect_timeout_seconds=1,
         api_read_timeout_seconds=3,
         sweep_seconds=0.5,
+        archive_seconds=3,
     )
     with store_of(settings) as filled:
         context = build(filled, filled.redis_url)

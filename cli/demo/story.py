@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cli.demo.change import command, write_mappings
 from cli.demo.comparison import Feed
 from cli.demo.stage import API_KEY, Stage
 from listbridge.jobs.sweep import sweep
+from listbridge.streams.log import totals
+from listbridge.streams.schemas import SCHEMAS
 from listbridge.workflows import registry
 from listbridge.workflows.models import State
 
@@ -36,6 +39,10 @@ class Story:
     import_id: str = ""
     opted_out_in_the_middle: int = 0
     worker_killed: bool = False
+    archived_events: int = 0
+    """Those that were in the archive only when the rebuild began."""
+    rebuilt: dict[str, Any] = field(default_factory=dict)
+    """What `profiles rebuild --json` told."""
     _random: random.Random = field(default_factory=lambda: random.Random(7))
     _clock: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
 
@@ -57,7 +64,12 @@ class Story:
         self._wait_for_webhooks(lists)
         self.say("exports: two into one list, one into another; somebody opts out in the middle")
         self._trouble()
-        base = {"client_id": client_id, "field_name": FIELD, "existing_users": True}
+        base = {
+            "client_id": client_id,
+            "field_name": FIELD,
+            "existing_users": True,
+            "consent_to_track": "Unchanged",
+        }
         for list_id, audiences in (
             (lists[0], AUDIENCES[:2]),
             (lists[0], AUDIENCES[2:3]),
@@ -65,16 +77,13 @@ class Story:
         ):
             self._create("export", authorization, base | {"list_id": list_id, "audiences": list(audiences)})
             self.feeds.append(Feed(list_id, tuple(audiences)))
-        self.say("people enter and leave audiences; the worker is killed in the middle of a delivery")
+        self.say("the worker is killed in the middle of a delivery")
         self._kill_worker_in_a_call()
-        self._enter(people[len(people) // 3 :])
+        self.say("the mappings are changed while people enter and leave audiences")
+        self._change_mappings(people[len(people) // 3 :])
         self._leave(0.25)
-        self.say("people open, click, sign up, leave and edit their rows; webhooks come in")
-        self.stage.control(
-            "POST", "/faults", {"match": "webhooks/campaign-monitor", "kind": "webhook-double", "times": 5}
-        )
-        self.stage.control("POST", "/activity", {"rows": 2000, "seed": 3})
-        self._humans(records, lists)
+        self.say("everybody's profile is made anew while people open, click, sign up, leave and come back")
+        self._rebuild(records, lists)
         self.say("waiting until all is quiet, and reading once more what is new")
         self.wait_until_quiet()
         self.stage.v1("POST", f"/workflows/{self.import_id}/resume")
@@ -94,6 +103,38 @@ class Story:
                     event["fields"] = {"tier": self._random.choice(("gold", "silver"))}
                 events.append(event)
         self._post(events)
+
+    def _change_mappings(self, people: list[str]) -> None:
+        """A user's mappings become active while these people enter audiences."""
+        settings = self.stage.context.settings
+        directory = settings.data_dir / "changed-mappings"
+        write_mappings(directory)
+        with command(settings, "mapping", "apply", str(directory), "--yes") as apply:
+            self._enter(people)
+            apply.result()
+
+    def _rebuild(self, records: dict[str, Any], lists: list[str]) -> None:
+        """Rebuild once the streams have been trimmed; activity, webhooks and audiences go on meanwhile."""
+        self._wait(lambda: self._trimmed() > 0, QUIET_SECONDS, "the archive to take what the streams hold")
+        self.archived_events = self._trimmed()
+        with command(self.stage.context.settings, "profiles", "rebuild") as rebuild:
+            self.stage.control(
+                "POST",
+                "/faults",
+                {"match": "webhooks/campaign-monitor", "kind": "webhook-double", "times": 5},
+            )
+            self.stage.control("POST", "/activity", {"rows": 2000, "seed": 3})
+            self._humans(records, lists)
+            inside = sorted({event["email"] for event in self.events})
+            while rebuild.is_running:
+                self._enter(self._random.sample(inside, 10))
+                self._leave(0.001)
+                time.sleep(0.1)
+            self.rebuilt = rebuild.result()
+
+    def _trimmed(self) -> int:
+        store = self.stage.context.store
+        return sum(each.trimmed for stream in SCHEMAS for each in totals(store, stream))
 
     def _leave(self, share: float) -> None:
         inside = {(e["email"], e["audience"]) for e in self.events}

@@ -6,10 +6,11 @@ compared, gathered or counted are small numbers (`Coded`) into their sorted dist
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Final
+from functools import cached_property, reduce
+from operator import or_
+from typing import Final, cast
 
 import polars as pl
 
@@ -30,7 +31,7 @@ class Coded:
 
     codes: pl.Series
     vocabulary: pl.Series
-    """The distinct values, in order, so that codes compare as the values do."""
+    """The distinct values and maybe more, in order, so that codes compare as the values do."""
 
     def filter(self, mask: pl.Series) -> Coded:
         return Coded(self.codes.filter(mask), self.vocabulary)
@@ -43,6 +44,8 @@ def coded(series: pl.Series) -> Coded:
     """Code any text, numbers or truth values."""
     if series.dtype == pl.String and len(series) >= _MANY:
         return _coded_in_runs(series) if _has_runs(series) else _coded_text(series)
+    if series.dtype == pl.Int64 and (small := _coded_span(series)):
+        return small
     vocabulary = series.unique().sort()
     if vocabulary.null_count():
         vocabulary = vocabulary.slice(1)
@@ -61,19 +64,23 @@ def coded(series: pl.Series) -> Coded:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Events of `person`s to which columns applied and added nothing: true where that is so, a column for
-    each field, named by its number."""
+    """Events of `person`s to which columns applied and added nothing: in `missing` true where that is so, a
+    column for each of the fields with these `numbers`; a field may have several."""
 
     person: pl.Series
+    numbers: tuple[int, ...]
     missing: pl.DataFrame
 
     def counts(self, group: pl.Series) -> dict[int, dict[int, int]]:
         """Skipped events by the group of their person (by its place in `people`), and by field number."""
         counted = self.missing.with_columns(group[self.person].alias("group")).group_by("group").sum()
-        return {
-            row.pop("group"): {int(number): count for number, count in row.items() if count}
-            for row in counted.iter_rows(named=True)
-        }
+        totals: dict[int, dict[int, int]] = {}
+        for row in counted.iter_rows(named=True):
+            held = totals.setdefault(row.pop("group"), {})
+            for number, count in zip(self.numbers, row.values(), strict=True):
+                if count:
+                    held[number] = held.get(number, 0) + count
+        return totals
 
 
 class Batch:
@@ -88,7 +95,7 @@ class Batch:
         self._distinct: dict[str, tuple[pl.Series, pl.DataFrame]] = {}
         self._tables: dict[str, pl.DataFrame] = {}
         self._coded: dict[int, Coded] = {}
-        if "email" in reads and bool(frame["email"].eq_missing(frame["_key"]).all()):
+        if "email" in reads and _same(frame["email"], frame["_key"]):
             self._distinct["email"] = self.person, self.people.alias("email").to_frame()
 
     def __len__(self) -> int:
@@ -136,6 +143,15 @@ def _coded_text(series: pl.Series) -> Coded:
     return Coded(places[categories.to_physical()], found[order])
 
 
+def _coded_span(series: pl.Series) -> Coded | None:
+    """Whole numbers of a small span, such as hours, by their distance from the least: without hashing."""
+    low, high = cast(int | None, series.min()), cast(int | None, series.max())
+    if low is None or high is None or high - low >= _MANY:
+        return None
+    span = pl.int_range(0, high - low + 1, dtype=pl.Int64, eager=True)
+    return Coded((series - low).cast(CODE), span + low)
+
+
 def _has_runs(series: pl.Series) -> bool:
     """Do equal texts stand together, as those of a person do in events sorted by person?"""
     sample = series.head(_MANY)
@@ -156,7 +172,7 @@ class Rows:
         self._mask = mask
         self._columns: dict[str, pl.Series] = {}
         self._places: dict[str, pl.Series] = {}
-        self._gaps: dict[int, pl.Series] = {}
+        self._gaps: list[tuple[int, pl.Series]] = []
 
     @cached_property
     def person(self) -> pl.Series:
@@ -193,17 +209,21 @@ class Rows:
         texts = coded(evaluated(table, values.as_text(Value(pl.col("v"), value.type))))
         return texts.gather(found.codes)
 
-    def note(self, number: int, column: pl.Series) -> pl.Series:
-        """Remember where a column of the field with this number has no value; answers the column."""
-        if column.null_count():
-            self._gaps[number] = column
+    def note(self, number: int, column: pl.Series, *others: pl.Series) -> pl.Series:
+        """Remember where a column of the field with this number has no value, because this or one of the
+        others has none; answers the first."""
+        gapped = [each.is_null() for each in (column, *others) if each.null_count()]
+        if gapped:
+            self._gaps.append((number, reduce(or_, gapped)))
         return column
 
     @property
     def gaps(self) -> Gaps | None:
         """Where the columns noted have no value, if anywhere."""
-        columns = [column.is_null().alias(str(number)) for number, column in self._gaps.items()]
-        return Gaps(self.person, pl.DataFrame(columns)) if columns else None
+        if not self._gaps:
+            return None
+        columns = [missing.alias(str(place)) for place, (_, missing) in enumerate(self._gaps)]
+        return Gaps(self.person, tuple(number for number, _ in self._gaps), pl.DataFrame(columns))
 
     @property
     def times(self) -> tuple[pl.Series, pl.Series]:
@@ -224,6 +244,12 @@ class Rows:
         return series if self._mask is None else series.filter(self._mask)
 
 
+def _same(a: pl.Series, b: pl.Series) -> bool:
+    """Are two columns of text equal? Mostly told by their first rows."""
+    first = slice(0, _MANY)
+    return a[first].equals(b[first], null_equal=True) and a.equals(b, null_equal=True)
+
+
 class Guards:
     """The guards of a program's columns over a batch, each evaluated once."""
 
@@ -242,8 +268,9 @@ class Guards:
             held = true if held is None else held & true
         return held
 
-    def undecided(self, names: Sequence[str], numbers: Iterable[int]) -> Gaps | None:
-        """Where one of the named ones can't be evaluated and none is false: skips of these fields."""
+    def undecided(self, names: Sequence[str], numbers: Sequence[int]) -> Gaps | None:
+        """Where one of the named ones can't be evaluated and none is false: skips of the columns of the
+        fields with these numbers."""
         if not any(self._evaluated(name).null_count() for name in names):
             return None
         person = self._everything.person
@@ -252,7 +279,8 @@ class Guards:
         )
         people = person.filter(unknown.to_series())
         missing = pl.Series([True]).new_from_index(0, len(people))
-        return Gaps(people, pl.DataFrame([missing.alias(str(number)) for number in numbers]))
+        columns = [missing.alias(str(place)) for place in range(len(numbers))]
+        return Gaps(people, tuple(numbers), pl.DataFrame(columns))
 
     def _evaluated(self, name: str) -> pl.Series:
         if name not in self._known:

@@ -151,6 +151,6 @@ def _comparison(node: Comparison, schema: Schema) -> Value:
 
 def _membership(node: Membership, schema: Schema) -> Value:
     member = compile_expression(node.member, schema)
-    if member.type in ("map", "bool"):
+    if member.type in ("map", "bool", "list"):
         raise error(node.place, described(node.member, member.type), "text or a number before IN")
     return Value(conditions.is_among(member, [values.constant(choice) for choice in node.choices]), "bool")

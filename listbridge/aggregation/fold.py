@@ -20,6 +20,7 @@ from polars.exceptions import PanicException
 from listbridge.aggregation import Program
 from listbridge.aggregation.frames import from_lines, from_text
 from listbridge.aggregation.reduction import Reduced, reduce_columns
+from listbridge.errors import Retriable
 from listbridge.mappings.active import Programs, Unchanging
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
 from listbridge.profiles.commit import Answer, Commit, read_packed_of, skip_name, versions_and_offsets, write
@@ -64,10 +65,13 @@ class Folder:
         self._programs = Unchanging(programs) if isinstance(programs, Program) else programs
         self._use(self._programs.current())
         self._token = secrets.token_hex(8)
+        self._waiting: set[int] = set()
+        """Partitions that can't go on before the next run."""
 
     def run(self, *, seconds: float = 20.0, stopping: Callable[[], bool] = lambda: False) -> FoldResult:
         """Fold until nothing is left or the time is over; what another worker holds is left to it."""
         result = FoldResult()
+        self._waiting.clear()
         deadline = time.monotonic() + seconds
         with _without_collections():
             while time.monotonic() < deadline and not stopping() and self._round(result):
@@ -93,7 +97,8 @@ class Folder:
     def _round(self, result: FoldResult) -> bool:
         """One step of every partition that has work; False when there was none to be had."""
         self._take_up()
-        waiting = look(self._store, self._program.streams, clear_bells=True)
+        found = look(self._store, self._program.streams, clear_bells=True)
+        waiting = [each for each in found if each.part.number not in self._waiting]
         # One that ends its worker must not always stand before the same others.
         random.shuffle(waiting)
         alone = [[(each.part, each.tries + 1)] for each in waiting if each.tries + 1 >= ALONE_FROM]
@@ -184,11 +189,14 @@ class Folder:
             for item, bad in work
         ]
         asked = [(commit.part, owners.get(commit.part.number, [])) for commit in commits]
-        profiles = {
-            key: self._unpack(part, key, held.get(key))
-            for (part, keys), held in zip(asked, read_packed_of(self._store, asked), strict=True)
-            for key in keys
-        }
+        profiles: dict[str, Profile] = {}
+        for (part, keys), held in zip(asked, read_packed_of(self._store, asked), strict=True):
+            try:
+                profiles |= {key: self._unpack(part, key, held.get(key)) for key in keys}
+            except (Retriable, StoreError) as problem:
+                logger.error("partition %d waits: a profile can't be made anew: %s", part.number, problem)
+                self._waiting.add(part.number)
+                profiles |= {key: Profile() for key in keys}
         skips = self._skips(reduced)
         moves = self._add(profiles, reduced)
         for commit in commits:
@@ -199,7 +207,13 @@ class Folder:
                     commit.entered.setdefault(audience, []).append(key)
                 for audience in moves.get(key, ((), ()))[1]:
                     commit.left.setdefault(audience, []).append(key)
-        for (item, bad), commit, answer in zip(work, commits, write(self._store, commits), strict=True):
+        ready = [
+            (item, bad, commit)
+            for (item, bad), commit in zip(work, commits, strict=True)
+            if commit.part.number not in self._waiting
+        ]
+        answers = write(self._store, [commit for _, _, commit in ready])
+        for (item, bad, commit), answer in zip(ready, answers, strict=True):
             if answer is not Answer.WRITTEN:
                 result.conflicts += 1
                 self._outdated |= answer is Answer.OUTDATED

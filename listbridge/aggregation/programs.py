@@ -16,6 +16,7 @@ from listbridge.aggregation.errors import nearest
 from listbridge.aggregation.expressions import error
 from listbridge.aggregation.kinds import Kind
 from listbridge.aggregation.operations import Join, Operation
+from listbridge.aggregation.probing import probe
 from listbridge.aggregation.syntax import Mapping
 from listbridge.streams.schemas import SCHEMAS
 
@@ -109,7 +110,8 @@ def compile_program(mappings: Sequence[Mapping]) -> Program:
 
     A column that stands in two mappings of a stream word for word counts once; otherwise each adds.
     Raises MappingError for an unknown stream, table, field, function or kind, for a BY that names no
-    column, for an ALIAS used twice, and for a field whose columns disagree in kind or operation.
+    column, for an ALIAS used twice, for a field whose columns disagree in kind or operation, and for a column
+    that fails when it is tried.
     """
     _check_aliases(mappings)
     columns: dict[str, dict[str, list[Contribution]]] = {}
@@ -125,6 +127,8 @@ def compile_program(mappings: Sequence[Mapping]) -> Program:
     }
     streams = sorted({mapping.stream.text for mapping in mappings})
     contributions = {stream: tuple(_of_stream(stream, columns)) for stream in streams}
+    for stream, several in contributions.items():
+        probe(stream, [contribution for _, contribution in several])
     return Program(MappingProxyType(fields), MappingProxyType(contributions))
 
 

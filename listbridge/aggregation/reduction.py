@@ -77,8 +77,10 @@ class Reduced:
     gaps: list[Gaps]
 
     def skips(self, group: Callable[[str], int]) -> dict[int, dict[int, int]]:
-        """How many events the columns of each field skipped (they applied, and there was no value to
-        add), by the group of the event's person and by the field's number."""
+        """How many events the columns of each field skipped (they applied and had nothing to add, or
+        their guards can't be evaluated), by the group of the event's person and by the field's number.
+
+        An event that two columns of a field skip counts twice."""
         if not self.gaps:
             return {}
         groups = pl.Series([group(key) for key in self.people.to_list()], dtype=pl.Int64)
@@ -141,7 +143,7 @@ def reduce_columns(frame: pl.DataFrame, program: Program, stream: str) -> Reduce
         if len(rows):
             states += _reduce(rows, [slot for slot in group if not slot.contribution.operation.whole])
             whole += [(slot, _whole(rows, slot)) for slot in group if slot.contribution.operation.whole]
-        for found in (rows.gaps, guards.undecided(names, {slot.number for slot in group})):
+        for found in (rows.gaps, guards.undecided(names, [slot.number for slot in group])):
             if found is not None:
                 gaps.append(found)
     newest = pl.DataFrame([batch.person.alias("p"), batch.events["_time"]]).group_by("p").agg(pl.all().max())
@@ -252,17 +254,29 @@ def _entries(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded, pl.Series, tuple
         key = rows.coded_text(contribution.key)
         # What is counted under a key is there wherever the key is.
         found = key.codes if contribution.counts else rows.series(value.expr)
-        rows.note(slot.number, key.codes if key.codes.null_count() else found)
+        rows.note(slot.number, key.codes, found)
         return rows.person, key, found, rows.times
     lists = rows.series(value.expr if contribution.key is None else contribution.key.expr)
-    place, entries = _exploded(rows.note(slot.number, lists))
+    place, entries = _exploded(lists)
     time, received = rows.times
     person, times = rows.person[place], (time[place], received[place])
     if contribution.key is not None:
+        rows.note(slot.number, lists)
         return person, coded(entries), rows.series(value.expr)[place], times
     fields = entries.struct.unnest()
     texts = fields.select(values.field("k", "string"), values.field("v", "string"))
+    rows.note(slot.number, _adding(lists, place, texts))
     return person, coded(texts["k"]), texts["v"], times
+
+
+def _adding(lists: pl.Series, place: pl.Series, entries: pl.DataFrame) -> pl.Series:
+    """Null for each map that adds nothing, because none of its `entries` (each of the map at `place`) is
+    whole."""
+    if not any(column.null_count() for column in entries):
+        return lists
+    whole = place.filter(entries.select(pl.all_horizontal(pl.all().is_not_null())).to_series())
+    held = pl.DataFrame([lists.alias("held")]).with_row_index("place")
+    return held.select(pl.when(pl.col("place").is_in(whole.implode())).then(True)).to_series()
 
 
 def _listed(rows: Rows, slot: Slot) -> tuple[pl.Series, Coded]:

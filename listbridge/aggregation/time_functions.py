@@ -9,7 +9,7 @@ import polars as pl
 
 from listbridge.aggregation.distinct import on_distinct
 from listbridge.aggregation.signatures import BadArgumentError, Function, Parameter
-from listbridge.aggregation.times import parse_layout, parse_time, zone_named
+from listbridge.aggregation.times import is_layout, parse_layout, parse_time, zone_named
 from listbridge.aggregation.values import Type, Value, as_text, as_time
 
 HOUR_MS: Final = 3_600_000
@@ -47,6 +47,8 @@ def _todate(arguments: Sequence[Value]) -> Value:
     layout = str(arguments[0].literal)
     if arguments[0].literal is None or not layout:
         raise BadArgumentError(0, "a layout that isn't written out", 'one such as "02/01/2006"')
+    if not is_layout(layout):
+        raise BadArgumentError(0, f'the layout "{layout}"', 'one that names each part once, as "02/01/2006"')
     return Value(
         on_distinct(lambda text: parse_layout(layout, text), pl.Int64)(as_text(arguments[1])), "time"
     )

@@ -88,9 +88,20 @@ def parse_layout(layout: str, text: str) -> int | None:
     """Return the time of text in a layout such as `02/01/2006 15:04`, in epoch milliseconds, or None."""
     try:
         moment = datetime.strptime(text, _strptime_format(layout))
-    except ValueError:
+    except (ValueError, re.error):
         return None
     return epoch_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def is_layout(layout: str) -> bool:
+    """Can times be read by the layout? Not if it names a part twice."""
+    try:
+        datetime.strptime("", _strptime_format(layout))
+    except re.error:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def epoch_ms(moment: datetime) -> int:

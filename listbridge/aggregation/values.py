@@ -39,6 +39,8 @@ def constant(literal: syntax.Literal) -> Value:
     """The literal as a value; empty text is missing."""
     types: dict[type, Type] = {str: "string", int: "int", float: "number", bool: "bool"}
     kind = types[type(literal.value)]
+    if isinstance(literal.value, int) and not -(2**63) <= literal.value < 2**63:
+        kind = "number"
     expr = pl.lit(None if literal.value == "" else literal.value, dtype=_DTYPES[kind])
     return Value(expr, kind, literal.value)
 

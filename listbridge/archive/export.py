@@ -33,8 +33,9 @@ class Export:
         store = self.archive.store
         for part in store.parts if self.key is None else [store.part(self.key)]:
             # What is archived from now on stays in the stream until it has been read there.
-            with held(store, part):
+            with held(store, part) as hold:
                 yield from self._partition(part)
+                hold.check()
 
     def _partition(self, part: PartitionKeys) -> Iterator[pl.DataFrame]:
         keys = None if self.key is None else (self.key, self.key)

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import ComputeError, PanicException, SchemaError
+from polars.exceptions import PanicException, PolarsError
 
 from listbridge.archive.columns import ORDER, schema
 from listbridge.archive.errors import StorageError
@@ -76,7 +76,7 @@ def frames_of(
         # Polars says of a file that is none of Parquet's that the operation failed, without a number.
         reason = error.strerror or _first_line(error)
         raise UnreadableFile(Unreadable(file.path, reason, lasting=error.errno is None)) from error
-    except (ComputeError, SchemaError, PanicException, ValueError) as error:
+    except (PolarsError, PanicException, ValueError) as error:
         raise UnreadableFile(Unreadable(file.path, _first_line(error))) from error
 
 

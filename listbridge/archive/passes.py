@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
+import redis
+
 from listbridge.archive.compaction import GRACE_MS, compact_next
 from listbridge.archive.errors import StorageError
 from listbridge.archive.manifest import everything, publish
 from listbridge.archive.reading import Archive
-from listbridge.archive.state import Snapshot, forget_retired, load, retired
+from listbridge.archive.state import Snapshot, change, forget_retired, load, retired
 from listbridge.archive.trimming import trim
 from listbridge.archive.writing import Conflict, archive_next, writer_name
 from listbridge.store import keys
@@ -35,6 +38,8 @@ class PassResult:
     trimmed: int = 0
     deleted: int = 0
     error: str = ""
+    uncompacted: str = ""
+    """Why some files could not be put together; nothing else suffers from it."""
 
 
 def run_pass(
@@ -54,7 +59,7 @@ def run_pass(
     try:
         for part in store.parts:
             if not stopping():
-                _partition(archive, part, folded, stopping, grace_ms, result)
+                _isolated(archive, part, folded, stopping, grace_ms, result)
         if publish(store, archive.storage):
             _delete_retired(archive, result)
     except StorageError as error:
@@ -62,6 +67,24 @@ def run_pass(
         logger.warning("the archive can't go on, and nothing more is trimmed: %s", error)
     _record(archive, result)
     return result
+
+
+def _isolated(
+    archive: Archive,
+    part: PartitionKeys,
+    folded: Sequence[str],
+    stopping: Callable[[], bool],
+    grace_ms: int,
+    result: PassResult,
+) -> None:
+    """A partition by itself: what is wrong with one must not keep the others from being archived."""
+    try:
+        _partition(archive, part, folded, stopping, grace_ms, result)
+    except (StorageError, redis.RedisError):
+        raise
+    except Exception as error:
+        result.error = f"partition {part.number}: {type(error).__name__}: {error}"
+        logger.exception("partition %d can't be archived", part.number)
 
 
 def _partition(
@@ -80,27 +103,44 @@ def _partition(
         with lease.kept() as lost, suppress(Conflict):
             storage.tidy(writer_name(part))
             for stream in SCHEMAS:
-                _settle(archive, part, stream, grace_ms, result)
+                _settle(archive, part, stream)
                 while not (stopping() or lost.is_set()):
                     written = archive_next(store, storage, part, stream)
                     result.trimmed += trim(store, part, stream, folded=stream in folded)
                     if written is None:
                         break
                     result.events += written
-                while not (stopping() or lost.is_set()):
-                    replaced = compact_next(store, storage, part, stream, grace_ms=grace_ms)
-                    if not replaced:
-                        break
-                    result.compacted += replaced
+                _compact(archive, part, stream, lambda: stopping() or lost.is_set(), grace_ms, result)
     finally:
         lease.release()
 
 
-def _settle(archive: Archive, part: PartitionKeys, stream: str, grace_ms: int, result: PassResult) -> None:
-    """Finish a compaction that was broken off, before anything new is claimed."""
+def _settle(archive: Archive, part: PartitionKeys, stream: str) -> None:
+    """Take back a compaction that was broken off: what is new comes first, and nothing was replaced."""
     [found] = load(archive.store, [(part, stream)])
     if found.state.claim is not None and found.state.claim.kind == "compact":
-        result.compacted += compact_next(archive.store, archive.storage, part, stream, grace_ms=grace_ms)
+        change(archive.store, found, msgspec.structs.replace(found.state, claim=None))
+
+
+def _compact(
+    archive: Archive,
+    part: PartitionKeys,
+    stream: str,
+    stopping: Callable[[], bool],
+    grace_ms: int,
+    result: PassResult,
+) -> None:
+    """Put small files together. One that can't be read now is no reason not to archive the rest."""
+    try:
+        while not stopping():
+            replaced = compact_next(archive.store, archive.storage, part, stream, grace_ms=grace_ms)
+            if not replaced:
+                return
+            result.compacted += replaced
+    except StorageError as error:
+        logger.warning("files of partition %d stay small for now: %s", part.number, error)
+        result.uncompacted = str(error)
+        _settle(archive, part, stream)
 
 
 def _delete_retired(archive: Archive, result: PassResult) -> None:

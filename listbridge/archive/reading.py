@@ -110,20 +110,20 @@ class Archive:
     def lines(self, part: PartitionKeys, stream: str, key: str, last: bytes) -> Iterator[list[bytes]]:
         """A person's events of entries up to and with `last`, each once: see `streams.reading.History`.
 
-        Raises `StorageError` when the storage can't be read now: without it the answer would be wrong.
+        Raises `StorageError` when a file that may hold some can't be read: without it the answer would be
+        wrong.
         """
-        with held(self.store, part):
+        with held(self.store, part) as hold:
             found = self.snapshot(stream, part)
             not_yet = self._ids_between(part, stream, key, last, found.position)
             reading = self.read(stream, part, keys=(key, key), snapshot=found)
             for frame in reading:
                 yield [line for line in to_lines(frame) if id_of(line) not in not_yet]
             for problem in reading.unreadable:
-                if not problem.lasting:
-                    raise StorageError(f"{problem.path}: {problem.reason}")
-                logger.error("%s is left out of a recomputed profile: %s", problem.path, problem.reason)
+                raise StorageError(f"{problem.path}: {problem.reason}")
             for lines in lines_between(self.store, part, stream, found.position, last):
                 yield [line for line in lines if owner(line) == key]
+            hold.check()
 
     def _ids_between(
         self, part: PartitionKeys, stream: str, key: str, after: bytes, last: bytes

@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import cast
 
 import redis
 
+from listbridge.archive.errors import StorageError
 from listbridge.archive.state import load
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
@@ -71,11 +73,34 @@ def release(store: Store, part: PartitionKeys, token: str) -> None:
     store.client.zrem(part.hold, token)
 
 
+class Hold:
+    """A hold of a partition, from which on nothing should have been trimmed."""
+
+    def __init__(self, store: Store, part: PartitionKeys) -> None:
+        self._store = store
+        self._part = part
+        self._trimmed = self._now()
+
+    def check(self) -> None:
+        """Raises `StorageError` when the streams were trimmed all the same: the hold had run out, and what
+        was read since may have gaps."""
+        if self._now() != self._trimmed:
+            raise StorageError(
+                f"the streams of partition {self._part.number} were trimmed while they were being read: "
+                "this process stood still for too long; try again"
+            )
+
+    def _now(self) -> dict[bytes, bytes]:
+        totals = cast(dict[bytes, bytes], self._store.client.hgetall(self._part.totals))
+        return {name: total for name, total in totals.items() if name.endswith(b":trimmed")}
+
+
 @contextmanager
-def held(store: Store, part: PartitionKeys) -> Iterator[None]:
-    """Hold the partition for as long as this lasts."""
+def held(store: Store, part: PartitionKeys) -> Iterator[Hold]:
+    """Hold the partition for as long as this lasts; `Hold.check` after reading says whether it did."""
     token, over = secrets.token_hex(8), Event()
     hold(store, part, token)
+    taken = Hold(store, part)
 
     def beat() -> None:
         while not over.wait(HOLD_SECONDS / 4):
@@ -87,7 +112,7 @@ def held(store: Store, part: PartitionKeys) -> Iterator[None]:
     thread = Thread(target=beat, name="hold", daemon=True)
     thread.start()
     try:
-        yield
+        yield taken
     finally:
         over.set()
         thread.join()

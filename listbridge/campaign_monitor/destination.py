@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
-from listbridge.campaign_monitor.codes import refusal_code, row_outcome
-from listbridge.campaign_monitor.errors import AlreadyExists
+from listbridge.campaign_monitor.codes import NOT_IN_LIST, row_outcome
+from listbridge.campaign_monitor.errors import (
+    AlreadyExists,
+    InvalidRequest,
+    RowRefused,
+    SegmentLimitReached,
+)
 from listbridge.campaign_monitor.events import status_of
-from listbridge.campaign_monitor.list_setup import MANY, Offer, look, rules
-from listbridge.campaign_monitor.models import Consent, FieldValue, ImportResult, ImportRow
+from listbridge.campaign_monitor.list_setup import (
+    ALL_LISTS,
+    MANY,
+    Offer,
+    create_mapped,
+    look,
+    offers,
+    rules,
+)
+from listbridge.campaign_monitor.models import Consent, FieldValue, ImportFailure, ImportResult, ImportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_epoch_ms, zone
-from listbridge.exports.protocol import Flags, ListSetup, Outcome, OutcomeKind, Prepared, Row, Sent
+from listbridge.exports.protocol import (
+    Flags,
+    ListSetup,
+    Outcome,
+    OutcomeKind,
+    Prepared,
+    Row,
+    Sent,
+    Way,
+)
+from listbridge.exports.values import CLEARED
 
 MARGIN_SECONDS = 3.0
 
 
 class CampaignMonitorList:
-    """One list. `call_seconds` is the client's connect and read timeout together, and a margin."""
+    """One list. `call_seconds` is the client's connect and read timeout together, and a margin.
+
+    `leave_all_lists`: people may be unsubscribed though that takes them off all lists of the client.
+    """
 
     batch_limit = MAX_PAGE_SIZE
 
@@ -32,6 +60,8 @@ class CampaignMonitorList:
         consent: Consent,
         suppression: SuppressionList,
         timeout_seconds: float,
+        *,
+        leave_all_lists: bool = False,
     ) -> None:
         self._client = client
         self._client_id = client_id
@@ -39,6 +69,7 @@ class CampaignMonitorList:
         self._consent: Consent = consent
         self._suppression = suppression
         self._zone: ZoneInfo | None = None
+        self._may_unsubscribe = leave_all_lists
         self.call_seconds = timeout_seconds + MARGIN_SECONDS
 
     def prepare(self, setup: ListSetup) -> Prepared:
@@ -48,14 +79,68 @@ class CampaignMonitorList:
         """
         offer = look(self._client, self._list_id, setup)
         key = self._audience_field(offer, setup)
-        for label in offer.missing_segments:
+        prepared = offer.prepared(key, create_mapped(self._client, self._list_id, offer))
+        return replace(prepared, notes=(*prepared.notes, *self._create_segments(offer, key)))
+
+    def _create_segments(self, offer: Offer, key: str) -> list[str]:
+        """Make what is missing; -> what to say when the account may have no more.
+
+        Segments come after people: an export without them still keeps the field.
+        """
+        for done, label in enumerate(offer.missing_segments):
             try:
                 self._client.create_segment(self._list_id, label, rules(key, label))
             except AlreadyExists:
                 continue  # made since the titles were read
-        return offer.prepared(key)
+            except SegmentLimitReached as problem:
+                missing = ", ".join(map(repr, offer.missing_segments[done:]))
+                return [
+                    f"no segment for {missing} ({problem}). People are delivered all the same; delete unused "
+                    "segments or ask Campaign Monitor for more, then pause and resume the export"
+                ]
+        return []
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
+        if flags.way is Way.UPDATE:
+            return self._update(prepared, *rows, flags=flags)
+        if flags.way is Way.UNSUBSCRIBE:
+            return self._unsubscribe(*rows)
+        return self._import(prepared, rows, flags)
+
+    def _update(self, prepared: Prepared, row: Row, *, flags: Flags) -> Sent:
+        try:
+            self._client.update_subscriber(
+                self._list_id,
+                row.email,
+                self._as_import_row(prepared, row),
+                resubscribe=flags.resubscribe,
+                restart_autoresponders=flags.restart_autoresponders,
+            )
+        except RowRefused as refused:
+            failure = ImportFailure(row.email, refused.code or 0, refused.message)
+            return Sent([_refusal(row, failure)], added=0, updated=0)
+        return Sent([Outcome(row.key, OutcomeKind.STORED)], added=0, updated=1)
+
+    def _unsubscribe(self, row: Row) -> Sent:
+        """Raises `InvalidRequest` when that takes people off all lists by now and nobody said that too."""
+        if not self._may_unsubscribe:
+            if self._client.list(self._list_id).unsubscribe_setting == ALL_LISTS:
+                raise InvalidRequest(
+                    "unsubscribing from this list takes people off all lists of the client by now: change "
+                    "the list's unsubscribe setting and resume, or make an export with "
+                    "unsubscribe_from_all_lists"
+                )
+            self._may_unsubscribe = True
+        try:
+            self._client.unsubscribe(self._list_id, row.email)
+        except RowRefused as refused:
+            if refused.code != NOT_IN_LIST:
+                return Sent(
+                    [_refusal(row, ImportFailure(row.email, refused.code or 0, refused.message))], 0, 0
+                )
+        return Sent([Outcome(row.key, OutcomeKind.STORED)], added=0, updated=0)
+
+    def _import(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
         new = [] if flags.resubscribe else [row.email for row in rows if row.new]
         suppressed = self._suppression.among(new)
         refused = [_suppressed(row) for row in rows if row.new and row.email in suppressed]
@@ -67,6 +152,7 @@ class CampaignMonitorList:
             [self._as_import_row(prepared, row) for row in wanted],
             resubscribe=flags.resubscribe,
             queue_autoresponders=flags.queue_autoresponders,
+            restart_autoresponders=flags.restart_autoresponders,
         )
         outcomes = refused + _outcomes(wanted, result)
         return Sent(outcomes, result.total_new_subscribers, result.total_existing_subscribers)
@@ -78,6 +164,9 @@ class CampaignMonitorList:
         if self._zone is None:
             self._zone = zone(self._client.client(self._client_id).basic_details.time_zone)
         return status_of(found.state), to_epoch_ms(found.date, self._zone)
+
+    def still_offers(self, prepared: Prepared, labels: Sequence[str]) -> bool:
+        return offers(self._client.custom_fields(self._list_id), prepared, labels)
 
     def clock_offset_ms(self) -> int:
         return self._client.clock_offset_ms or 0
@@ -100,12 +189,15 @@ class CampaignMonitorList:
         values += [FieldValue(key=key, value=label, clear=True) for label in row.cleared]
         for field, value in row.values:
             texts = (value,) if isinstance(value, str) else value
-            values += [FieldValue(key=field, value=text) for text in texts]
+            values += [FieldValue(key=field, value=text, clear=text == CLEARED) for text in texts]
+        values += [FieldValue(key=field, value=text, clear=True) for field, text in row.removed]
         return ImportRow(
             email_address=row.email,
-            consent_to_track=self._consent,
+            consent_to_track=cast(Consent, row.consent) or self._consent,
             name=row.name,
             custom_fields=tuple(values),
+            mobile_number=row.mobile,
+            consent_to_send_sms=cast(Consent | None, row.sms),
         )
 
 
@@ -121,7 +213,12 @@ def _outcomes(rows: Sequence[Row], result: ImportResult) -> list[Outcome]:
         if failure is None:
             outcomes.append(Outcome(row.key, OutcomeKind.STORED))
             continue
-        word = row_outcome(failure.code)
-        kind = OutcomeKind.LATER if word == "too_fast" else OutcomeKind.REFUSED
-        outcomes.append(Outcome(row.key, kind, refusal_code(failure.code), failure.message))
+        outcomes.append(_refusal(row, failure))
     return outcomes
+
+
+def _refusal(row: Row, failure: ImportFailure) -> Outcome:
+    word = row_outcome(failure.code)
+    kind = OutcomeKind.LATER if word == "too_fast" else OutcomeKind.REFUSED
+    code = f"code {failure.code}" if word == "unknown" else word
+    return Outcome(row.key, kind, code, failure.message)

@@ -90,7 +90,10 @@ class FatalError(ApiError, Fatal):
 
 
 class AuthenticationError(FatalError):
-    """The API key or token is wrong or was revoked; store a valid one in the authorization."""
+    """The API key or token is wrong or was revoked; store a valid one, then resume the workflow.
+
+    `listbridge authorization change-key` puts another key in the place of the one that is stored.
+    """
 
 
 class TokenExpired(AuthenticationError):

@@ -29,6 +29,7 @@ from listbridge.exports.delivered import Delivered, content
 from listbridge.exports.ledger import delivered_to, note_others, raise_doubt
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
+from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Counts, Event, Unreadable
 from listbridge.streams.log import append, quarantine
@@ -106,6 +107,8 @@ def receive(store: Store, account: Account, body: bytes) -> Counts:
     if setup is not None:
         note_others(store, delivery.list_id, _others(delivery, setup, held))
     counts = append(store, events)
+    if delivery.told:
+        store.client.set(keys.told(delivery.list_id), now_ms())
     counts.add(quarantine(store, unreadable))
     everybody = setup is not None and setup.adopting
     raise_doubt(store, delivery.list_id, doubted, now_ms(), everybody=everybody)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date as date_type
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
@@ -13,21 +12,16 @@ from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.dated import read_backwards
 from listbridge.campaign_monitor.events import status_of
-from listbridge.campaign_monitor.list_setup import DATE, key_of_new_field, look
+from listbridge.campaign_monitor.list_setup import ALL_LISTS, key_of_new_field, look
 from listbridge.campaign_monitor.models import CustomField, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.timezones import to_epoch_ms, to_text, zone
 from listbridge.exports.protocol import Listed, ListPage, ListSetup, Survey
+from listbridge.exports.values import fitted
 from listbridge.store.store import now_ms
 
-ALL_LISTS: Final = "AllClientLists"
 STATES: tuple[State, ...] = get_args(State)
-FIRST_DATE, LAST_DATE = date_type(1900, 1, 1), date_type(2076, 6, 6)
-"""A date outside is silently ignored (documentation of "add subscriber")."""
-
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
-_DATE = re.compile(r"(\d{4})[/-](\d\d?)[/-](\d\d?)(?:[ T].*)?")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 T = TypeVar("T")
 
@@ -61,8 +55,11 @@ class CampaignMonitorListReader:
             honours_suppression=details.unsubscribe_setting == ALL_LISTS,
             unsubscribe_setting=details.unsubscribe_setting,
             size=size,
-            kinds={field.key: field.data_type for field in offer.mapped.values()},
+            new_fields=tuple(each.name for each in offer.missing_fields),
         )
+
+    def leaving_ends_all(self) -> bool:
+        return self._counted(lambda: self._client.list(self._list_id)).unsubscribe_setting == ALL_LISTS
 
     def size(self) -> int:
         """Without the unconfirmed, whom the statistics don't count."""
@@ -123,11 +120,8 @@ class CampaignMonitorListReader:
 
     def stored(self, kind: str, value: str) -> str | None:
         """Dates become `yyyy-mm-dd`; what is no date or no number is left out without a word."""
-        if kind == DATE:
-            return _day(value)
-        if kind == "Number":
-            return value if _NUMBER.fullmatch(value.strip()) else None
-        return value
+        fit = fitted(value, kind)
+        return fit if isinstance(fit, str) else None
 
     def _counted(self, call: Callable[[], T]) -> T:
         self.calls += 1
@@ -152,12 +146,3 @@ class CampaignMonitorListReader:
 
 def _state(status: str) -> State:
     return next(state for state in STATES if state == status)
-
-
-def _day(value: str) -> str | None:
-    match = _DATE.fullmatch(value.strip())
-    try:
-        day = date_type(*map(int, match.groups())) if match else None
-    except ValueError:
-        return None
-    return day.isoformat() if day and FIRST_DATE <= day <= LAST_DATE else None

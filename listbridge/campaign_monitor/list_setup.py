@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from dataclasses import field as dataclass_field
+from typing import Final, cast
 
 from listbridge.campaign_monitor import CampaignMonitor
-from listbridge.campaign_monitor.custom_fields import field_key
+from listbridge.campaign_monitor.custom_fields import DataType, field_key
 from listbridge.campaign_monitor.errors import InvalidRequest
 from listbridge.campaign_monitor.models import CustomField, NamedSegment, RuleGroup, SegmentRule
-from listbridge.exports.protocol import ListSetup, Prepared
+from listbridge.exports.protocol import ListSetup, MappedField, Prepared
 
 ONE: Final = "MultiSelectOne"
 MANY: Final = "MultiSelectMany"
-DATE: Final = "Date"
+TEXT: Final = "Text"
+ALL_LISTS: Final = "AllClientLists"
+"""The unsubscribe setting by which who leaves one list leaves all of the client's."""
 GENERATED: Final = ("Country", "USState")
 """Their options are made by the service."""
 
@@ -23,6 +26,7 @@ GENERATED: Final = ("Country", "USState")
 class Offer:
     """The list's audience field (None: missing) and mapped fields by given name; what is to be added.
 
+    `missing_fields` are mapped fields to be made, `lacking` options to be added to mapped ones by key.
     `strange` are segments that have a label's title and another rule.
     """
 
@@ -33,15 +37,30 @@ class Offer:
     strange: tuple[str, ...]
     calls: int
     """How many calls it took to find out."""
+    missing_fields: tuple[MappedField, ...] = ()
+    lacking: Mapping[str, tuple[str, ...]] = dataclass_field(default_factory=dict)
 
-    def prepared(self, key: str) -> Prepared:
-        """What an export works with once the field has this key."""
-        fields = self.mapped.values()
+    def to_make(self) -> dict[str, CustomField]:
+        """The missing fields by name, as they would be."""
+        return {
+            each.name: CustomField(each.name, key_of_new_field(each.name), each.type or TEXT, each.options)
+            for each in self.missing_fields
+        }
+
+    def prepared(self, key: str, made: Mapping[str, CustomField] | None = None) -> Prepared:
+        """What an export works with once the field has this key; `made` are fields by name that were
+        missing."""
+        mapped = {**self.mapped, **(made if made is not None else self.to_make())}
+        fields = mapped.values()
         return Prepared(
             key,
-            {name: field.key for name, field in self.mapped.items()},
-            tuple(sorted({field.key for field in fields if field.data_type == DATE})),
-            {field.key: field.field_options for field in fields if _chooses(field)},
+            {name: field.key for name, field in mapped.items()},
+            {field.key: field.data_type for field in fields},
+            {
+                field.key: (*field.field_options, *self.lacking.get(field.key, ()))
+                for field in fields
+                if _chooses(field)
+            },
             self.field is not None,
             tuple(
                 f"the segment {title!r} was there and has other rules than {key} EQUALS {title}: it is left "
@@ -54,15 +73,16 @@ class Offer:
 def look(client: CampaignMonitor, list_id: str, setup: ListSetup) -> Offer:
     """Read the list's fields and segments: two calls, and one for each segment not looked at before.
 
-    Raises `InvalidRequest` when a mapped field is missing or the audience field has another type.
+    Raises `InvalidRequest` when a mapped field is missing and not to be made, or a field has another type
+    than the export needs.
     """
     fields = client.custom_fields(list_id)
-    mapped = {name: _existing(fields, name) for name in setup.mapped_fields}
+    mapped = {each.name: found for each in setup.mapped_fields if (found := _existing(fields, each))}
     field = _named(fields, setup.field_name)
     if field is not None and field.data_type != MANY:
         raise InvalidRequest(
             f"the list's field {field.field_name!r} is {field.data_type}; the audiences need a {MANY} "
-            "field: give the export another field_name"
+            "field: give the export another field_name, or delete that field and resume"
         )
     options = field.field_options if field else ()
     missing = tuple(label for label in setup.labels if label not in options)
@@ -76,6 +96,35 @@ def look(client: CampaignMonitor, list_id: str, setup: ListSetup) -> Offer:
         tuple(label for label in wanted if label not in held),
         _strange(client, unknown, field),
         calls=1 + setup.segments + (len(unknown) if field else 0),
+        missing_fields=tuple(each for each in setup.mapped_fields if each.name not in mapped),
+        lacking=_lacking(setup.mapped_fields, mapped),
+    )
+
+
+def create_mapped(client: CampaignMonitor, list_id: str, offer: Offer) -> dict[str, CustomField]:
+    """Make the mapped fields that are missing, with their options; -> those fields by name."""
+    made = {}
+    for name, field in offer.to_make().items():
+        kind = cast(DataType, field.data_type)
+        key = client.create_custom_field(list_id, name, kind, field.field_options)
+        made[name] = CustomField(name, key, kind, field.field_options)
+    if any(field.data_type in GENERATED for field in made.values()):
+        by_key = {field.key: field for field in client.custom_fields(list_id)}
+        made = {name: by_key.get(field.key, field) for name, field in made.items()}
+    for key, options in offer.lacking.items():
+        client.update_options(list_id, key, options, keep_existing=True)
+    return made
+
+
+def offers(fields: Sequence[CustomField], prepared: Prepared, labels: Sequence[str]) -> bool:
+    """Do a list's fields have everything that was prepared?"""
+    by_key = {field.key: field for field in fields}
+    audience = by_key.get(prepared.field_key)
+    if audience is None or audience.data_type != MANY or not {*labels} <= {*audience.field_options}:
+        return False
+    kinds = {key: field.data_type for key, field in by_key.items()}
+    return all(kinds.get(key) == kind for key, kind in prepared.kinds.items()) and all(
+        {*options} <= {*by_key[key].field_options} for key, options in prepared.choices.items()
     )
 
 
@@ -96,12 +145,31 @@ def _named(fields: Sequence[CustomField], name: str) -> CustomField | None:
     return (by_key | by_name).get(field_key(name))
 
 
-def _existing(fields: Sequence[CustomField], name: str) -> CustomField:
-    found = _named(fields, name)
-    if found is None:
+def _existing(fields: Sequence[CustomField], wanted: MappedField) -> CustomField | None:
+    """The mapped field, or None when it is to be made."""
+    found = _named(fields, wanted.name)
+    if found is None and not wanted.create:
         known = ", ".join(sorted({field.field_name for field in fields})) or "none"
-        raise InvalidRequest(f"the list has no custom field {name!r} to map to; it has: {known}")
+        raise InvalidRequest(
+            f"the list has no custom field {wanted.name!r} to map to; it has: {known}. Make it in Campaign "
+            "Monitor and resume the export, or make an export with create_fields"
+        )
+    if found is not None and wanted.type and found.data_type != wanted.type:
+        raise InvalidRequest(
+            f"the list's field {found.field_name!r} is {found.data_type}; the export maps it as "
+            f"{wanted.type}: map to another field, or make this one anew as {wanted.type} and resume"
+        )
     return found
+
+
+def _lacking(wanted: Sequence[MappedField], found: Mapping[str, CustomField]) -> dict[str, tuple[str, ...]]:
+    """The options that existing fields lack, by key."""
+    lacking = {}
+    for each in wanted:
+        if each.create and each.name in found:
+            options = found[each.name].field_options
+            lacking[found[each.name].key] = tuple(text for text in each.options if text not in options)
+    return {key: options for key, options in lacking.items() if options}
 
 
 def _chooses(field: CustomField) -> bool:

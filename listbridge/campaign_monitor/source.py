@@ -38,8 +38,9 @@ from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, R
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
 from listbridge.campaign_monitor.webhooks import Registrar
+from listbridge.imports.engine import cursors
 from listbridge.imports.protocol import Batch, Resource
-from listbridge.store.store import now_ms
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Event, Unreadable
 from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
 
@@ -128,9 +129,9 @@ class CampaignMonitorSource:
             for list_id in sorted(lists):
                 cursor = f"campaign:{campaign.campaign_id}:{report}:{list_id}"
                 groups[positions.get(cursor)].append(cursor)
-            for position, cursors in groups.items():
+            for position, names in groups.items():
                 if not (report == "recipients" and _is_complete(position, campaign)):
-                    yield Resource(f"{campaign.name}: {report}", tuple(cursors), position)
+                    yield Resource(f"{campaign.name}: {report}", tuple(names), position)
 
     def _read_people(self, list_id: str, state: Any, position: str | None) -> Iterator[Batch]:
         account = self._load()
@@ -188,6 +189,13 @@ class CampaignMonitorSource:
             at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
             stretch = Stretch(page.results, at, page.unreadable)
             yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+
+
+def opt_outs_read_at(store: Store, client_id: str, list_id: str) -> int:
+    """As of when all of a list's states but active have been read (epoch ms; 0: never)."""
+    held = cursors(store, client_id)
+    names = [f"list:{list_id}:{state}" for state in STATES if state != "active"]
+    return min(held[name].complete_from if name in held else 0 for name in names)
 
 
 def _is_complete(position: str | None, campaign: Campaign) -> bool:

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from listbridge.exports.delivered import adopted, pack
-from listbridge.exports.ledger import Ledger
+from listbridge.exports.delivered import adopted, pack, values_of
+from listbridge.exports.ledger import Ledger, note_values
 from listbridge.exports.protocol import Listed, ListReader
 from listbridge.exports.setup import Setup, change_setup
 from listbridge.identity import person_key
@@ -34,7 +34,7 @@ def adopt(
     name, people = keys.adoption(list_id), 0
     position = cast(bytes | None, store.client.get(name)) or b""
     for page in reader.people(ACTIVE, position.decode()):
-        people += _write(store, ledger, setup, page.people)
+        people += _write(store, ledger, list_id, setup, page.people)
         store.client.set(name, page.position)
         if stop():
             return None
@@ -43,14 +43,18 @@ def adopt(
     return people
 
 
-def _write(store: Store, ledger: Ledger, setup: Setup, people: Iterable[Listed]) -> int:
-    now, found = now_ms(), {}
+def _write(store: Store, ledger: Ledger, list_id: str, setup: Setup, people: Iterable[Listed]) -> int:
+    now, found, held = now_ms(), {}, {}
     for listed in people:
         key = person_key(listed.address)
-        entry = adopted(listed, setup.field_key, setup.labels, now) if key else None
+        entry = adopted(listed, setup.field_key, setup.labels, now, setup.keeps) if key else None
         if key and entry:
             found[key] = pack(entry)
+            values = values_of(listed, setup.field_key)
+            held[key] = {each: values[each] for each in setup.keeps if each in values}
     by_part: dict[int, dict[str, bytes]] = defaultdict(dict)
     for part, members in store.by_part(found):
         by_part[part.number] = {key: found[key] for key in members}
-    return sum(ledger.adopt(store.parts[number], entries) for number, entries in by_part.items())
+    adopted_now = sum(ledger.adopt(store.parts[number], entries) for number, entries in by_part.items())
+    note_values(store, list_id, {key: values for key, values in held.items() if values})
+    return adopted_now

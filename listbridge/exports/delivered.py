@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -20,7 +21,9 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     `at` is epoch ms by our clock; `writes` are (epoch ms by the system's clock, content), newest last.
     `known`: an earlier row was certainly stored, so the list has the person. `field` is the key of the
     field that holds the options, `others` what it holds beside ours. `tries` are the attempts at this row
-    before this one. An entry without `writes` was read from the list.
+    before this one. An entry without `writes` was read from the list. `dropped` are the values that were
+    left out, by field key, and why; `left`: the row is followed by unsubscribing the person. `returning`:
+    a row with the resubscribe switch was on its way, and nothing is known of its outcome.
     """
 
     at: int
@@ -32,12 +35,21 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     field: str = ""
     tries: int = 0
     others: tuple[str, ...] = ()
+    consent: str = ""
+    mobile: str = ""
+    sms: str = ""
+    dropped: tuple[tuple[str, str], ...] = ()
+    left: bool = False
+    returning: bool = False
 
     def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold all that this row would write?"""
         return (
             (self.field, self.options) == (field, row.options)
             and row.name in (None, self.name)
+            and (row.consent or self.consent, row.mobile or self.mobile, row.sms or self.sms)
+            == (self.consent, self.mobile, self.sms)
+            and row.dropped == self.dropped
             and all(_as_set(self.values.get(key, ())) == _as_set(value) for key, value in row.values)
         )
 
@@ -55,7 +67,8 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     """Why a row was not stored; `row` is the content that was refused.
 
     `at` is epoch ms by the system's clock; `since` is when the person opted out, 0 where it is not
-    known or not the reason.
+    known or not the reason. `asked`: the list said so to a row without the resubscribe switch, and whether
+    a later opt-in counts is to be decided now.
     """
 
     at: int
@@ -63,6 +76,7 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     message: str
     row: str
     since: int = 0
+    asked: bool = False
 
 
 def content(name: str | None, options: tuple[str, ...]) -> str:
@@ -76,29 +90,71 @@ def _as_set(value: FieldValue) -> frozenset[str]:
 
 
 def delivered(
-    row: Row, field: str, before: Delivered | None, at: int, system_at: int, *, known: bool, tries: int = 0
+    row: Row,
+    field: str,
+    before: Delivered | None,
+    at: int,
+    system_at: int,
+    *,
+    known: bool,
+    tries: int = 0,
+    kept: Mapping[str, FieldValue] = MappingProxyType({}),
+    left: bool = False,
+    returning: bool = False,
 ) -> Delivered:
-    """The record of writing `row` now."""
+    """The record of writing `row` now; `kept` are values that the list holds as long as no row says
+    otherwise."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
-    recent, values = writes[-RECENT_WRITES:], dict(row.values)
-    others = row.other_options
-    return Delivered(at, row.name, row.options, values, recent, known, field, tries, others)
+    return Delivered(
+        at=at,
+        name=row.name,
+        options=row.options,
+        values={**kept, **dict(row.values)},
+        writes=writes[-RECENT_WRITES:],
+        known=known,
+        field=field,
+        tries=tries,
+        others=row.other_options,
+        consent=row.consent or (before.consent if before else ""),
+        mobile=row.mobile or (before.mobile if before else ""),
+        sms=row.sms or (before.sms if before else ""),
+        dropped=row.dropped,
+        left=left,
+        returning=returning,
+    )
 
 
-def adopted(listed: Listed, field: str, labels: Collection[str], at: int) -> Delivered | None:
-    """The record of a row that others wrote; None when the list's field holds nothing of this person."""
+def adopted(
+    listed: Listed, field: str, labels: Collection[str], at: int, keeps: Collection[str] = ()
+) -> Delivered | None:
+    """The record of a row that others wrote; None when it holds nothing in the field, nor in one of those
+    whose values are to be left alone (`keeps`, keys)."""
     held = listed.values.get(field, ())
-    if not held or listed.status != "active":
+    if listed.status != "active" or not (held or any(listed.values.get(key) for key in keeps)):
         return None
     return Delivered(
         at,
         listed.name,
         tuple(sorted(each for each in held if each in labels)),
-        {key: value[0] if len(value) == 1 else value for key, value in listed.values.items() if key != field},
+        values_of(listed, field),
         known=True,
         field=field,
         others=tuple(sorted(each for each in held if each not in labels)),
     )
+
+
+def values_of(listed: Listed, field: str) -> dict[str, FieldValue]:
+    """What the row holds in other fields than the audiences'."""
+    return {
+        key: value[0] if len(value) == 1 else value for key, value in listed.values.items() if key != field
+    }
+
+
+def answered(before: Delivered | None, packed: bytes) -> bytes:
+    """The packed record once the list has answered: no row with the resubscribe switch is on its way."""
+    if before is None or not before.returning:
+        return packed
+    return pack(msgspec.structs.replace(before, returning=False))
 
 
 pack = msgspec.msgpack.Encoder().encode

@@ -7,16 +7,38 @@ whoever was in flight is in the retry set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
 from listbridge.errors import Skippable, SystemProblem
-from listbridge.exports.decisions import ListSpec, Person, ReadBack, Refuse, Send, content_of, decide
+from listbridge.exports.brakes import (
+    CANARY,
+    LEAVING,
+    NEW,
+    REFUSED,
+    SWALLOWED,
+    UNSUBSCRIBED,
+    Brake,
+    Held,
+    track,
+)
+from listbridge.exports.decisions import (
+    BY_MODE,
+    OPTED_OUT,
+    ListSpec,
+    Person,
+    ReadBack,
+    Refuse,
+    Send,
+    content_of,
+    decide,
+    swallowed,
+)
 from listbridge.exports.delivered import Refused, delivered, pack
 from listbridge.exports.history import Happened, happened, to_remember
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
-from listbridge.exports.protocol import Destination, Flags, Prepared, Row
+from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
 from listbridge.store.keys import PartitionKeys
@@ -25,6 +47,8 @@ from listbridge.store.store import Store, now_ms
 READ_AT_ONCE = 500
 READ_BACK_AT_ONCE = 100
 """People of one partition who are asked for, one by one, in one pass."""
+SINGLES_AT_ONCE = 200
+"""Calls for one person each in one pass: who changes meanwhile waits for them."""
 
 
 @dataclass(slots=True)
@@ -35,9 +59,26 @@ class _Gathered:
     was: int
     cursor: int
     sends: list[tuple[Candidate, Person, Send]] = field(default_factory=list)
-    read_back: list[tuple[Candidate, Person, Row]] = field(default_factory=list)
+    read_back: list[tuple[Candidate, Person, ReadBack]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
+    unsubscribed: dict[str, int] = field(default_factory=dict)
+    """Who was told something and is unsubscribed: person -> when (epoch ms)."""
+    refused: list[str] = field(default_factory=list)
+    """Whom we refuse for what their row holds (an opt-out is no fault of a row)."""
+    swallowed: dict[str, int] = field(default_factory=dict)
+    singles: int = 0
+
+    def is_full(self, room: int) -> bool:
+        return (
+            len(self.sends) + len(self.read_back) >= room
+            or len(self.read_back) >= READ_BACK_AT_ONCE
+            or self.singles >= SINGLES_AT_ONCE
+        )
+
+
+LOST = frozenset({"unsubscribed", "deleted"})
+"""Statuses of people who were taken off a list."""
 
 
 PersonOf = Callable[[Candidate], Person]
@@ -61,6 +102,7 @@ class Deliverer:
         in_flight: int,
     ) -> None:
         self.result = DeliverResult()
+        self._store = store
         self._ledger = ledger
         self._destination = destination
         self._person_of = person_of
@@ -77,15 +119,21 @@ class Deliverer:
     ) -> DeliverResult:
         """Deliver until nothing is left or `stop` says so, which it must when `spec` is out of date.
 
-        Raises `Fatal` and `Retriable` of the destination and `LostLease`; nothing is lost by them:
-        what was not stored stays due, what may have been stored is in doubt.
+        Raises `Fatal` and `Retriable` of the destination, `LostLease`, and `Held` when exports have to
+        wait for a person; nothing is lost by them: what was not stored stays due, what may have been
+        stored is in doubt.
         """
-        while self._pass(spec, prepared, stop):
+        brake = Brake(self._store, spec.list_id, spec.feeds)
+        brake.tidy(now_ms())
+        self._ledger.watches_refused = REFUSED in brake.kinds
+        while self._pass(spec, prepared, brake, stop):
             after_pass()
         return self.result
 
-    def _pass(self, spec: ListSpec, prepared: Prepared, stop: Callable[[], bool]) -> bool:
+    def _pass(self, spec: ListSpec, prepared: Prepared, brake: Brake, stop: Callable[[], bool]) -> bool:
         now = now_ms()
+        brake.look(now)
+        room = brake.room(self._room)
         lagging = self._ledger.lagging(now)
         # Only now, with the cursors read: who changes the exports rewinds them afterwards.
         if not lagging or stop():
@@ -93,14 +141,18 @@ class Deliverer:
         planned: list[Planned] = []
         try:
             for lag in lagging:
-                gathered = self._gather(lag, spec, self._room - len(planned), now)
+                gathered = self._gather(lag, spec, room - len(planned), now)
                 self._read_back(gathered)
+                brake.add(lag.part, _counted(gathered, now), told=len(gathered.sends))
+                self.result.swallowed += 2 * track(
+                    self._store, lag.part, spec.list_id, SWALLOWED, gathered.swallowed
+                )
                 if gathered.records:
                     self._ledger.record(lag.part, now, gathered.records)
                 planned += self._plan(gathered, spec, now)
-                if len(planned) >= self._room:
+                if len(planned) >= room:
                     break
-        except (SystemProblem, LostLease):
+        except (SystemProblem, LostLease, Held):
             self._sender.undo(planned)
             raise
         if planned:
@@ -113,7 +165,7 @@ class Deliverer:
         doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
         for candidate in chain(doubted, self._changed(gathered, lag.newest)):
             self._sort(candidate, spec, gathered, now)
-            if len(gathered.sends) >= room or len(gathered.read_back) >= READ_BACK_AT_ONCE:
+            if gathered.is_full(room):
                 break
         return gathered
 
@@ -141,14 +193,20 @@ class Deliverer:
             self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
             return
         in_doubt = candidate.doubt is not None
-        match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt):
+        if candidate.delivered is not None and person.status is not None and person.status[0] in LOST:
+            gathered.unsubscribed[person.key] = person.status[1]
+        for slug, at in swallowed(person, spec, candidate.delivered, now).items():
+            gathered.swallowed[f"{slug}\n{person.key}"] = at
+        raised = candidate.doubt_was_raised
+        match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt, raised=raised):
             case Send() as send:
                 if until := self._rests_until(candidate, send.row, now):
                     gathered.records.append(Record(candidate.key, "later", candidate.score, until + MARK))
                 else:
                     gathered.sends.append((candidate, person, send))
-            case ReadBack(row):
-                gathered.read_back.append((candidate, person, row))
+                    gathered.singles += send.leaves or send.flags.way in SINGLE
+            case ReadBack() as asked:
+                gathered.read_back.append((candidate, person, asked))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
             case _:
@@ -171,6 +229,8 @@ class Deliverer:
         entry = happened("refused", now_ms(), code=refusal.code)
         self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
+        if refusal.code not in OPTED_OUT | BY_MODE:
+            gathered.refused.append(candidate.key)
 
     def _settle(
         self,
@@ -190,7 +250,8 @@ class Deliverer:
 
     def _read_back(self, gathered: _Gathered) -> None:
         """Ask for those whom the list may not have at all; whom it has is sent what clears their row."""
-        for candidate, person, row in gathered.read_back:
+        for candidate, person, asked in gathered.read_back:
+            row = asked.row
             self._keep_lease()
             self.result.calls += 1
             try:
@@ -199,7 +260,9 @@ class Deliverer:
                 self._refuse(candidate, Refuse("unacceptable", str(problem), row), gathered)
                 continue
             if known:
-                gathered.sends.append((candidate, person, Send(row, Flags())))
+                gathered.sends.append(
+                    (candidate, person, Send(row, Flags(way=asked.way), leaves=asked.leaves))
+                )
             else:
                 self._settle(candidate, "absent", gathered, entry=happened("absent", now_ms()))
 
@@ -212,7 +275,16 @@ class Deliverer:
         for candidate, person, send in gathered.sends:
             before, known = candidate.delivered, candidate.in_list
             record = delivered(
-                send.row, spec.field_key, before, now, system_now, known=known, tries=candidate.tries
+                send.row,
+                spec.field_key,
+                before,
+                max(now, person.newest),
+                system_now,
+                known=known,
+                tries=candidate.tries,
+                returning=send.flags.resubscribe or (candidate.doubt is not None and _returning(candidate)),
+                kept=_kept(candidate, spec),
+                left=send.leaves,
             )
             rows.append((candidate, pack(record), due))
             self.result.retries += candidate.doubt is not None
@@ -223,3 +295,35 @@ class Deliverer:
     def _keep_lease(self) -> None:
         if not self._still_mine():
             raise LostLease("the lease on this list ran out")
+
+
+def _returning(candidate: Candidate) -> bool:
+    return candidate.delivered is not None and candidate.delivered.returning
+
+
+def _counted(gathered: _Gathered, now: int) -> dict[str, dict[str, int]]:
+    """Whom the brakes count, by kind: person -> when (epoch ms)."""
+    sent: dict[str, dict[str, int]] = {LEAVING: {}, NEW: {}, CANARY: {}, UNSUBSCRIBED: gathered.unsubscribed}
+    for candidate, person, send in gathered.sends:
+        sent[CANARY][person.key] = now
+        told = candidate.delivered
+        if told is not None and told.options and not send.row.options:
+            sent[LEAVING][person.key] = now
+        if send.leaves:
+            sent[UNSUBSCRIBED][person.key] = now
+        stays = told is not None or (person.status is not None and person.status[0] == "active")
+        adds = not stays and send.flags.way is not Way.UPDATE
+        if send.row.options and (send.flags.resubscribe or adds):
+            sent[NEW][person.key] = now
+    refused = dict.fromkeys(gathered.refused, now)
+    return sent | {REFUSED: refused}
+
+
+def _kept(candidate: Candidate, spec: ListSpec) -> Mapping[str, FieldValue]:
+    """What the list holds beside the row that is sent: certainly, or in a field that is left alone."""
+    before = candidate.delivered
+    if before is None or before.field != spec.field_key:
+        return {}
+    if candidate.doubt is None and candidate.refused is None:
+        return before.values
+    return {key: before.values[key] for key in spec.keeps if key in before.values}

@@ -15,8 +15,10 @@ from typing import Any, cast
 
 import msgspec
 
+from listbridge.exports.brakes import REFUSED, track
 from listbridge.exports.delivered import Delivered, Refused, pack, unpack_delivered, unpack_refused
 from listbridge.exports.history import KEPT
+from listbridge.exports.protocol import FieldValue
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
@@ -205,7 +207,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one person: `kind` and the rest as `_RECORD` says; `history` as `to_remember` does."""
+    """The outcome of one person: `kind` and the rest as `_RECORD` says; `history` as `to_remember` does.
+    `at_fault`: the list has refused them, and the brakes count that."""
 
     key: str
     kind: str
@@ -213,6 +216,7 @@ class Record:
     value: bytes | float = b""
     old: bytes = b""
     history: tuple[bytes, bytes] = (b"", b"")
+    at_fault: bool = False
 
 
 class Ledger:
@@ -222,6 +226,8 @@ class Ledger:
         self._store = store
         self._list = list_id
         self._token = token
+        self.watches_refused = False
+        """Note who is refused, for the brakes."""
 
     def take_over(self) -> None:
         """Make this deliverer the only one whose records count."""
@@ -305,7 +311,12 @@ class Ledger:
         return written
 
     def record(
-        self, part: PartitionKeys, now: int, records: Iterable[Record], *, rewind: int | None = None
+        self,
+        part: PartitionKeys,
+        now: int,
+        records: Iterable[Record],
+        *,
+        rewind: int | None = None,
     ) -> None:
         """Write outcomes; `rewind` moves the cursor back so that undone changes come again."""
         names = [
@@ -317,8 +328,12 @@ class Ledger:
             part.history(self._list),
         ]
         args: list[Any] = [self._token, now, "" if rewind is None else rewind]
+        refused: dict[str, int] = {}
         for r in records:
             args += (r.key, r.kind, r.score, r.value, r.old, *r.history)
+            if r.at_fault and self.watches_refused:
+                refused[r.key] = now
+        track(self._store, part, self._list, REFUSED, refused)
         self._fenced(_RECORD, names, args)
 
     def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:
@@ -397,6 +412,50 @@ def note_others(store: Store, list_id: str, others: Mapping[str, tuple[str, ...]
             old = cast(bytes | None, store.client.hget(name, key))
             if old is None or store.script(_NOTE, [name], [key, old, _with_others(old, each)]):
                 break
+
+
+def note_values(store: Store, list_id: str, values: Mapping[str, Mapping[str, FieldValue]]) -> None:
+    """Keep what other fields of people we delivered hold, by field key, where no row of ours has them."""
+    pipe = store.client.pipeline(transaction=False)
+    for key in values:
+        pipe.hget(store.part(key).delivered(list_id), key)
+    for (key, wanted), old in zip(values.items(), pipe.execute(), strict=True):
+        name = store.part(key).delivered(list_id)
+        for _ in range(NOTE_TRIES):
+            if old is None or (new := _with_values(old, wanted)) == old:
+                break
+            if store.script(_NOTE, [name], [key, old, new]):
+                break
+            old = cast(bytes | None, store.client.hget(name, key))
+
+
+def _with_values(packed: bytes, values: Mapping[str, FieldValue]) -> bytes:
+    held = unpack_delivered(packed)
+    return pack(msgspec.structs.replace(held, values={**values, **held.values}))
+
+
+def doubt_everybody(store: Store, list_id: str, now: int) -> int:
+    """The list lost what it held: everybody whom we delivered is sent again. -> how many those are.
+
+    Whom we unsubscribed holds nothing, and may have come back by themselves: they stay.
+    """
+    people = set()
+    for part in store.parts:
+        for key, packed in store.client.hscan_iter(part.delivered(list_id), count=1000):
+            if not unpack_delivered(packed).left:
+                store.client.zadd(part.retry(list_id), {key: now}, nx=True)
+                people.add(key)
+    return len(people)
+
+
+def dropped_of(store: Store, list_id: str) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Whose values were left out of their rows, by key: the fields' keys, and why."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for part in store.parts:
+        for key, packed in store.client.hscan_iter(part.delivered(list_id), count=1000):
+            if dropped := unpack_delivered(packed).dropped:
+                found[key.decode()] = dropped
+    return found
 
 
 def _with_others(packed: bytes, others: tuple[str, ...]) -> bytes:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from math import ceil
 
 from listbridge.exports.decisions import (
+    IN_LIST,
+    NOT_IN_LIST,
     OPTED_OUT,
     ListSpec,
     Person,
@@ -18,12 +20,13 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
+    asks_again,
     decide,
     is_later,
 )
 from listbridge.exports.delivered import Delivered, Refused, adopted
-from listbridge.exports.protocol import Flags, Listed, Row
-from listbridge.exports.sending import RETURNING_AT_ONCE
+from listbridge.exports.protocol import SINGLE, Flags, Listed, Row, Way
+from listbridge.exports.sending import asks_first, rows_at_once
 
 Held = tuple[str, Mapping[str, tuple[str, ...]]]
 """A name and the values by field key."""
@@ -36,19 +39,19 @@ class Effect(StrEnum):
     RETURNED = "returned"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    UNSUBSCRIBED = "unsubscribed"
     REFUSED = "refused"
     LEFT = "left"
 
 
 @dataclass(frozen=True, slots=True)
 class ListRules:
-    """How the list treats rows; `kinds` are its mapped fields' types by key.
+    """How the list treats rows.
 
     `takes` says whether an address is acceptable, `stored` how a field of a kind keeps a value (None: not).
     """
 
     honours_suppression: bool
-    kinds: Mapping[str, str]
     takes: Callable[[str], bool]
     stored: Callable[[str, str], str | None]
     adopting: bool = False
@@ -64,6 +67,8 @@ class Known:
     in_doubt: bool
     listed: Listed | None
     suppressed: bool
+    raised: bool = False
+    """Somebody else changed the row, and so it is in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +100,16 @@ def plan(person: Person, spec: ListSpec, known: Known, rules: ListRules) -> Plan
     """What would become of this person now."""
     delivered, listed = known.delivered, known.listed
     if delivered is None and rules.adopting and listed is not None:
-        delivered = adopted(listed, spec.field_key, spec.labels, 0)
-    match decide(person, spec, delivered, known.refused, in_doubt=known.in_doubt):
+        delivered = adopted(listed, spec.field_key, spec.labels, 0, spec.keeps)
+    match decide(person, spec, delivered, known.refused, in_doubt=known.in_doubt, raised=known.raised):
         case Skip(reason):
             return _skipped(person, reason, spec, known)
         case Refuse(code, message, row):
             return _refused(person.key, row.email, code, message, listed)
         case ReadBack(row) if listed is None and rules.takes(row.email):
             return Plan(person.key, row.email, Effect.LEFT, reason="never stored", asks=1)
-        case ReadBack(row):
-            return _sent(person, Send(row, Flags()), known, spec, rules, asks=1)
+        case ReadBack(row, leaves, way):
+            return _sent(person, Send(row, Flags(way=way), leaves=leaves), known, spec, rules, asks=1)
         case Send() as send:
             return _sent(person, send, known, spec, rules)
 
@@ -142,32 +147,43 @@ def _refused(key: str, address: str, code: str, message: str, listed: Listed | N
 def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListRules, asks: int = 0) -> Plan:
     """What the list would answer to a row, by its rules, and what would be done about that."""
     row, listed = send.row, known.listed
-    code, message = _answer(row, known, rules)
-    asked = send.flags.resubscribe or (code in OPTED_OUT and send.may_return and _is_news(code, known))
+    code, message = _answer(row, known, rules, send.flags.way)
+    news = asks_again(code, known.refused, known.delivered, in_doubt=known.in_doubt)
+    asked = asks_first(send.flags) or (send.may_return and news)
     asks += asked
-    flags = replace(send.flags, resubscribe=False)
+    flags = replace(send.flags, resubscribe=False, restart_autoresponders=False)
     # Who is new and suppressed is refused by our copy of the suppression list, without a row.
-    travels = not (row.new and known.suppressed)
-    sends = (flags,) if travels and not (send.flags.resubscribe and code in OPTED_OUT) else ()
-    if asked and listed is not None and listed.status in OPTED_OUT:
-        if is_later(person.opted_in_at, listed.since):
+    travels = code != IN_LIST and (flags.way is Way.UPDATE or not (row.new and known.suppressed))
+    out = listed is not None and listed.status in OPTED_OUT
+    # Who is to be brought back is asked for first, and the switch goes with the only row.
+    sends = (flags,) if travels and not (send.flags.resubscribe and (out or code in OPTED_OUT)) else ()
+    if asked and code != IN_LIST and listed is not None and out:
+        if is_later(send.opted_in_at, listed.since):
             # A second attempt has the other switches off.
-            last = Flags(True, flags.queue_autoresponders and send.flags.resubscribe)
+            again = replace(send.flags, resubscribe=True)
+            last = again if send.flags.resubscribe else Flags(True, way=flags.way)
             return _stored(person.key, row, (*sends, last), known, spec, rules, asks)
         code, message = listed.status, f"{listed.status} in this list"
     if not code:
-        return _stored(person.key, row, sends, known, spec, rules, asks)
+        stored = _stored(person.key, row, sends, known, spec, rules, asks)
+        return _unsubscribed(stored) if send.leaves else stored
     refused = _refused(person.key, row.email, code, message, listed)
     return replace(refused, sends=sends, asks=asks, new=row.new)
 
 
-def _is_news(code: str, known: Known) -> bool:
-    return known.refused is None or known.refused.code != code
+def _unsubscribed(plan: Plan) -> Plan:
+    """After a row that says so: a call of its own."""
+    sends = (*plan.sends, Flags(way=Way.UNSUBSCRIBE))
+    return replace(plan, effect=Effect.UNSUBSCRIBED, reason="left the last audience", sends=sends)
 
 
-def _answer(row: Row, known: Known, rules: ListRules) -> tuple[str, str]:
+def _answer(row: Row, known: Known, rules: ListRules, way: Way) -> tuple[str, str]:
     """The code with which the list would refuse a row without the resubscribe switch, or nothing."""
     listed = known.listed
+    if way is Way.UPDATE:
+        return ("", "") if listed is not None else (NOT_IN_LIST, "not in the list, which is only updated")
+    if way is Way.ADD and listed is not None:
+        return IN_LIST, "in the list already, and this export only adds people"
     if row.new and known.suppressed:
         return "suppressed", "on the client's suppression list"
     if not rules.takes(row.email):
@@ -183,10 +199,10 @@ def _stored(
     key: str, row: Row, sends: tuple[Flags, ...], known: Known, spec: ListSpec, rules: ListRules, asks: int
 ) -> Plan:
     listed, before = known.listed, _held(known.listed)
-    after, code, reason = _written(row, listed, spec.field_key, rules)
+    after, code, reason = _written(row, listed, spec, rules)
     if listed is None:
         effect = Effect.ADDED
-    elif listed.status in OPTED_OUT:
+    elif listed.status in OPTED_OUT and any(flags.resubscribe for flags in sends):
         effect = Effect.RETURNED
     elif after == before:
         effect, reason = Effect.UNCHANGED, reason or "sent again"
@@ -195,18 +211,21 @@ def _stored(
     return Plan(key, row.email, effect, code, reason, before, after, sends, asks, row.new)
 
 
-def _written(row: Row, listed: Listed | None, field: str, rules: ListRules) -> tuple[Held, str, str]:
+def _written(row: Row, listed: Listed | None, spec: ListSpec, rules: ListRules) -> tuple[Held, str, str]:
     """What the list holds after a row, and the code and words of what is lost on the way.
 
     Sent options replace what the field held. Were they to join it, only `lost` would be otherwise.
     """
     name, values = _held(listed) or ("", {})
-    written, dropped = dict(values), []
+    written, field = dict(values), spec.field_key
+    dropped = [key for key, _ in row.dropped]
     for key, value in row.values:
         texts = [text for text in ((value,) if isinstance(value, str) else value) if text]
-        kept = [each for text in texts if (each := rules.stored(rules.kinds.get(key, ""), text)) is not None]
+        kept = [each for text in texts if (each := rules.stored(spec.kinds.get(key, ""), text)) is not None]
         if kept:
             written[key] = tuple(sorted(kept))
+        elif not texts:
+            written.pop(key, None)
         if len(kept) < len(texts):
             dropped.append(key)
     held, sent = {*values.get(field, ())}, {*row.options, *row.other_options}
@@ -215,7 +234,9 @@ def _written(row: Row, listed: Listed | None, field: str, rules: ListRules) -> t
         del written[field]
     after = (name if row.name is None else row.name, written)
     if dropped:
-        return after, "dropped", f"the API drops the value for {', '.join(dropped)}"
+        words = dict(row.dropped)
+        said = "; ".join(f"{key}: {words.get(key, 'the API drops the value')}" for key in dropped)
+        return after, "dropped", f"left out, the rest is stored: {said}"
     if sent and (lost := held - sent - {*row.cleared}):
         return after, "others_lost", f"options of others may go: {', '.join(sorted(lost))}"
     return after, "", ""
@@ -230,6 +251,6 @@ def _held(listed: Listed | None) -> Held | None:
 def imports_needed(rows: Mapping[Flags, int], limit: int) -> int:
     """The calls that carry so many rows by flags; who is brought back travels in small calls."""
     return sum(
-        ceil(count / (min(limit, RETURNING_AT_ONCE) if flags.resubscribe else limit))
+        count if flags.way in SINGLE else ceil(count / rows_at_once(flags, limit))
         for flags, count in rows.items()
     )

@@ -16,7 +16,10 @@ class Row:
 
     `options` are the labels of the audiences they are in, sorted; `cleared` the labels of ours
     that must not be set; `values` the mapped fields, by the system's field key. `other_options` are
-    what the field holds beside and keeps. `new`: nothing says that the list ever had them.
+    what the field holds beside and keeps. `new`: nothing says that the list ever had them. A value `""`
+    empties its field; `removed` are options of other fields that were set before and are not any more.
+    `consent` (None: as the export says for everybody), `mobile` (E.164) and `sms` are sent when they are
+    given. `dropped` are values that their field can't take, and why: left out, the rest is sent.
     """
 
     key: str
@@ -27,6 +30,26 @@ class Row:
     values: tuple[tuple[str, FieldValue], ...] = ()
     other_options: tuple[str, ...] = ()
     new: bool = field(default=False, compare=False)
+    removed: tuple[tuple[str, str], ...] = ()
+    consent: str | None = None
+    mobile: str | None = None
+    sms: str | None = None
+    dropped: tuple[tuple[str, str], ...] = ()
+
+
+class Way(StrEnum):
+    """How a row travels: imports carry many, the others one each.
+
+    `ADD` is an import of people of whom the list has just said that it doesn't have them.
+    """
+
+    IMPORT = "import"
+    ADD = "add"
+    UPDATE = "update"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+SINGLE = frozenset({Way.UPDATE, Way.UNSUBSCRIBE})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +58,8 @@ class Flags:
 
     resubscribe: bool = False
     queue_autoresponders: bool = False
+    restart_autoresponders: bool = False
+    way: Way = Way.IMPORT
 
 
 class OutcomeKind(StrEnum):
@@ -63,6 +88,20 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class MappedField:
+    """A field that an export writes beside the audiences': by name, of a type if one is asked for.
+
+    `create`: it is made where it is missing, with the `options`, of which an existing one gets those that
+    it lacks.
+    """
+
+    name: str
+    type: str = ""
+    options: tuple[str, ...] = ()
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ListSetup:
     """What a list must offer before rows are sent: one option and one segment per audience label.
 
@@ -72,7 +111,7 @@ class ListSetup:
     field_name: str
     labels: tuple[str, ...]
     segments: bool
-    mapped_fields: tuple[str, ...]
+    mapped_fields: tuple[MappedField, ...]
     checked: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
@@ -80,14 +119,14 @@ class ListSetup:
 class Prepared:
     """What `prepare` found or made: the audience field's key, and the mapped fields' keys by given name.
 
-    `date_keys` are those of the keys whose fields take a day, `choices` the options of those that take
-    nothing else. `found`: the audience field was there before, so people may hold values in it.
+    `kinds` are the mapped fields' types by key, `choices` the options of those that take nothing else.
+    `found`: the audience field was there before, so people may hold values in it.
     `notes` say what is otherwise than it should be and was left so.
     """
 
     field_key: str
     mapped_keys: Mapping[str, str]
-    date_keys: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     found: bool = False
     notes: tuple[str, ...] = ()
@@ -105,14 +144,22 @@ class Destination(Protocol):
         ...
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
-        """Write the rows; an outcome for each. A failure of the whole call raises.
+        """Write the rows in one call; an outcome for each. A failure of the whole call raises.
 
-        Whoever is new to the list and suppressed is refused, unless the flags say resubscribe.
+        One row at a time travels in a way that is `SINGLE`. Whoever is new to the list and suppressed is
+        refused, unless the flags say resubscribe.
         """
         ...
 
     def state_of(self, email: str) -> tuple[str, int] | None:
         """The person's status in the list and since when (epoch ms), or None when they aren't in it."""
+        ...
+
+    def still_offers(self, prepared: Prepared, labels: Sequence[str]) -> bool:
+        """Does the list still have the fields that were prepared, of their types, with all labels?
+
+        A value for a field or an option that is gone is dropped without a word.
+        """
         ...
 
     def clock_offset_ms(self) -> int:
@@ -191,7 +238,7 @@ class Survey:
 
     `prepared` has the keys that the list has or would get. `confirms`: new people are asked by mail and
     are unconfirmed until they answer. `honours_suppression`: suppressed people who were in the list are
-    refused. `kinds` are the mapped fields' types by key, in the system's words.
+    refused. `new_fields` are mapped fields that would be made.
     """
 
     title: str
@@ -204,7 +251,7 @@ class Survey:
     unsubscribe_setting: str
     size: int
     """People in all statuses together."""
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    new_fields: tuple[str, ...] = ()
 
 
 class ListReader(Protocol):
@@ -229,6 +276,10 @@ class ListReader(Protocol):
 
     def suppressed(self) -> Iterator[Sequence[str]]:
         """The addresses that the list's client never sends to, page by page."""
+        ...
+
+    def leaving_ends_all(self) -> bool:
+        """Does unsubscribing from this list take a person off all lists of the client?"""
         ...
 
     def other_lists(self) -> Mapping[str, str]:

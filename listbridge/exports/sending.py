@@ -12,11 +12,29 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable
-from listbridge.exports.decisions import OPTED_OUT, Person, Send, content_of, is_later
-from listbridge.exports.delivered import Refused, pack
+from listbridge.exports.decisions import (
+    BY_MODE,
+    IN_LIST,
+    OPTED_OUT,
+    Person,
+    Send,
+    asks_again,
+    content_of,
+    is_later,
+)
+from listbridge.exports.delivered import Refused, answered, pack
 from listbridge.exports.history import What, happened, to_remember
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
-from listbridge.exports.protocol import Destination, Flags, Outcome, OutcomeKind, Prepared, Sent
+from listbridge.exports.protocol import (
+    SINGLE,
+    Destination,
+    Flags,
+    Outcome,
+    OutcomeKind,
+    Prepared,
+    Sent,
+    Way,
+)
 from listbridge.exports.results import DeliverResult
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
@@ -32,13 +50,14 @@ State = tuple[str, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A row on its way; `due` is its score in the retry set."""
+    """A row on its way; `due` is its score in the retry set. `begun`: stored, and a call is to follow."""
 
     part: PartitionKeys
     candidate: Candidate
     person: Person
     send: Send
     due: int
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +71,7 @@ class Batch:
     @property
     def asks(self) -> bool:
         """Must the list be asked first?"""
-        return self.flags.resubscribe and not self.asked
+        return asks_first(self.flags) and not self.asked
 
     def halves(self) -> list[Batch]:
         half = len(self.items) // 2
@@ -111,7 +130,7 @@ class Sender:
             changes = [item.candidate.sequence for item in found if item.candidate.sequence is not None]
             records = [
                 Record(item.candidate.key, "undone", item.due, b"", item.candidate.delivered_packed)
-                if item.candidate.doubt is None
+                if item.candidate.doubt is None and not item.begun
                 else Record(item.candidate.key, "later", item.due, now)
                 for item in found
             ]
@@ -157,7 +176,7 @@ class Sender:
         if isinstance(answer, Sent):
             self._result.added += answer.added
             self._result.updated += answer.updated
-            self._record(batch, answer.outcomes)
+            waiting[:0] = self._record(batch, answer.outcomes)
         else:
             waiting[:0] = self._answered(batch, answer)
         return None
@@ -168,19 +187,25 @@ class Sender:
         others: list[Planned] = []
         refused: list[tuple[Planned, Record]] = []
         for item, state in zip(batch.items, states, strict=True):
-            if state is None or state[0] not in OPTED_OUT:
-                flags = replace(batch.flags, resubscribe=False)
+            if batch.flags.way is Way.ADD and state is not None:
+                refused.append((item, self._already_there(item)))
+            elif state is None or state[0] not in OPTED_OUT:
+                flags = replace(batch.flags, resubscribe=False, restart_autoresponders=False)
                 others.append(replace(item, send=replace(item.send, flags=flags, may_return=False)))
-            elif is_later(item.person.opted_in_at, state[1]):
+            elif is_later(item.send.opted_in_at, state[1]):
                 returning.append(item)
             else:
                 refused.append((item, self._refusal(item, state[0], f"{state[0]} in this list", state[1])))
         self._write(refused)
-        calls = (
-            Batch(returning, batch.flags, asked=True),
-            Batch(others, replace(batch.flags, resubscribe=False)),
-        )
-        return [call for call in calls if call.items]
+        plain = replace(batch.flags, resubscribe=False, restart_autoresponders=False)
+        calls = (Batch(returning, batch.flags, asked=True), Batch(others, plain, asked=True))
+        return [each for call in calls if call.items for each in _as_calls(call)]
+
+    def _already_there(self, item: Planned) -> Record:
+        """Somebody who was to be added is in the list: by an attempt of ours before, or as they were."""
+        if item.candidate.delivered is not None:
+            return self._as_record(item, Outcome(item.candidate.key, OutcomeKind.STORED))
+        return self._refusal(item, IN_LIST, "in the list already, and this export only adds people")
 
     def _rest(self, items: Sequence[Planned]) -> None:
         """Nobody knows what became of these rows, and the call may still be at work for one timeout."""
@@ -196,9 +221,22 @@ class Sender:
             ]
         )
 
-    def _record(self, batch: Batch, outcomes: Iterable[Outcome]) -> None:
+    def _record(self, batch: Batch, outcomes: Iterable[Outcome]) -> list[Batch]:
+        """Write the outcomes down; -> the calls that follow, for those who are unsubscribed now."""
         by_key = {outcome.key: outcome for outcome in outcomes}
-        self._write([(item, self._as_record(item, by_key.get(item.candidate.key))) for item in batch.items])
+        leaving: list[Batch] = []
+        settled: list[tuple[Planned, Record]] = []
+        for item in batch.items:
+            outcome = by_key.get(item.candidate.key)
+            stored = outcome is not None and outcome.kind is OutcomeKind.STORED
+            if stored and batch.flags.way is Way.UNSUBSCRIBE:
+                self._result.unsubscribed += 1
+            if stored and item.send.leaves and not item.begun:
+                leaving.append(Batch([replace(item, begun=True)], Flags(way=Way.UNSUBSCRIBE)))
+            else:
+                settled.append((item, self._as_record(item, outcome)))
+        self._write(settled)
+        return leaving
 
     def _as_record(self, item: Planned, outcome: Outcome | None) -> Record:
         """The record of an outcome; a row without one stays in doubt."""
@@ -215,16 +253,19 @@ class Sender:
             )
         if outcome.kind is OutcomeKind.STORED:
             self._result.sent += 1
+            self._result.drop(item.send.row.dropped)
             return Record(key, "stored", item.due, history=_entry(item, "stored"))
         return self._refusal(item, outcome.code, outcome.message)
 
     def _refusal(self, item: Planned, code: str, message: str, since: int = 0) -> Record:
         self._result.refuse(code)
         at = now_ms() + self._destination.clock_offset_ms()
-        packed = pack(Refused(at, code, message, content_of(item.send.row), since))
-        kind = "asked" if not since and _asks_again(item, code) else "refused"
-        old, history = item.candidate.delivered_packed, _entry(item, "refused", code)
-        return Record(item.candidate.key, kind, item.due, packed, old, history)
+        asked = not since and _asks_again(item, code)
+        packed = pack(Refused(at, code, message, content_of(item.send.row), since, asked))
+        old = answered(item.candidate.delivered, item.candidate.delivered_packed)
+        kind, at_fault = ("asked", False) if asked else ("refused", code not in BY_MODE)
+        history = _entry(item, "refused", code)
+        return Record(item.candidate.key, kind, item.due, packed, old, history, at_fault)
 
     def _write(self, found: Iterable[tuple[Planned, Record]]) -> None:
         now = now_ms()
@@ -252,13 +293,9 @@ def rest_ms(tries: int) -> int:
 
 def _asks_again(item: Planned, code: str) -> bool:
     """Is it news that the person opted out, and might a later opt-in count? Then ask the list since when."""
-    before = item.candidate.refused
-    return (
-        item.send.may_return
-        and not item.send.flags.resubscribe
-        and code in OPTED_OUT
-        and (before is None or before.code != code)
-    )
+    held = item.candidate
+    news = asks_again(code, held.refused, held.delivered, in_doubt=held.doubt is not None)
+    return item.send.may_return and not item.send.flags.resubscribe and news
 
 
 def batches(planned: Iterable[Planned], limit: int) -> list[Batch]:
@@ -269,6 +306,25 @@ def batches(planned: Iterable[Planned], limit: int) -> list[Batch]:
     return [
         Batch(items[start : start + size], flags)
         for flags, items in groups.items()
-        for size in (min(limit, RETURNING_AT_ONCE) if flags.resubscribe else limit,)
+        for size in (rows_at_once(flags, limit),)
         for start in range(0, len(items), size)
     ]
+
+
+def asks_first(flags: Flags) -> bool:
+    """Is the list asked for each person before their row is sent?"""
+    return flags.resubscribe or flags.way is Way.ADD
+
+
+def rows_at_once(flags: Flags, limit: int) -> int:
+    """How many rows travel together, in an import of at most `limit`, or are asked for together."""
+    if asks_first(flags):
+        return min(limit, RETURNING_AT_ONCE)
+    return 1 if flags.way in SINGLE else limit
+
+
+def _as_calls(batch: Batch) -> list[Batch]:
+    """The calls for people who were asked for."""
+    if batch.flags.way not in SINGLE:
+        return [batch]
+    return [replace(batch, items=[item]) for item in batch.items]

@@ -13,13 +13,17 @@ from listbridge.store.store import Store
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """`fingerprint` tells whether the exports ask for something else by now, `feeds` whether they are
     others than those that the cursors belong to. `adopting`: what the list held before is still to be
-    read (see `adoption`)."""
+    read (see `adoption`). `kinds` and `choices` are the mapped fields' types and options by key, `keeps`
+    the keys of those whose values are left alone. `checked_at` (epoch ms): when the list was last seen to
+    offer all that."""
 
     field_key: str
     labels: tuple[str, ...]
     mapped: dict[str, str]
-    dates: tuple[str, ...] = ()
+    kinds: dict[str, str] = {}
     choices: dict[str, tuple[str, ...]] = {}
+    keeps: tuple[str, ...] = ()
+    checked_at: int = 0
     adopting: bool = False
     fingerprint: str
     feeds: str = ""

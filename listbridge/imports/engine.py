@@ -35,10 +35,14 @@ class PullResult:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a resource has been read, and when its end was reached last (epoch ms; 0: never)."""
+    """How far a resource has been read, and when its end was reached last (epoch ms; 0: never).
+
+    `complete_from` is when the last reading began that reached the end; it stays while another goes on.
+    """
 
     position: str
     finished_at: int = 0
+    complete_from: int = 0
 
 
 class Puller:
@@ -81,7 +85,10 @@ class Puller:
                     if self._ends():
                         break
                     if not self._is_finished(resource, held):
-                        futures.append(pool.submit(self._attempt, resource, result))
+                        complete_from = min(
+                            (held[n].complete_from if n in held else 0 for n in resource.cursors), default=0
+                        )
+                        futures.append(pool.submit(self._attempt, resource, complete_from, result))
             except BaseException:
                 self._failed.set()
                 raise
@@ -95,23 +102,24 @@ class Puller:
     def _ends(self) -> bool:
         return self._failed.is_set() or self._stop()
 
-    def _attempt(self, resource: Resource, result: PullResult) -> None:
+    def _attempt(self, resource: Resource, complete_from: int, result: PullResult) -> None:
         try:
-            self._read(resource, result)
+            self._read(resource, complete_from, result)
         except BaseException:
             self._failed.set()
             raise
 
-    def _read(self, resource: Resource, result: PullResult) -> None:
+    def _read(self, resource: Resource, complete_from: int, result: PullResult) -> None:
         if self._ends():
             return
+        began = now_ms()
         account, position = self._source.account, resource.position or ""
         try:
             for batch in self._source.read(resource):
                 position = batch.position
                 counts = append(self._store, batch.events)
                 counts.add(quarantine(self._store, batch.unreadable))
-                save(self._store, account, resource, Cursor(position))
+                save(self._store, account, resource, Cursor(position, 0, complete_from))
                 with self._lock:
                     result.rows += batch.rows
                     result.accepted += counts.accepted
@@ -120,7 +128,7 @@ class Puller:
                     self._on_batch(resource, batch, counts)
                 if self._ends():
                     return
-            save(self._store, account, resource, Cursor(position, now_ms()))
+            save(self._store, account, resource, Cursor(position, now_ms(), began))
         except Skippable as error:
             with self._lock:
                 result.skipped += (f"{resource.name}: {error}",)
@@ -136,10 +144,10 @@ def cursors(store: Store, account: str) -> dict[str, Cursor]:
 
 def save(store: Store, account: str, resource: Resource, cursor: Cursor) -> None:
     """Keep the cursor under all the resource's names."""
-    value = f"{cursor.position}\t{cursor.finished_at}"
+    value = f"{cursor.position}\t{cursor.finished_at}\t{cursor.complete_from}"
     store.client.hset(keys.cursors(account), mapping=dict.fromkeys(resource.cursors, value))
 
 
 def _decode(value: str) -> Cursor:
-    position, _, finished_at = value.partition("\t")
-    return Cursor(position, int(finished_at))
+    position, finished_at, *more = value.split("\t")
+    return Cursor(position, int(finished_at), *map(int, more))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,25 +12,37 @@ from listbridge import authorizations, bells
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.adoption import adopt
-from listbridge.exports.decisions import Feed, ListSpec, Person
+from listbridge.exports.brakes import Held
+from listbridge.exports.decisions import (
+    OPTED_IN_FIELD,
+    Contact,
+    Feed,
+    ListSpec,
+    Person,
+    Retired,
+    WhenNull,
+    keeps_of,
+)
 from listbridge.exports.engine import Deliverer
-from listbridge.exports.ledger import Candidate, Ledger, LostLease, rewind
-from listbridge.exports.protocol import Destination, ListReader, ListSetup, Prepared
+from listbridge.exports.ledger import Candidate, Ledger, LostLease, doubt_everybody, lags, rewind
+from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.results import DeliverResult
-from listbridge.exports.setup import Setup, save_setup, setup_of
+from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
+from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
 from listbridge.profiles.codec import CorruptProfile, Profile
-from listbridge.profiles.membership import memberships, told_of
+from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.reading import unpacked
 from listbridge.profiles.views import fields_of
 from listbridge.store.lease import Lease
 from listbridge.store.store import now_ms
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
-from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.models import State, Workflow
 
 logger = logging.getLogger(__name__)
 
-OPTED_IN_FIELD = "opted_in_at"
+CHECK_MS = 600_000
+"""How old the knowledge may be that the list still has the fields and options that rows name."""
 
 
 def bell_of(list_id: str) -> str:
@@ -52,7 +64,7 @@ def deliver(
             bells.clear(store, bell_of(list_id))
             return None
         try:
-            destination = _destination(context, active[0], stopping)
+            destination = _destination(context, feeds, active[0], stopping)
         except Fatal as problem:
             _fail(context, active, problem)
             return None
@@ -65,31 +77,31 @@ def deliver(
             result = _deliver(context, list_id, feeds, destination, lease, stopping)
         finally:
             lease.release()
-        changed = _basis(feeds) != _basis(registry.exports_to(store, list_id))
+        changed = basis(context, feeds) != basis(context, registry.exports_to(store, list_id))
         if result is None or not (changed or bells.is_rung(store, bell_of(list_id))):
             return result
     return None
 
 
 def _feeds(context: Context, list_id: str) -> list[Workflow]:
-    """The exports into the list, oldest first; those whose sleep is over are woken."""
-    feeds = []
-    for workflow in registry.exports_to(context.store, list_id):
-        if workflow.state is State.SLEEPING and workflow.wake_at <= now_ms():
-            registry.wake(context.store, workflow.id)
-            workflow = msgspec.structs.replace(workflow, state=State.RUNNING)
-        feeds.append(workflow)
-    return feeds
+    """The exports into the list, oldest first, woken and put to rest as it is time."""
+    return [awake(context.store, each) for each in registry.exports_to(context.store, list_id)]
 
 
-def _basis(feeds: Sequence[Workflow]) -> str:
-    """What the decisions for a list depend on: its exports (their settings never change), and which hold."""
-    return " ".join(f"{workflow.id}{'' if workflow.state in ACTIVE else '-'}" for workflow in feeds)
-
-
-def _destination(context: Context, workflow: Workflow, stopping: Callable[[], bool]) -> Destination:
+def _destination(
+    context: Context, feeds: Sequence[Workflow], workflow: Workflow, stopping: Callable[[], bool]
+) -> Destination:
+    """The list, by an active export's credential. The oldest export's consent is sent; all that unsubscribe
+    must agree to do it everywhere."""
+    unsubscribing = [each.export for each in feeds if each.export.on_exit == "unsubscribe"]
+    config = msgspec.structs.replace(
+        workflow.export,
+        consent_to_track=feeds[0].export.consent_to_track,
+        unsubscribe_from_all_lists=all(each.unsubscribe_from_all_lists for each in unsubscribing),
+    )
+    asking = msgspec.structs.replace(workflow, config=config)
     authorization = authorizations.get(context.store, workflow.authorization_id)
-    return system_of(authorization).destination(context, authorization, workflow, stopping)
+    return system_of(authorization).destination(context, authorization, asking, stopping)
 
 
 def _deliver(
@@ -100,14 +112,14 @@ def _deliver(
     lease: Lease,
     stopping: Callable[[], bool],
 ) -> DeliverResult | None:
-    store, basis = context.store, _basis(feeds)
+    store, began = context.store, basis(context, feeds)
     active = [workflow for workflow in feeds if workflow.state is State.RUNNING]
     ledger = Ledger(store, list_id, lease.token)
     deliverer = Deliverer(
         store,
         ledger,
         destination,
-        person_reader(context, active[0], list_id),
+        person_reader(context, active[0], list_id, feeds),
         lease.extend,
         in_flight=context.settings.api_calls_in_flight,
     )
@@ -115,7 +127,7 @@ def _deliver(
     counting = _Counting(context, active, deliverer.result)
 
     def stop() -> bool:
-        return stopping() or basis != _basis(registry.exports_to(store, list_id))
+        return stopping() or began != basis(context, registry.exports_to(store, list_id))
 
     try:
         with lease.kept():
@@ -124,8 +136,8 @@ def _deliver(
             if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
                 return deliverer.result
         _take_over(ledger, lease)
-        prepared = Prepared(setup.field_key, setup.mapped, setup.dates)
-        deliverer.run(spec_of(list_id, feeds, setup), prepared, stop, counting.count)
+        spec = spec_of(context, list_id, feeds, setup)
+        deliverer.run(spec, prepared_of(setup), stop, counting.count)
     except Retriable as problem:
         for workflow in active:
             registry.sleep(store, workflow, str(problem), problem.retry_after_seconds)
@@ -133,6 +145,11 @@ def _deliver(
         _fail(context, active, problem)
     except LostLease as problem:
         logger.warning("list %s: %s", list_id, problem)
+    except Held as held:
+        for workflow_id, (kind, reason) in held.holds.items():
+            registry.hold(store, workflow_id, kind, reason)
+        counting.report()
+        return deliverer.result
     except Exception as problem:
         # Otherwise the sweep would try again at once, for ever.
         for workflow in active:
@@ -176,21 +193,26 @@ def list_reader(
 
 
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
+    remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
-        registry.fail(context.store, workflow.id, str(problem))
+        registry.fail(context.store, workflow.id, f"{problem}. {remedy}" if remedy else str(problem))
 
 
 def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destination: Destination) -> Setup:
-    """Make sure that the list offers what the exports need; asks the system only when that changed.
+    """Make sure that the list offers what the exports need; asks the system when that changed, and now and
+    then.
 
     When the exports are others than at the last delivery, everybody is looked at again.
     """
     held = setup_of(context.store, list_id)
     ask = wanted_setup(feeds, held)
-    fingerprint, basis = repr(ask), _basis(feeds)
-    if held is not None and (held.fingerprint, held.feeds) == (fingerprint, basis):
+    fingerprint, began = repr(ask), basis(context, feeds)
+    stale = held is None or held.fingerprint != fingerprint
+    if held is not None and (stale or _is_due_a_look(context, list_id, held)):
+        stale = _has_lost(context, list_id, held, feeds, destination) or stale
+    if held is not None and not stale and held.feeds == began:
         return held
-    if held is None or held.fingerprint != fingerprint:
+    if held is None or stale:
         made = destination.prepare(ask)
         held = setup_from(made, ask.labels, held, feeds, fingerprint)
         for workflow in feeds:
@@ -201,9 +223,38 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
     people = rewind(context.store, list_id)
     for workflow in feeds:
         log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
-    held = msgspec.structs.replace(held, feeds=basis)
+    held = msgspec.structs.replace(held, feeds=began)
     save_setup(context.store, list_id, held)
     return held
+
+
+def _is_due_a_look(context: Context, list_id: str, held: Setup) -> bool:
+    """Is something to be sent, and was the list last looked at a while ago?"""
+    now = now_ms()
+    return now - held.checked_at >= CHECK_MS and any(lags(context.store, list_id, now))
+
+
+def _has_lost(
+    context: Context, list_id: str, held: Setup, feeds: Sequence[Workflow], destination: Destination
+) -> bool:
+    """Are fields or options gone that rows were sent to? Then everybody is sent again.
+
+    They are put in doubt before anything is made anew: afterwards nobody could tell.
+    """
+    if destination.still_offers(prepared_of(held), held.labels):
+        change_setup(context.store, list_id, checked_at=now_ms())
+        return False
+    people = doubt_everybody(context.store, list_id, now_ms())
+    line = "a field that this export writes was deleted, changed its type or lost options"
+    for workflow in feeds:
+        sent = f"{line}: what is missing is made again, and {people} people are sent again"
+        log.write(context.store, workflow.id, sent, level="warning")
+    return True
+
+
+def prepared_of(setup: Setup) -> Prepared:
+    """What a delivery works with."""
+    return Prepared(setup.field_key, setup.mapped, setup.kinds, setup.choices)
 
 
 def wanted_setup(feeds: Sequence[Workflow], held: Setup | None) -> ListSetup:
@@ -214,9 +265,20 @@ def wanted_setup(feeds: Sequence[Workflow], held: Setup | None) -> ListSetup:
         exports[0].field_name,
         tuple(sorted(wanted | set(held.labels if held else ()))),
         any(export.segments for export in exports),
-        tuple(sorted({name for export in exports for name in export.field_mappings.values()})),
+        _mapped_fields(feeds),
         checked=held.labels if held else (),
     )
+
+
+def _mapped_fields(feeds: Sequence[Workflow]) -> tuple[MappedField, ...]:
+    """The fields that the exports map to, each once; the oldest export's word counts."""
+    found: dict[str, MappedField] = {}
+    for export in (workflow.export for workflow in reversed(feeds)):
+        for each in export.mapped():
+            found[each.field] = MappedField(
+                each.field, each.type or "", each.options, create=export.create_fields
+            )
+    return tuple(found[name] for name in sorted(found))
 
 
 def setup_from(
@@ -233,52 +295,88 @@ def setup_from(
     """
     known = before is not None and before.field_key == made.field_key
     by_key = all(workflow.export.email_field == "email" for workflow in feeds)
+    keeps = keeps_of(_when_null(feeds, made.mapped_keys))
+    unread = by_key and not {*keeps} <= {*(before.keeps if before is not None and known else ())}
     return Setup(
         field_key=made.field_key,
         labels=labels,
         mapped=dict(made.mapped_keys),
-        dates=made.date_keys,
+        kinds=dict(made.kinds),
         choices=dict(made.choices),
-        adopting=before.adopting if before is not None and known else made.found and by_key,
+        keeps=keeps,
+        checked_at=now_ms(),
+        adopting=unread or (before.adopting if before is not None and known else made.found and by_key),
         fingerprint=fingerprint,
     )
 
 
-def spec_of(list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
+def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Setup) -> ListSpec:
     """All exports into the list, as the decisions need them. The oldest export's fields win."""
     fields: dict[str, str] = {}
-    for workflow in reversed(feeds):
-        mapped = workflow.export.field_mappings
-        fields |= {source: setup.mapped[name] for source, name in mapped.items()}
+    templates: dict[str, str] = {}
+    for export in (workflow.export for workflow in reversed(feeds)):
+        fields |= {source: setup.mapped[each.field] for source, each in export.mappings().items()}
+        templates |= {setup.mapped[each.field]: each.template for each in export.constants()}
     first = feeds[0].export
     return ListSpec(
         list_id,
-        tuple(_feed(workflow) for workflow in feeds),
+        tuple(_feed(context, workflow) for workflow in feeds),
         setup.labels,
         setup.field_key,
         first.email_field,
         first.name_field,
         fields,
-        setup.dates,
         setup.choices,
+        setup.kinds,
+        templates,
+        _when_null(feeds, setup.mapped),
+        Contact(
+            consent_field=first.consent_to_track_field,
+            consent=first.consent_to_track,
+            mobile_field=first.mobile_field,
+            mobile_region=first.mobile_region,
+            sms_field=first.consent_to_sms_field,
+            sms=first.consent_to_sms,
+        ),
+        first.mode,
     )
 
 
-def _feed(workflow: Workflow) -> Feed:
-    export = workflow.export
+def _when_null(feeds: Sequence[Workflow], keys: Mapping[str, str]) -> dict[str, WhenNull]:
+    """What happens where a profile has no value, by key; the oldest export's word counts."""
+    found: dict[str, WhenNull] = {}
+    for export in (workflow.export for workflow in reversed(feeds)):
+        found |= {keys[each.field]: each.when_null for each in export.mapped()}
+    return found
+
+
+def _feed(context: Context, workflow: Workflow) -> Feed:
+    export, edits, now = workflow.export, workflow.edits, now_ms()
     return Feed(
         workflow_id=workflow.id,
-        running=workflow.state in ACTIVE,
+        running=delivers(workflow, now),
         started_at=workflow.started_at,
         audiences=export.audiences,
         existing_users=export.existing_users,
         resubscribe=export.resubscribe,
         queue_autoresponders=export.queue_autoresponders,
         queue_autoresponders_on_backfill=export.queue_autoresponders_on_backfill,
+        restart_autoresponders=export.restart_autoresponders,
+        on_exit=export.on_exit,
+        opted_in_field=export.opted_in_field,
+        stale=is_stale(context, workflow, now),
+        confirmed_at=workflow.confirmed_at,
+        added=edits.added,
+        names={slug: tuple(names) for slug, names in edits.names.items()},
+        former={slug: tuple(labels) for slug, labels in edits.labels.items()},
+        retired={label: Retired(tuple(each.names), each.at) for label, each in edits.retired.items()},
+        limits=limits_of(workflow, now),
     )
 
 
-def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callable[[Candidate], Person]:
+def person_reader(
+    context: Context, workflow: Workflow, list_id: str, feeds: Sequence[Workflow]
+) -> Callable[[Candidate], Person]:
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
@@ -293,14 +391,17 @@ def person_reader(context: Context, workflow: Workflow, list_id: str) -> Callabl
         statuses = profile.states.get(program.fields[status_field].number, {})
         status = statuses.get(list_id)
         opted_in = program.fields.get(OPTED_IN_FIELD)
+        fields = fields_of(program, profile)
         return Person(
             key=candidate.key,
-            fields=fields_of(program, profile),
+            fields=fields,
             memberships=memberships(program, profile.states),
             status=(status[2], status[0]) if status else None,
             opted_in_at=profile.states.get(opted_in.number) if opted_in else None,
             told=told_of(program, profile.states),
             active_in=frozenset(each for each, held in statuses.items() if held[2] == "active") - {list_id},
+            opt_ins=opt_ins_of(feeds, fields, now_ms()),
+            left=exits(program, profile.states),
         )
 
     return read
@@ -324,16 +425,30 @@ class _Counting:
         self._counted = now
 
     def report(self) -> None:
-        """Count, and write a line if there is something to tell."""
+        """Count, and write what there is to tell."""
         self.count()
         done = self._result
-        if not (done.calls or done.refused):
-            return
-        refusals = ", ".join(f"{n} {code}" for code, n in sorted(done.refusals.items()))
-        line = (
-            f"delivered {done.sent} (added {done.added}, updated {done.updated}), "
-            f"unchanged {done.unchanged}, refused {done.refused}{f' ({refusals})' if refusals else ''}, "
-            f"in doubt {done.in_doubt}, sent again {done.retries}, {done.calls} calls"
-        )
         for workflow in self._active:
-            log.write(self._store, workflow.id, line)
+            if done.swallowed:
+                line = f"{done.swallowed} changes of membership were undone before a row showed them"
+                log.write(self._store, workflow.id, line)
+            if done.calls or done.refused:
+                log.write(self._store, workflow.id, _told(done))
+            for key, count in sorted(done.dropped.items()):
+                log.write(self._store, workflow.id, _dropped(workflow, key, count), level="warning")
+
+
+def _dropped(workflow: Workflow, key: str, count: int) -> str:
+    line = f"{count} people's value for {key} is none that it takes: left out, the rest was stored"
+    return f"{line}; `listbridge export dropped {workflow.id}` says whose and why"
+
+
+def _told(done: DeliverResult) -> str:
+    """A delivery in one line."""
+    left = f", unsubscribed {done.unsubscribed}" if done.unsubscribed else ""
+    refusals = ", ".join(f"{n} {code}" for code, n in sorted(done.refusals.items()))
+    return (
+        f"delivered {done.sent} (added {done.added}, updated {done.updated}){left}, "
+        f"unchanged {done.unchanged}, refused {done.refused}{f' ({refusals})' if refusals else ''}, "
+        f"in doubt {done.in_doubt}, sent again {done.retries}, {done.calls} calls"
+    )

@@ -31,7 +31,8 @@ from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 from listbridge.workflows import registry
-from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.holds import PEOPLE
+from listbridge.workflows.models import ACTIVE, ExportConfig, State, Workflow
 
 AT_ONCE = 500
 ACTIVE_STATUS = "active"
@@ -98,7 +99,7 @@ class _Planner:
         self._list_id = workflow.export.list_id
         self._reader = list_reader(context, workflow)
         self._ledger = Ledger(context.store, self._list_id, token="")
-        self._person_of = person_reader(context, workflow, self._list_id)
+        self._person_of = person_reader(context, workflow, self._list_id, self._running_feeds())
         self._tally = Tally(options.sample)
         self._in_list = dict.fromkeys(self._reader.statuses, 0)
         self._seen: set[int] = set()
@@ -114,9 +115,9 @@ class _Planner:
         self._survey = survey = self._reader.survey(ask)
         self._setup = setup_from(survey.prepared, ask.labels, self._held, self._feeds, repr(ask))
         self._survey_calls = self._reader.calls - 2
-        self._spec = spec_of(self._list_id, self._feeds, self._setup)
+        self._spec = spec_of(self._context, self._list_id, self._feeds, self._setup)
         takes, stored = self._reader.takes, self._reader.stored
-        self._rules = ListRules(survey.honours_suppression, survey.kinds, takes, stored, self._setup.adopting)
+        self._rules = ListRules(survey.honours_suppression, takes, stored, self._setup.adopting)
         self._read_suppressed()
         self._others = dict(self._reader.other_lists())
         if self._options.other_lists:
@@ -127,9 +128,9 @@ class _Planner:
         return self._summary()
 
     def _running_feeds(self) -> list[Workflow]:
-        """The exports into the list, with this one running."""
+        """The exports into the list, with this one running, confirmed and not in its quiet hours."""
         return [
-            msgspec.structs.replace(each, state=State.RUNNING) if each.id == self._workflow.id else each
+            _started(each) if each.id == self._workflow.id else each
             for each in registry.exports_to(self._store, self._list_id)
         ]
 
@@ -235,6 +236,7 @@ class _Planner:
             candidate.doubt is not None,
             listed,
             hash(address) in self._suppressed,
+            candidate.doubt_was_raised,
         )
         elsewhere = hash(address) in self._elsewhere or not person.active_in.isdisjoint(self._others)
         self._count(plan(person, self._spec, known, self._rules), elsewhere)
@@ -249,7 +251,7 @@ class _Planner:
         calls = tally.calls(self._preparing(), self._adopting(), self._reader.batch_limit)
         call_seconds = (time.monotonic() - self._began) / max(self._reader.calls, 1)
         in_flight = self._context.settings.api_calls_in_flight
-        notes = survey.prepared.notes
+        notes = [*survey.prepared.notes, *_pauses(config, tally.added)]
         return PlanSummary(
             workflow_id=self._workflow.id,
             list_id=self._list_id,
@@ -282,8 +284,8 @@ class _Planner:
         held, survey = self._held, self._survey
         if _is_prepared(held, self._setup) and self._workflow.state in ACTIVE:
             return 0
-        changes = survey.creates_field or bool(survey.new_options)
-        return self._survey_calls + changes + len(survey.new_segments)
+        changes = (survey.creates_field or bool(survey.new_options)) + len(survey.new_fields)
+        return (held is not None) + self._survey_calls + changes + len(survey.new_segments)
 
     def _adopting(self) -> int:
         """The client's zone, the fields' names and the pages of active people."""
@@ -313,13 +315,30 @@ def _is_known(candidate: Candidate) -> bool:
     return candidate.packed_profile is not None or candidate.doubt is not None
 
 
+def _started(workflow: Workflow) -> Workflow:
+    export = msgspec.structs.replace(workflow.export, quiet_hours=None)
+    confirmed_at = now_ms() if workflow.waits_for == PEOPLE else workflow.confirmed_at
+    return msgspec.structs.replace(
+        workflow, state=State.RUNNING, config=export, confirmed_at=confirmed_at, released={}
+    )
+
+
+def _pauses(export: ExportConfig, added: int) -> list[str]:
+    limit = export.max_new_subscribers
+    if limit is None or added <= limit:
+        return []
+    return [
+        f"{added} people would be added: the export pauses before max_new_subscribers ({limit}) is passed"
+    ]
+
+
 def _is_prepared(held: Setup | None, wanted: Setup) -> bool:
     return held is not None and held.fingerprint == wanted.fingerprint
 
 
 def _creates(survey: Survey, field_name: str) -> dict[str, list[str]]:
     return {
-        "field": [field_name] if survey.creates_field else [],
+        "field": [*([field_name] if survey.creates_field else []), *survey.new_fields],
         "options": list(survey.new_options),
         "segments": list(survey.new_segments),
     }

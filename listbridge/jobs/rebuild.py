@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
 
+import redis
+
+from listbridge.archive.errors import StorageError
 from listbridge.context import Context, build
 from listbridge.mappings.versions import mark_complete
 from listbridge.rebuild.errors import EventsMissing, RebuildError
@@ -16,6 +24,7 @@ from settings import Settings
 
 LEASE = "rebuild"
 LEASE_MS = 30_000
+LOOK_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -44,7 +53,10 @@ def rebuild(
     """
     lease = Lease(context.store, LEASE, LEASE_MS)
     if not lease.acquire():
-        raise RebuildError("another rebuild is at work; wait until it has ended")
+        raise RebuildError(
+            "another rebuild is at work; wait until it has ended "
+            f"(one that was killed is given up after {LEASE_MS // 1000} s)"
+        )
     result = Rebuild(context.programs.current(renew=True).version)
     try:
         with lease.kept() as lost:
@@ -58,7 +70,7 @@ def rebuild(
         lease.release()
     if context.programs.current(renew=True).version != result.version:
         raise RebuildError("other mappings have become active meanwhile: start the rebuild again")
-    whole = not result.failed and not any(each.unreadable for each in result.done)
+    whole = not result.failed and not any(each.unreadable or each.left_out for each in result.done)
     if whole:
         numbers = context.programs.current().numbers
         result.complete = mark_complete(context.store, result.version, numbers)
@@ -74,20 +86,35 @@ def _outcomes(
             yield number, _one(context, number, skip_unreadable, lost)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, _start, (context.settings, context.redis_url)) as pool:
+    stop = spawn.Event()
+    with ProcessPoolExecutor(processes, spawn, _start, (context.settings, context.redis_url, stop)) as pool:
         waiting = {pool.submit(_one_of_process, number, skip_unreadable): number for number in numbers}
-        for future in _ended(waiting):
-            yield waiting[future], future.result()
+        try:
+            for future in _ended(waiting):
+                if future is not None:
+                    yield waiting[future], _result(future)
+                elif lost():
+                    stop.set()
+        finally:
+            stop.set()
+            for future in waiting:
+                future.cancel()
 
 
-def _ended(waiting: Iterable[Future[Rebuilt | str]]) -> Iterator[Future[Rebuilt | str]]:
-    """The futures as they end; the rest is called off when the caller stops."""
-    futures = list(waiting)
+def _result(future: Future[Rebuilt | str]) -> Rebuilt | str:
     try:
-        yield from as_completed(futures)
-    finally:
-        for future in futures:
-            future.cancel()
+        return future.result()
+    except BrokenProcessPool:
+        return "a process of the rebuild was killed, or ran out of memory; start the rebuild again"
+
+
+def _ended(waiting: Iterable[Future[Rebuilt | str]]) -> Iterator[Future[Rebuilt | str] | None]:
+    """The futures as they end, and None now and then: Ctrl-C doesn't interrupt a wait without end, because
+    Polars has the signal's handler restart it."""
+    pending = set(waiting)
+    while pending:
+        ended, pending = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        yield from ended or [None]
 
 
 def _one(
@@ -104,18 +131,33 @@ def _one(
         ).run(context.store.parts[number])
     except EventsMissing as problem:
         return f"{problem}; mend the files, or rebuild with --skip-unreadable"
-    except RebuildError as problem:
+    except (RebuildError, StorageError) as problem:
         return str(problem)
+    except redis.RedisError as problem:
+        return f"the store failed: {type(problem).__name__}: {problem}"
 
 
-_context: Context | None = None
+_held: tuple[Context, Event] | None = None
+"""What a process of the pool works with, and what tells it to stop."""
 
 
-def _start(settings: Settings, redis_url: str) -> None:
-    global _context
-    _context = build(settings, redis_url)
+def _start(settings: Settings, redis_url: str, stop: Event) -> None:
+    """Begin a process of the pool: Ctrl-C is for the parent, which says when to stop."""
+    global _held
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    _held = build(settings, redis_url), stop
+
+
+def _end_with_parent() -> None:
+    """A pool doesn't notice that its parent was killed; each of its commits stands by itself."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _one_of_process(number: int, skip_unreadable: bool) -> Rebuilt | str:
-    assert _context is not None
-    return _one(_context, number, skip_unreadable)
+    assert _held is not None
+    context, stop = _held
+    return _one(context, number, skip_unreadable, stop.is_set)

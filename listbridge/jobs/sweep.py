@@ -8,6 +8,7 @@ from listbridge.aggregation.fold import has_lag
 from listbridge.context import Context
 from listbridge.exports.ledger import lags
 from listbridge.jobs.archive import is_due as archive_is_due
+from listbridge.jobs.feeds import is_otherwise
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
 from listbridge.store.store import now_ms
@@ -31,7 +32,11 @@ def sweep(context: Context) -> Due:
     workflows = registry.list_all(store)
     return Due(
         fold=any(has_lag(store, context.program)),
-        lists=tuple(each for each in deliverable(workflows) if any(lags(store, each, now_ms()))),
+        lists=tuple(
+            each
+            for each in deliverable(workflows)
+            if any(lags(store, each, now_ms())) or is_otherwise(context, each, workflows)
+        ),
         imports=tuple(
             w.id
             for w in workflows

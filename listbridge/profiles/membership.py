@@ -27,6 +27,12 @@ def memberships(program: Program, states: Mapping[int, Any]) -> dict[str, Member
     return {slug: Membership(at, received) for slug, (at, received, event) in held.items() if event == ENTER}
 
 
+def exits(program: Program, states: Mapping[int, Any]) -> dict[str, int]:
+    """The audiences that a person has left, and when that was received (epoch ms)."""
+    held = states.get(program.fields[FIELD].number, {})
+    return {slug: received for slug, (_, received, event) in held.items() if event == EXIT}
+
+
 def told_of(program: Program, states: Mapping[int, Any]) -> frozenset[str]:
     """The audiences that an event ever named for a person."""
     return frozenset(states.get(program.fields[FIELD].number, {}))

@@ -88,10 +88,11 @@ class PartitionRebuild:
         Raises `RebuildError`; `EventsMissing` before anything is written unless files are to be skipped.
         """
         done = Rebuilt(part.number)
-        with held(self._store, part):
+        with held(self._store, part) as hold:
+            self._fence(part)
             snapshots = [self._archive.snapshot(stream, part) for stream in self._program.streams]
             self._await_fold(part, snapshots)
-            work = Recomputer(self._store, self._archive, self._program, part, snapshots)
+            work = Recomputer(self._store, self._archive, self._program, part, snapshots, hold)
             for wanted in self._ranges(part, snapshots):
                 if self._stopping():
                     raise RebuildError("it was asked to stop")
@@ -99,8 +100,20 @@ class PartitionRebuild:
                 done.ranges += 1
         return done
 
+    def _fence(self, part: PartitionKeys) -> None:
+        """From now on nobody folds the partition by older mappings, even if no profile will change."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while int(cast(bytes | None, self._store.client.get(part.mapping)) or 0) < self._program.version:
+            [(version, _)] = versions_and_offsets(self._store, [part])
+            write(self._store, [Commit(part, version, self._program.version)])
+            if time.monotonic() > deadline:
+                raise RebuildError(f"partition {part.number} is written by others all the time")
+
     def _rebuild(self, part: PartitionKeys, work: Recomputer, wanted: KeyRange, done: Rebuilt) -> None:
         made = work.archived(wanted)
+        for each in made.unreadable:
+            if not each.lasting:
+                raise RebuildError(f"{each.path}: {each.reason}")
         if made.unreadable and not self._skip_unreadable:
             raise EventsMissing(made.unreadable)
         known = set(done.unreadable)

@@ -15,6 +15,7 @@ from listbridge.aggregation.reduction import reduce_columns
 from listbridge.archive.files import Unreadable
 from listbridge.archive.reading import Archive
 from listbridge.archive.state import Snapshot
+from listbridge.archive.trimming import Hold
 from listbridge.profiles.codec import Profile
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
@@ -23,6 +24,7 @@ from listbridge.streams.reading import entry_order, lines_between
 
 logger = logging.getLogger(__name__)
 
+EVENTS_A_REDUCE = 131_072
 LAST: str = "\U0010ffff" * 4
 """Sorts after every key."""
 
@@ -61,6 +63,7 @@ class Recomputer:
         program: Program,
         part: PartitionKeys,
         snapshots: Sequence[Snapshot],
+        hold: Hold,
     ) -> None:
         """`snapshots`: the archive of each of the program's streams; the partition is held since before."""
         self._store = store
@@ -68,6 +71,7 @@ class Recomputer:
         self._program = program
         self._part = part
         self._snapshots = snapshots
+        self._hold = hold
 
     def archived(self, wanted: KeyRange) -> Recomputed:
         """What the archived events of these people add up to."""
@@ -77,14 +81,15 @@ class Recomputer:
                 snapshot.stream,
                 self._part,
                 columns=["_key", "_time", "_received", *sorted(self._program.reads[snapshot.stream])],
-                keys=(wanted.after, wanted.last),
+                keys=None if wanted == KeyRange() else (wanted.after, wanted.last),
                 snapshot=snapshot,
             )
-            frames = [frame.filter(pl.col("_key") > wanted.after) for frame in reading]
+            for frame in reading:
+                for start in range(0, frame.height, EVENTS_A_REDUCE):
+                    piece = frame.slice(start, EVENTS_A_REDUCE)
+                    self._add(made, snapshot.stream, piece.filter(pl.col("_key") > wanted.after))
             made.unreadable += reading.unreadable
             made.at[snapshot.stream] = snapshot.position
-            if frames:
-                self._add(made, snapshot.stream, pl.concat(frames))
         return made
 
     def advance(self, made: Recomputed, wanted: KeyRange, offsets: dict[str, bytes]) -> None:
@@ -98,6 +103,7 @@ class Recomputer:
                 for frame in _readable(stream, lines):
                     self._add(made, stream, frame)
             made.at[stream] = last
+        self._hold.check()
 
     def _add(self, made: Recomputed, stream: str, frame: pl.DataFrame) -> None:
         if frame.is_empty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.standing import lists
@@ -11,7 +12,7 @@ from listbridge.standing.rejections import by_code
 from listbridge.standing.streams import StreamStanding, streams_standing
 from listbridge.store.store import now_ms
 from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
-from listbridge.systems import opt_outs_read_at
+from listbridge.systems import system_of
 from listbridge.workflows import service
 from listbridge.workflows.models import Workflow
 
@@ -45,6 +46,13 @@ def shown(context: Context, workflow: Workflow) -> dict[str, Any]:
 def refused_now(context: Context, workflow: Workflow) -> dict[str, int]:
     """How many the list refuses now, by code; every refusal is read for it."""
     return by_code(context.store, workflow.export.list_id)
+
+
+def opt_outs_read_at(context: Context, workflow: Workflow) -> int | None:
+    """As of when an import last read all who left the export's list (epoch ms); None for never."""
+    system = system_of(authorizations.get(context.store, workflow.authorization_id))
+    export = workflow.export
+    return system.opt_outs_read_at(context.store, export.client_id, export.list_id) or None
 
 
 def opt_out_lag(streams: list[StreamStanding], now: int) -> float:

@@ -8,12 +8,11 @@ from typing import Literal
 
 from listbridge.context import Context
 from listbridge.standing.accounts import AccountStanding, accounts_standing
-from listbridge.standing.exports import opt_out_lag
+from listbridge.standing.exports import opt_out_lag, opt_outs_read_at
 from listbridge.standing.lists import ListStanding, standing_of
 from listbridge.standing.streams import StreamStanding, streams_standing
 from listbridge.store.store import now_ms
 from listbridge.streams.log import duplicates_dropped
-from listbridge.systems import opt_outs_read_at
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import State, Workflow
 
@@ -47,7 +46,7 @@ METRICS: Mapping[str, tuple[Kind, str]] = {
 }
 """Name -> kind and meaning; a counter's name ends in _total."""
 
-_OUTCOMES = ("added", "updated", "unchanged", "refused", "in_doubt", "retries")
+_OUTCOMES = ("added", "updated", "unsubscribed", "unchanged", "refused", "in_doubt", "retries")
 _REFUSED = "refused_"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
+from listbridge.exports.advice import advice
 from listbridge.exports.delivered import Refused
 from listbridge.exports.ledger import due_again, refused_in
-from listbridge.exports.remedies import remedy
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import refusal_code
 from listbridge.workflows import log, registry
@@ -59,7 +59,7 @@ def as_row(key: str, refused: Refused) -> dict[str, Any]:
         "message": refused.message,
         "at": rfc3339(refused.at),
         "opted_out_at": rfc3339(refused.since) if refused.since else None,
-        "remedy": remedy(refused.code),
+        "remedy": advice(refused.code, key),
     }
 
 

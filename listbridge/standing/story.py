@@ -10,10 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from listbridge.aggregation.kinds import rfc3339
-from listbridge.exports.decisions import OPTED_OUT, Decision, Feed, Person, Refuse, Send, Skip
+from listbridge.exports.advice import advice
+from listbridge.exports.decisions import (
+    IN_LIST,
+    OPTED_IN_FIELD,
+    OPTED_OUT,
+    THERE,
+    Decision,
+    Feed,
+    Person,
+    Refuse,
+    Send,
+    Skip,
+    is_later,
+)
 from listbridge.exports.delivered import Delivered, Refused
 from listbridge.exports.history import Happened
-from listbridge.exports.remedies import remedy
 
 OutcomeWord = Literal[
     "delivered",
@@ -51,7 +63,8 @@ class Known:
 
     `feed` is the export's; `doubt` the time at which they are looked at again, `doubt_raised` whether
     somebody else's change made them due; `changed_at` is the time of a change that was not looked at yet
-    (0: it is not known when); `decision` is what the engine would do now; `told` the newest events.
+    (0: it is not known when); `decision` is what the engine would do now; `opted_in_at` the opt-in that the
+    export goes by, if any; `told` the newest events.
     """
 
     feed: Feed
@@ -64,6 +77,7 @@ class Known:
     decision: Decision
     suppressed: bool
     updated_at: int
+    opted_in_at: int | None = None
     left: Mapping[str, int] = field(default_factory=dict)
     history: Sequence[Happened] = ()
     told: Sequence[Told] = ()
@@ -104,7 +118,8 @@ Outcome = tuple[OutcomeWord, int | None, str, str]
 
 
 def _outcome(known: Known) -> Outcome:
-    mine = [slug for slug in known.feed.audiences if slug in known.person.memberships]
+    feed, person = known.feed, known.person
+    mine = [slug for slug in feed.audiences if person.membership(slug, feed) is not None]
     return _unsettled(known) or _refused(known, mine) or _told_before(known) or _never_told(known, mine)
 
 
@@ -125,23 +140,28 @@ def _refused(known: Known, mine: Sequence[str]) -> Outcome | None:
     refused, decision = known.refused, known.decision
     if refused is None and isinstance(decision, Refuse):
         since, why = decision.since or None, f"{decision.code}: {decision.message}"
-        return "refused", since, why, remedy(decision.code)
+        return "refused", since, why, advice(decision.code)
     if refused is None or (isinstance(decision, Skip) and known.delivered is None and not mine):
         return None
-    return "refused", refused.at, f"{refused.code}: {refused.message}", remedy(refused.code)
+    return "refused", refused.at, f"{refused.code}: {refused.message}", advice(refused.code)
 
 
 def _told_before(known: Known) -> Outcome | None:
     if known.delivered is None:
         return None
+    if known.delivered.left:
+        why = "unsubscribed, because they left the export's audiences"
+        return "delivered", known.delivered.at, why, ""
     word, at = known.person.status or ("", 0)
     if word in OPTED_OUT:
-        return "opted out", at, f"{word} in the list since it was told last", remedy(word)
+        return "opted out", at, f"{word} in the list since it was told last", advice(word)
     labels = ", ".join(known.delivered.options) or "no audience"
     return "delivered", known.delivered.at, f"the list holds: {labels}", ""
 
 
 def _never_told(known: Known, mine: Sequence[str]) -> Outcome:
+    if mine and known.decision == Skip(THERE):
+        return "not counted", None, "in the list already, and the export only adds people", advice(IN_LIST)
     if mine and isinstance(known.decision, Skip):
         why = f"was in {', '.join(mine)} before the export started, and existing_users is off"
         return "not counted", None, why, "make the export with --existing-users"
@@ -171,31 +191,42 @@ def _audiences(known: Known) -> Iterable[Event]:
     """When the person entered those of the export's audiences they are in, and left the others."""
     for slug, label in known.feed.audiences.items():
         shown = slug if slug == label else f"{slug} ({label})"
-        if slug in known.person.memberships:
-            held = known.person.memberships[slug]
+        held = known.person.membership(slug, known.feed)
+        name = known.person.name_of(slug, known.feed) or slug
+        if held is not None:
             yield Event(held.entered_at, f"entered audience {shown}")
-        elif slug in known.left:
-            yield Event(known.left[slug], f"left audience {shown}")
+        elif name in known.left:
+            yield Event(known.left[name], f"left audience {shown}")
 
 
 def _told(known: Known, swallowed: Sequence[Told]) -> Iterable[Event]:
+    slugs = _slugs(known.feed)
     for each in known.told:
         if not each.audience:
             yield Event(each.at, each.words)
-        elif each.audience in known.feed.audiences:
-            label = known.feed.audiences[each.audience]
-            shown = each.audience if each.audience == label else f"{each.audience} ({label})"
+        elif each.audience in slugs:
+            slug, label = slugs[each.audience], known.feed.audiences[slugs[each.audience]]
+            shown = slug if slug == label else f"{slug} ({label})"
             gone = ", never sent: a later change came before the next delivery" if each in swallowed else ""
             yield Event(each.at, f"{'entered' if each.entered else 'left'} audience {shown}{gone}")
 
 
+def _slugs(feed: Feed) -> dict[str, str]:
+    """Every name that an audience of the export has or had -> its name now."""
+    before = {name: slug for slug, names in feed.names.items() for name in names}
+    return before | {slug: slug for slug in feed.audiences}
+
+
 def _swallowed(known: Known) -> list[Told]:
     """Transitions that another of the same audience followed before a delivery could tell them."""
+    if known.feed.on_exit == "nothing":
+        return []
     sent = {each.at for each in known.history}
     if known.delivered is not None and known.delivered.writes:
         sent.add(known.delivered.at)
     found = []
-    moves = [each for each in known.told if each.audience in known.feed.audiences]
+    slugs = _slugs(known.feed)
+    moves = [each for each in known.told if slugs.get(each.audience) in known.feed.audiences]
     for move, later in ((a, b) for i, a in enumerate(moves) for b in _next_of(moves[i + 1 :], a.audience)):
         if not any(move.received <= at < later.received for at in sent):
             found.append(move)
@@ -260,17 +291,27 @@ def _why_it_stands(known: Known) -> str:
         return "A later opt-in is known, so the next delivery resubscribes them."
     if feed.resubscribe == "never":
         return "Not resubscribed: the export's resubscribe is never."
-    if person.opted_in_at is None:
-        return "Not resubscribed: no opt-in of theirs is known."
-    if all(each.received_at < feed.started_at for each in person.memberships.values()):
+    if known.opted_in_at is None:
+        if feed.resubscribe == "when_opted_in_later" and _stated_opt_in(person, feed) is None:
+            return "Not resubscribed: no opt-in of theirs is known."
         return (
             "Not resubscribed: they entered no audience since the export started, and a backfill never does."
         )
     since = person.status[1] if person.status else (known.refused.since if known.refused else 0)
-    return (
-        f"Not resubscribed: their opt-in ({rfc3339(person.opted_in_at)}) is not in a later minute than the "
-        f"opt-out ({rfc3339(since) if since else 'at an unknown time'})."
-    )
+    if not since or not is_later(known.opted_in_at, since):
+        return (
+            f"Not resubscribed: their opt-in ({rfc3339(known.opted_in_at)}) is not in a later minute than "
+            f"the opt-out ({rfc3339(since) if since else 'at an unknown time'})."
+        )
+    if feed.stale:
+        return "Not resubscribed for now: nothing was heard for too long of who opted out; run an import."
+    return "A later opt-in is known, and is decided about once the list has answered to a plain row."
+
+
+def _stated_opt_in(person: Person, feed: Feed) -> int | None:
+    if feed.opted_in_field == OPTED_IN_FIELD:
+        return person.opted_in_at
+    return person.opt_ins.get(feed.opted_in_field)
 
 
 def shown(story: Story) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from listbridge.aggregation import Program
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Fatal, Skippable
-from listbridge.exports.decisions import Decision, ListSpec, Person, decide
+from listbridge.exports.decisions import Decision, Feed, ListSpec, Person, decide, opt_in
 from listbridge.exports.history import unframed
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.setup import Setup, setup_of
@@ -64,7 +64,9 @@ def why(context: Context, workflow: Workflow, address: str) -> dict[str, Any]:
         "email": key,
         "workflow": workflow.id,
         "list_id": workflow.export.list_id,
-        "audiences": sorted(set(known.person.memberships) & set(workflow.export.audiences)),
+        "audiences": sorted(
+            slug for slug in known.feed.audiences if known.person.membership(slug, known.feed) is not None
+        ),
         "profile_updated_at": rfc3339(known.updated_at) if known.updated_at else None,
         "last_row": row,
         "retry_at": rfc3339(known.doubt) if known.doubt is not None else None,
@@ -78,12 +80,14 @@ def _known(context: Context, workflow: Workflow, key: str) -> Known:
     candidate, history, changed_at = _held(store, part, list_id, key)
     setup = setup_of(store, list_id)
     feeds = registry.exports_to(store, list_id) or [workflow]
-    spec = spec_of(list_id, feeds if workflow in feeds else [*feeds, workflow], setup or _no_setup(feeds))
-    person = _person(context, workflow, candidate)
+    feeds = feeds if workflow in feeds else [*feeds, workflow]
+    spec = spec_of(context, list_id, feeds, _with_all_mapped(setup, feeds))
+    person = _person(context, workflow, feeds, candidate)
     profile, program = _profile(context, candidate)
+    feed = next(feed for feed in spec.feeds if feed.workflow_id == workflow.id)
     system = system_of(authorizations.get(store, workflow.authorization_id))
     return Known(
-        feed=next(feed for feed in spec.feeds if feed.workflow_id == workflow.id),
+        feed=feed,
         person=person,
         delivered=candidate.delivered,
         refused=candidate.refused,
@@ -93,16 +97,18 @@ def _known(context: Context, workflow: Workflow, key: str) -> Known:
         decision=_decision(workflow.id, person, spec, candidate),
         suppressed=system.is_suppressed(store, workflow.export.client_id, key),
         updated_at=profile.updated_at,
+        opted_in_at=_opted_in_at(person, spec, feed),
         left=_left(program, profile),
         history=unframed(history),
         told=sorted(_events(store, part, list_id, key), key=lambda each: (each.at, each.received)),
     )
 
 
-def _no_setup(feeds: list[Workflow]) -> Setup:
-    """For a list that was never prepared: as if nothing of it were mapped."""
-    mapped = {name: name for feed in feeds for name in feed.export.field_mappings.values()}
-    return Setup(field_key="", labels=(), mapped=mapped, fingerprint="")
+def _with_all_mapped(setup: Setup | None, feeds: list[Workflow]) -> Setup:
+    """The set-up; what was not prepared yet stands under its name."""
+    held = setup or Setup(field_key="", labels=(), mapped={}, fingerprint="")
+    names = {each.field: each.field for feed in feeds for each in feed.export.mapped()}
+    return msgspec.structs.replace(held, mapped=names | held.mapped)
 
 
 def _held(store: Store, part: PartitionKeys, list_id: str, key: str) -> tuple[Candidate, bytes, int | None]:
@@ -117,9 +123,9 @@ def _held(store: Store, part: PartitionKeys, list_id: str, key: str) -> tuple[Ca
     return candidate, history or b"", (moment(sequence) or 0) if waits else None
 
 
-def _person(context: Context, workflow: Workflow, candidate: Candidate) -> Person:
+def _person(context: Context, workflow: Workflow, feeds: list[Workflow], candidate: Candidate) -> Person:
     try:
-        return person_reader(context, workflow, workflow.export.list_id)(candidate)
+        return person_reader(context, workflow, workflow.export.list_id, feeds)(candidate)
     except Skippable:
         return Person(candidate.key, {}, {})
 
@@ -144,8 +150,19 @@ def _left(program: Program, profile: Profile) -> dict[str, int]:
 def _decision(own: str, person: Person, spec: ListSpec, candidate: Candidate) -> Decision:
     """What the engine would decide now, or once the export is resumed."""
     feeds = tuple(replace(feed, running=True) if feed.workflow_id == own else feed for feed in spec.feeds)
-    spec, in_doubt = replace(spec, feeds=feeds), candidate.doubt is not None
-    return decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt)
+    return decide(
+        person,
+        replace(spec, feeds=feeds),
+        candidate.delivered,
+        candidate.refused,
+        in_doubt=candidate.doubt is not None,
+        raised=candidate.doubt_was_raised,
+    )
+
+
+def _opted_in_at(person: Person, spec: ListSpec, feed: Feed) -> int | None:
+    """The opt-in that this export goes by, or would."""
+    return opt_in(person, replace(spec, feeds=(replace(feed, running=True, stale=False),)))
 
 
 def _events(store: Store, part: PartitionKeys, list_id: str, key: str) -> list[Told]:

@@ -154,6 +154,10 @@ class PartitionKeys:
     def retry(self, list_id: str) -> str:
         return f"{self._prefix}retry:{list_id}"
 
+    def tracked(self, kind: str, list_id: str) -> str:
+        """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
+        return f"{self._prefix}tracked:{kind}:{list_id}"
+
 
 def slug_of(name: bytes) -> str:
     """The audience of a key that `AUDIENCE_SETS` matches."""
@@ -216,6 +220,11 @@ def adoption(list_id: str) -> str:
 def plan(workflow_id: str) -> str:
     """The last plan of an export that was asked for over HTTP."""
     return f"lb:plan:{workflow_id}"
+
+
+def told(list_id: str) -> str:
+    """When a webhook told something of a list last (epoch ms)."""
+    return f"lb:told:{list_id}"
 
 
 def list_setup(list_id: str) -> str:

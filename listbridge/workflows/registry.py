@@ -7,6 +7,7 @@ hash, so that a state change never overwrites a definition.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -15,7 +16,20 @@ from listbridge.errors import Fatal
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.workflows import log
-from listbridge.workflows.models import ACTIVE, ExportConfig, ImportConfig, Kind, State, Workflow, backoff_ms
+from listbridge.workflows.models import (
+    ACTIVE,
+    Edits,
+    ExportConfig,
+    ImportConfig,
+    Kind,
+    State,
+    Workflow,
+    backoff_ms,
+)
+
+_JSON: dict[str, Any] = {"edits": Edits, "released": dict[str, int]}
+"""Fields beside the definition that are kept as JSON -> what they hold."""
+_NUMBERS = ("created_at", "started_at", "wake_at", "failures", "confirmed_at", "canary", "canary_since")
 
 _CONFIGS: dict[str, type[ExportConfig] | type[ImportConfig]] = {
     "export": ExportConfig,
@@ -32,12 +46,26 @@ return 'ok'
 """
 
 
+# KEYS: workflow; ARGV: definition as read, new definition, new edits -> 0 when somebody else was first
+_REDEFINE = """
+local held = redis.call('HGET', KEYS[1], 'config')
+if held == ARGV[2] then return 1 end
+if held ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'config', ARGV[2], 'edits', ARGV[3])
+return 1
+"""
+
+
 class NoSuchWorkflow(Fatal):
     """The workflow was deleted, or its id is misspelt: `listbridge workflow list` shows all."""
 
 
 class NotAllowed(Fatal):
     """The workflow is in a state from which this can't be done."""
+
+
+class EditedMeanwhile(NotAllowed):
+    """Somebody else changed the definition at the same time: look at it and try again."""
 
 
 def create(
@@ -48,6 +76,8 @@ def create(
     config: ExportConfig | ImportConfig,
     description: str = "",
     paused: bool = False,
+    waits_for: str = "",
+    reason: str = "not started yet",
 ) -> Workflow:
     """Store a workflow and start it, or let it wait. The definition has been validated before."""
     now = now_ms()
@@ -58,14 +88,17 @@ def create(
         description=description,
         config=config,
         state=State.PAUSED if paused else State.RUNNING,
-        reason="not started yet" if paused else "",
+        reason=reason if paused else "",
+        waits_for=waits_for if paused else "",
         created_at=now,
         started_at=now,
     )
-    fields = msgspec.to_builtins(made) | {"config": msgspec.json.encode(config)}
+    fields = msgspec.to_builtins(made)
+    for name in ("config", *_JSON):
+        fields[name] = msgspec.json.encode(fields[name])
     store.client.hset(keys.workflow(made.id), mapping=fields)
     store.client.sadd(keys.WORKFLOWS, made.id)
-    log.write(store, made.id, "created, not started yet" if paused else "created and started")
+    log.write(store, made.id, f"created, {reason}" if paused else "created and started")
     return made
 
 
@@ -93,20 +126,49 @@ def list_all(store: Store, kind: Kind | None = None) -> list[Workflow]:
 
 def exports_to(store: Store, list_id: str) -> list[Workflow]:
     """The exports that feed a list and have not ended."""
-    ended = {State.COMPLETED}
-    return [w for w in list_all(store, "export") if w.export.list_id == list_id and w.state not in ended]
+    return feeding(list_all(store, "export"), list_id)
+
+
+def feeding(workflows: Sequence[Workflow], list_id: str) -> list[Workflow]:
+    """Those of the workflows that are exports into a list and have not ended."""
+    exports = (each for each in workflows if each.kind == "export" and each.export.list_id == list_id)
+    return [each for each in exports if each.state is not State.COMPLETED]
 
 
 def pause(store: Store, workflow_id: str) -> Workflow:
     return _change(store, workflow_id, "paused by a person", State.PAUSED, from_=ACTIVE)
 
 
-def resume(store: Store, workflow_id: str) -> Workflow:
-    """Go on after a pause, a failure or a sleep; an import that is done runs once more."""
+def hold(store: Store, workflow_id: str, waits_for: str, reason: str) -> None:
+    """Pause until a person says that they know of it (see `holds`)."""
+    _move(store, workflow_id, reason, State.PAUSED, ACTIVE, waits_for=waits_for)
+
+
+def rest(store: Store, workflow_id: str, until: int, reason: str) -> None:
+    """Sleep until then (epoch ms): nothing is wrong."""
+    _move(store, workflow_id, reason, State.SLEEPING, ACTIVE, wake_at=until)
+
+
+def redefine(store: Store, workflow: Workflow, export: ExportConfig, edits: Edits) -> Workflow:
+    """Give an export as it was read another definition. Raises `EditedMeanwhile`."""
+    old, new = msgspec.json.encode(workflow.config), msgspec.json.encode(export)
+    held = cast(bytes, store.client.hget(keys.workflow(workflow.id), "config"))
+    same = held is not None and msgspec.json.decode(held, type=ExportConfig) == workflow.config
+    args = [held if same else old, new, msgspec.json.encode(edits)]
+    if not store.script(_REDEFINE, [keys.workflow(workflow.id)], args):
+        raise EditedMeanwhile(f"workflow {workflow.id}: {EditedMeanwhile.__doc__}")
+    return get(store, workflow.id)
+
+
+def resume(store: Store, workflow_id: str, **fields: Any) -> Workflow:
+    """Go on after a pause, a failure or a sleep; an import that is done runs once more.
+
+    `fields` are what changes beside the state.
+    """
     from_ = frozenset({State.PAUSED, State.FAILED, State.SLEEPING})
     if get(store, workflow_id).kind == "import":
         from_ |= {State.COMPLETED}
-    return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, wake_at=0, failures=0)
+    return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, wake_at=0, failures=0, **fields)
 
 
 def stop(store: Store, workflow_id: str) -> Workflow:
@@ -174,7 +236,7 @@ def _move(
 ) -> str:
     pairs: list[Any] = ["state", to, "reason", reason]
     for name, value in fields.items():
-        pairs += (name, value)
+        pairs += (name, msgspec.json.encode(value) if name in _JSON else value)
     held = cast(
         bytes, store.script(_TRANSITION, [keys.workflow(workflow_id)], [",".join(sorted(from_)), *pairs])
     )
@@ -186,7 +248,10 @@ def _move(
 def _decode(held: dict[bytes, bytes]) -> Workflow:
     fields: dict[str, Any] = {name.decode(): value.decode() for name, value in held.items()}
     fields["config"] = msgspec.json.decode(fields["config"], type=_CONFIGS[fields["kind"]])
-    for name in ("created_at", "started_at", "wake_at", "failures"):
-        fields[name] = int(fields[name])
+    for name in _NUMBERS:
+        fields[name] = int(fields.get(name, 0))
+    for name, kind in _JSON.items():
+        if name in fields:
+            fields[name] = msgspec.json.decode(fields[name], type=kind)
     fields["state"] = State(fields["state"])
     return Workflow(**fields)

@@ -202,6 +202,13 @@ def _others(context: Context, workflow: Workflow) -> list[Workflow]:
 
 
 def _labels(context: Context, workflow: Workflow) -> list[str]:
-    """The export's labels that no other export into the list needs."""
-    needed = {label for each in _others(context, workflow) for label in each.export.audiences.values()}
-    return sorted(set(workflow.export.audiences.values()) - needed)
+    """The labels that the export has or had and no other export into the list has or had."""
+    needed = {label for each in _others(context, workflow) for label in _labels_of(each)}
+    return sorted(_labels_of(workflow) - needed)
+
+
+def _labels_of(workflow: Workflow) -> set[str]:
+    """The labels of its audiences, with those that an edit replaced or took out."""
+    edits = workflow.edits
+    before = {label for labels in edits.labels.values() for label in labels}
+    return {*workflow.export.audiences.values(), *before, *edits.retired}

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates, validates_schema
 
 from listbridge.audiences import SLUG_RULE, is_slug
-from listbridge.workflows.models import ExportConfig, ImportConfig
+from listbridge.workflows.models import Brakes, ExportConfig, ImportConfig, QuietHours
+from listbridge.workflows.options import (
+    CONSENTS,
+    FIELD_NAME_MAX,
+    PROFILE_FIELD,
+    Mappings,
+    Templates,
+    check_options,
+    region,
+)
 
 ID = validate.Regexp(r"^[0-9A-Za-z_-]{1,64}\Z", error="an id has 1 to 64 letters, digits, _ or -")
-FIELD_NAME_MAX = 100
 OPTION_MAX = 250
+_CLOCK = validate.Regexp(r"^([01]\d|2[0-3]):[0-5]\d\Z", error="a time of day is written HH:MM, as 21:30")
 
 
 def slug(value: str) -> None:
@@ -21,9 +31,54 @@ def slug(value: str) -> None:
         raise ValidationError(f"an audience is named by {SLUG_RULE}")
 
 
-def _label(value: str) -> None:
+def label(value: str) -> None:
+    """An option's text."""
     if not value.strip() or len(value) > OPTION_MAX or not value.isprintable():
         raise ValidationError(f"a label has 1 to {OPTION_MAX} printable characters")
+
+
+def _share() -> fields.Float:
+    return fields.Float(
+        allow_none=True,
+        validate=validate.Range(
+            min=0, min_inclusive=False, max=1, error="a share lies above 0 and is at most 1 (null: no brake)"
+        ),
+    )
+
+
+class BrakesSchema(Schema):
+    """Shares of the list in an hour."""
+
+    leaving = _share()
+    unsubscribed = _share()
+    refused = _share()
+    least_people = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000_000))
+
+    @post_load
+    def _made(self, data: dict[str, Any], **_: Any) -> Brakes:
+        return Brakes(**data)
+
+
+class QuietHoursSchema(Schema):
+    """A daily window."""
+
+    zone = fields.String(required=True, metadata={"description": "An IANA name, as Europe/Berlin."})
+    start = fields.String(required=True, validate=_CLOCK)
+    end = fields.String(required=True, validate=_CLOCK)
+
+    @validates("zone")
+    def _zone(self, value: str, **_: Any) -> None:
+        if value not in available_timezones():
+            raise ValidationError(f"{value!r} is not a time zone; one is named as Europe/Berlin")
+
+    @validates_schema
+    def _window(self, data: dict[str, Any], **_: Any) -> None:
+        if data["start"] == data["end"]:
+            raise ValidationError({"end": ["the window is empty: it ends when it starts"]})
+
+    @post_load
+    def _made(self, data: dict[str, Any], **_: Any) -> QuietHours:
+        return QuietHours(**data)
 
 
 class ExportConfigSchema(Schema):
@@ -39,7 +94,7 @@ class ExportConfigSchema(Schema):
     )
     labels = fields.Dict(
         keys=fields.String(validate=slug),
-        values=fields.String(validate=_label),
+        values=fields.String(validate=label),
         load_default=dict,
         metadata={"description": "Slug -> the option's text in the list; the slug itself where not given."},
     )
@@ -56,23 +111,100 @@ class ExportConfigSchema(Schema):
     )
     resubscribe = fields.String(
         load_default="never",
-        validate=validate.OneOf(["never", "when_opted_in_later"]),
-        metadata={"description": "Whether someone who opted out is added again after a later `opted_in_at`."},
+        validate=validate.OneOf(["never", "when_opted_in_later", "always"]),
+        metadata={
+            "description": "Who opted out is added again: never, after a later opt-in, or by entering an "
+            "audience (`always`, which waits until the number of people is confirmed)."
+        },
     )
     queue_autoresponders = fields.Boolean(load_default=False)
     queue_autoresponders_on_backfill = fields.Boolean(load_default=False)
-    email_field = fields.String(load_default="email", validate=validate.Length(min=1, max=200))
-    name_field = fields.String(load_default=None, allow_none=True, validate=validate.Length(min=1, max=200))
-    field_mappings = fields.Dict(
-        keys=fields.String(validate=validate.Length(min=1, max=200)),
-        values=fields.String(validate=validate.Length(min=1, max=FIELD_NAME_MAX)),
-        load_default=dict,
-        metadata={"description": "Profile field -> an existing custom field of the list."},
+    restart_autoresponders = fields.Boolean(
+        load_default=False,
+        metadata={"description": "For who is resubscribed: subscription-date automations start anew."},
+    )
+    mode = fields.String(
+        load_default="upsert",
+        validate=validate.OneOf(["upsert", "update_only", "add_only"]),
+        metadata={"description": "Add and update people, only update those in the list, or only add others."},
+    )
+    on_exit = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(["update_field", "unsubscribe", "nothing"]),
+        metadata={
+            "description": "For who leaves an audience. Default: `update_field`, with `add_only` `nothing`."
+        },
+    )
+    unsubscribe_from_all_lists = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Unsubscribe also where that takes people off all lists of the client."},
+    )
+    email_field = fields.String(load_default="email", validate=PROFILE_FIELD)
+    name_field = fields.String(load_default=None, allow_none=True, validate=PROFILE_FIELD)
+    field_mappings = Mappings(load_default=dict)
+    templates = Templates(load_default=dict)
+    create_fields = fields.Boolean(
+        load_default=False, metadata={"description": "Make mapped custom fields that the list lacks."}
     )
     consent_to_track = fields.String(
-        load_default="Unchanged",
-        validate=validate.OneOf(["Yes", "No", "Unchanged"]),
-        metadata={"description": "Sent with every row. `Unchanged` means consent for a new address."},
+        required=True,
+        validate=CONSENTS,
+        error_messages={
+            "required": "say Yes, No or Unchanged: there is no default, because Unchanged means consent for "
+            "a new address"
+        },
+        metadata={
+            "description": "Sent with each row whose `consent_to_track_field` says nothing. `Unchanged` "
+            "means consent for a new address."
+        },
+    )
+    consent_to_track_field = fields.String(load_default=None, allow_none=True, validate=PROFILE_FIELD)
+    mobile_field = fields.String(load_default=None, allow_none=True, validate=PROFILE_FIELD)
+    mobile_region = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=region,
+        metadata={"description": "Country (two letters) of mobile numbers without a country's prefix."},
+    )
+    consent_to_sms = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=CONSENTS,
+        metadata={"description": "Sent with each mobile number whose `consent_to_sms_field` says nothing."},
+    )
+    consent_to_sms_field = fields.String(load_default=None, allow_none=True, validate=PROFILE_FIELD)
+    opted_in_field = fields.String(
+        load_default="opted_in_at",
+        validate=PROFILE_FIELD,
+        metadata={"description": "The profile field or attribute with the time of the last opt-in."},
+    )
+    opt_out_feed_minutes = fields.Integer(
+        load_default=1440,
+        strict=True,
+        validate=validate.Range(min=1, max=525_600),
+        metadata={
+            "description": "Nobody is resubscribed when the last webhook or reading of the list's states is "
+            "older."
+        },
+    )
+    brakes = fields.Nested(
+        BrakesSchema,
+        load_default=Brakes,
+        metadata={"description": "When the export pauses itself until somebody acknowledges why."},
+    )
+    max_new_subscribers = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        strict=True,
+        validate=validate.Range(min=1, max=100_000_000),
+        metadata={"description": "The most people that are added to the list in 24 hours; null: any number."},
+    )
+    quiet_hours = fields.Nested(
+        QuietHoursSchema,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "When nothing is delivered; what comes in is kept for afterwards."},
     )
 
     @validates_schema
@@ -83,6 +215,8 @@ class ExportConfigSchema(Schema):
         shown = [data["labels"].get(each, each) for each in data["audiences"]]
         if len(set(shown)) != len(shown):
             raise ValidationError({"audiences": ["each audience needs a label of its own, once"]})
+        if wrong := check_options(data):
+            raise ValidationError(wrong)
 
 
 class ImportConfigSchema(Schema):
@@ -118,6 +252,8 @@ def load_export(data: Mapping[str, Any]) -> ExportConfig:
     values = ExportConfigSchema().load(data)
     labels = values.pop("labels")
     values["audiences"] = {each: labels.get(each, each) for each in values["audiences"]}
+    nothing = values["mode"] == "add_only"
+    values["on_exit"] = values["on_exit"] or ("nothing" if nothing else "update_field")
     return ExportConfig(**values)
 
 

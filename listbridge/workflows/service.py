@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,15 +12,27 @@ from marshmallow import ValidationError
 
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
+from listbridge.authorizations import Authorization
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.exports import ledger
 from listbridge.exports.setup import prepare_again
+from listbridge.jobs.plan import export_to_plan, plan_export
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
+from listbridge.store.store import now_ms
 from listbridge.systems import never, system_of
 from listbridge.workflows import log, registry
-from listbridge.workflows.models import ACTIVE, State, Workflow
+from listbridge.workflows.editing import Change, edited
+from listbridge.workflows.holds import (
+    NOT_CONFIRMED,
+    NOTHING_SAID,
+    PEOPLE,
+    Acknowledgement,
+    accept,
+    how_to_go_on,
+)
+from listbridge.workflows.models import ACTIVE, ExportConfig, State, Workflow
 from listbridge.workflows.schemas import load_export, load_import
 
 logger = logging.getLogger(__name__)
@@ -41,6 +53,11 @@ class FieldNameTaken(Fatal):
     """All exports into one list share one audience field: give this one the same field_name."""
 
 
+def people_to_return(context: Context, workflow_id: str) -> int:
+    """How many people who opted out a start would add again, by a plan made now."""
+    return plan_export(context, workflow_id).outcomes["returned"]
+
+
 def create_export(
     context: Context,
     authorization_id: str,
@@ -51,26 +68,54 @@ def create_export(
 ) -> Workflow:
     """Make an export and start it, unless it shall wait `paused` until somebody resumes it.
 
-    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`.
+    One that brings everybody back always waits, until the number of these people is confirmed.
+    Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`. An export that unsubscribes reads the
+    list's settings first, and raises the other system's problems with that.
     """
-    authorizations.get(context.store, authorization_id)
+    authorization = authorizations.get(context.store, authorization_id)
     export = load_export(config)
     for other in registry.exports_to(context.store, export.list_id):
         if other.export.field_name != export.field_name:
             taken = f"export {other.id} feeds this list's field {other.export.field_name!r}"
             raise FieldNameTaken(f"{taken}; {FieldNameTaken.__doc__}")
+        if other.export.mode != export.mode:
+            said = f"export {other.id} feeds this list with mode {other.export.mode}; one list has one mode"
+            raise ValidationError({"mode": [said]})
         if clash := _clash(other.export.audiences, export.audiences):
             raise ValidationError({"labels": [f"export {other.id} labels {clash}"]})
+    _check_unsubscribing(context, authorization, export)
+    confirms = export.resubscribe == "always"
+    more = {"waits_for": PEOPLE, "reason": NOT_CONFIRMED} if confirms else {}
     made = registry.create(
         context.store,
         kind="export",
         authorization_id=authorization_id,
         config=export,
         description=description,
-        paused=paused,
+        paused=paused or confirms,
+        **more,
     )
     ledger.rewind(context.store, export.list_id)
     return made
+
+
+def _check_unsubscribing(context: Context, authorization: Authorization, export: ExportConfig) -> None:
+    if export.on_exit != "unsubscribe" or export.unsubscribe_from_all_lists:
+        return
+    asked = Workflow(
+        id="",
+        kind="export",
+        authorization_id=authorization.id,
+        description="",
+        config=export,
+        state=State.PAUSED,
+    )
+    if system_of(authorization).list_reader(context, authorization, asked, never).leaving_ends_all():
+        said = (
+            "who unsubscribes from this list leaves all lists of the client: say unsubscribe_from_all_lists "
+            "too, change the list's unsubscribe setting, or choose update_field or nothing"
+        )
+        raise ValidationError({"on_exit": [said]})
 
 
 def create_import(
@@ -91,12 +136,54 @@ def pause(context: Context, workflow_id: str) -> Workflow:
     return registry.pause(context.store, workflow_id)
 
 
-def resume(context: Context, workflow_id: str) -> Workflow:
-    """Go on; an export catches up with what changed meanwhile, in the list's field and options too."""
-    workflow = registry.resume(context.store, workflow_id)
+def resume(
+    context: Context,
+    workflow_id: str,
+    said: Acknowledgement = NOTHING_SAID,
+    *,
+    count: Callable[[Context, str], int] = people_to_return,
+) -> Workflow:
+    """Go on; an export catches up with what changed meanwhile, in the list's field and options too.
+
+    Raises `NotConfirmed` when the workflow waits for a person and `said` is not what it waits for; `count`
+    tells how many people a start would bring back.
+    """
+    held = registry.get(context.store, workflow_id)
+    if said.canary is not None and held.kind != "export":
+        raise registry.NotAllowed(f"{workflow_id} is an {held.kind}; only exports have a canary")
+    waiting = held.state is State.PAUSED
+    fields = accept(held, said, lambda: count(context, workflow_id)) if waiting or said.canary else {}
+    workflow = registry.resume(context.store, workflow_id, **fields)
     if workflow.kind == "export":
         prepare_again(context.store, workflow.export.list_id)
     return _rewound(context, workflow)
+
+
+def edit_export(context: Context, workflow_id: str, change: Change) -> Workflow:
+    """Change the audiences of an export, whether it runs or not; everybody is looked at again.
+
+    Raises `ValidationError`, `NotAllowed` for what has ended or is no export, `EditedMeanwhile`.
+    """
+    workflow = export_to_plan(context, workflow_id)
+    export, edits = edited(workflow.export, workflow.edits, change, now_ms())
+    for other in registry.exports_to(context.store, export.list_id):
+        if other.id != workflow_id and (clash := _clash(other.export.audiences, export.audiences)):
+            raise ValidationError({"labels": [f"export {other.id} labels {clash}"]})
+    changed = registry.redefine(context.store, workflow, export, edits)
+    context.store.client.delete(keys.plan(workflow_id))
+    log.write(context.store, workflow_id, _told(change))
+    return _rewound(context, changed)
+
+
+def _told(change: Change) -> str:
+    renamed = ", ".join(f"{old} is now {new}" for old, new in change.rename.items())
+    found = (
+        ("added", ", ".join(change.add)),
+        ("removed (their options stay, retired)", ", ".join(change.remove)),
+        ("renamed", renamed),
+        ("labelled", ", ".join(f"{slug} as {label!r}" for slug, label in change.labels.items())),
+    )
+    return "audiences " + "; ".join(f"{what}: {each}" for what, each in found if each)
 
 
 def stop(context: Context, workflow_id: str) -> Workflow:
@@ -168,6 +255,9 @@ def shown(context: Context, workflow: Workflow) -> dict[str, Any]:
         "state": workflow.state,
         "reason": workflow.reason,
         "created_at": rfc3339(workflow.created_at),
+        "waits_for": workflow.waits_for,
+        "how_to_go_on": how_to_go_on(workflow),
+        "canary": workflow.canary or None,
         "wake_at": rfc3339(workflow.wake_at) if workflow.state is State.SLEEPING else None,
         "config": msgspec.to_builtins(workflow.config),
         "progress": log.progress(context.store, workflow.id),

@@ -44,6 +44,9 @@ def create(list_id: str) -> Response:
     target, sent = wire.list_of(list_id), wire.body()
     title = _title(target, sent, None)
     groups = _groups(target, sent.get("rulegroups"))
+    limit = wire.account().switches.segment_limit
+    if limit and wire.account().segment_count() >= limit:
+        raise ApiError(283)
     segment = Segment(wire.account().new_id(), target, title, groups)
     target.segments[segment.segment_id] = segment
     return wire.created(segment.segment_id)

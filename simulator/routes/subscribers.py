@@ -64,7 +64,11 @@ def import_subscribers(list_id: str) -> Response:
     rows = [wire.checked_row(row) for row in wire.rows_of(sent.get("subscribers"))]
     at = wire.account().moment(target.client)
     resubscribe = wire.flag(sent.get("resubscribe"))
-    result = subscribing.import_rows(wire.account(), target, rows, resubscribe, at)
+    queue = wire.flag(sent.get("queuesubscriptionbasedautoresponders"))
+    restart = wire.flag(sent.get("restartsubscriptionbasedautoresponders"))
+    result = subscribing.import_rows(
+        wire.account(), target, rows, resubscribe, at, queue=queue, restart=restart
+    )
     if result.failures:
         raise ApiError(210, result.partial_body())
     return wire.reply(result.body(), 201)

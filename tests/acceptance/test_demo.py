@@ -18,6 +18,9 @@ NAMES = {
     "duplicates_dropped",
     "profiles",
     "profile_mismatches",
+    "rebuilt_people",
+    "rebuilt_events",
+    "archived_events",
     "webhook_posts",
     "seconds",
 }
@@ -42,4 +45,6 @@ def test_the_demo_ends_without_a_difference(tmp_path):
     assert summary["profiles"] > 3000
     assert summary["events"] > 40_000
     assert summary["duplicates_dropped"] > 0
+    assert summary["rebuilt_people"] > 3000
+    assert summary["events"] >= summary["rebuilt_events"] > summary["archived_events"] > 0
     assert list(tmp_path.iterdir()) == []

@@ -80,7 +80,17 @@ def test_commands_work_without_up(installation, simulator):
 
 
 def test_an_unknown_list_is_refused_with_the_names_that_there_are(installation, simulator):
-    done = installation.run("export", "create", "--list", "No such list", "--audience", "vip", check=False)
+    done = installation.run(
+        "export",
+        "create",
+        "--list",
+        "No such list",
+        "--audience",
+        "vip",
+        "--consent-to-track",
+        "Unchanged",
+        check=False,
+    )
     assert done.returncode == 1
     assert lists_of(simulator)[0].title in done.stderr
     assert "Traceback" not in done.stderr
@@ -109,7 +119,17 @@ def test_a_snapshot_and_an_export_put_people_into_the_field(running, simulator, 
     file.write_text("email,plan\n" + "".join(f"{each},gold\n" for each in people))
     assert running.json("audience", "load", "vip", str(file))["enter"] == 20
     title = lists_of(simulator)[0].title
-    running.run("export", "create", "--list", title, "--audience", "vip", "--existing-users")
+    running.run(
+        "export",
+        "create",
+        "--list",
+        title,
+        "--audience",
+        "vip",
+        "--consent-to-track",
+        "Unchanged",
+        "--existing-users",
+    )
     wait_until(lambda: members(simulator, "vip") == {p.lower() for p in people}, 30, "the field", running)
     field = next(f for f in lists_of(simulator)[0].fields if f.name == "Lytics Audiences")
     assert not field.visible
@@ -119,7 +139,16 @@ def test_a_snapshot_and_an_export_put_people_into_the_field(running, simulator, 
 def test_a_plan_is_made_by_a_command_and_by_a_worker(running, simulator):
     title = lists_of(simulator)[1].title
     made = running.json(
-        "export", "create", "--list", title, "--audience", "vip", "--existing-users", "--paused"
+        "export",
+        "create",
+        "--list",
+        title,
+        "--audience",
+        "vip",
+        "--consent-to-track",
+        "Unchanged",
+        "--existing-users",
+        "--paused",
     )
     assert made["state"] == "paused"
     told = running.json("export", "plan", made["id"])

@@ -250,6 +250,33 @@ def test_a_compaction_whose_lease_ran_out_changes_nothing(archive, eager, tmp_pa
     assert len(archive.snapshot(CM_ACTIVITY, part).files) == 1
 
 
+def test_a_file_that_can_not_be_read_now_keeps_nothing_new_from_being_archived(archive, eager, monkeypatch):
+    part = archive.store.parts[0]
+    for start in (0, 12):
+        append(archive.store, some(12, start=start))
+        while archive_next(archive.store, archive.storage, part, CM_ACTIVITY) is not None:
+            pass
+    broken = archive.snapshot(CM_ACTIVITY, part).files[0].path
+    real = type(archive.storage).source
+
+    def source(self, path):
+        if path == broken:
+            raise StorageError("EIO")
+        return real(self, path)
+
+    monkeypatch.setattr(type(archive.storage), "source", source)
+    run_pass(archive, NOTHING_FOLDED)
+    append(archive.store, some(30, start=100))
+
+    result = run_pass(archive, NOTHING_FOLDED)
+
+    assert (result.events, result.error) == (30, "")
+    assert "EIO" in result.uncompacted
+    monkeypatch.setattr(type(archive.storage), "source", real)
+    run_pass(archive, NOTHING_FOLDED)
+    assert archived_ids(archive) == ids([*some(24), *some(30, start=100)])
+
+
 def test_two_passes_at_once_write_everything_once(archive):
     append(archive.store, some(2000, people=200))
     passes = [Thread(target=run_pass, args=(archive, NOTHING_FOLDED)) for _ in range(2)]

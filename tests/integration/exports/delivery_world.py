@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.exports.brakes import Held
 from listbridge.exports.decisions import OPTED_OUT, Feed, ListSpec, Person
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, delivered_to, lags, raise_doubt
-from listbridge.exports.protocol import Outcome, OutcomeKind, Prepared, Sent
+from listbridge.exports.protocol import SINGLE, Outcome, OutcomeKind, Prepared, Sent, Way
 from listbridge.profiles.commit import Commit, versions_and_offsets, write
 from listbridge.profiles.membership import Membership
 from listbridge.store.store import Store
@@ -112,6 +113,10 @@ class World:
                 raise Retriable
             elif is_call and happening == "key revoked":
                 raise Fatal
+            elif is_call and happening == "lost":
+                problem = Retriable()
+                problem.may_have_been_applied = True
+                raise problem
             answer = effect()
             if happening == "crash after":
                 raise Crash
@@ -129,6 +134,9 @@ class World:
     def clock_offset_ms(self):
         return 0
 
+    def still_offers(self, _prepared, _labels):
+        return True
+
     def state_of(self, email):
         return self.step(lambda: self._state(email), is_call=True)
 
@@ -140,6 +148,7 @@ class World:
     def send(self, _prepared, rows, flags):
         assert len(rows) <= self.batch_limit
         assert len({row.email for row in rows}) == len(rows)
+        assert len(rows) == 1 or flags.way not in SINGLE
         return self.step(lambda: self._send(rows, flags), is_call=True)
 
     def _send(self, rows, flags):
@@ -153,11 +162,15 @@ class World:
         if row.email in self.bad:
             return Outcome(row.key, OutcomeKind.REFUSED, "invalid", "not an address")
         held = self.subscribers.get(row.email)
+        if flags.way is Way.UNSUBSCRIBE:
+            return self._unsubscribe(row, held)
+        if flags.way is Way.UPDATE and held is None:
+            return Outcome(row.key, OutcomeKind.REFUSED, "not_in_list", "")
         if held is not None and held.state in OPTED_OUT:
             if not flags.resubscribe:
                 return Outcome(row.key, OutcomeKind.REFUSED, held.state, "opted out")
             self.flagged.append(row.key)
-            later = held.at // MINUTE < (self.known[row.key].opted_in_at or 0) // MINUTE
+            later = held.at // MINUTE < self.opt_in_of(row.key) // MINUTE
             if not later and self.left_at[row.key] <= self.asked_at[row.key]:
                 self.undone.append(row.key)
         if held is None or held.state in OPTED_OUT:
@@ -168,6 +181,19 @@ class World:
         kept = held.options if self.append or not row.options else held.options - set(LABELS.values())
         held.options = (kept | set(row.options)) - set(row.cleared)
         self.stored.add(row.key)
+        return Outcome(row.key, OutcomeKind.STORED)
+
+    def opt_in_of(self, key):
+        """What counts as the person's last opt-in, by what the export says: stated or by entering."""
+        (feed,) = self.spec.feeds
+        entered = max(self.known[key].audiences.values(), default=0)
+        return entered if feed.resubscribe == "always" else self.known[key].opted_in_at or 0
+
+    def _unsubscribe(self, row, held):
+        if held is not None and held.state == "active":
+            held.state, held.at = "unsubscribed", self.clock.now
+            minute = self.clock.now - self.clock.now % MINUTE
+            self.news.append((row.key, ("unsubscribed", minute), set(held.options), "ours"))
         return Outcome(row.key, OutcomeKind.STORED)
 
     # People
@@ -250,7 +276,7 @@ class World:
         self.store.world, self.steps = self, 0
         try:
             self.deliver(token=f"t{number}")
-        except (Crash, Retriable, Fatal) as ending:
+        except (Crash, Retriable, Fatal, Held) as ending:
             return type(ending).__name__
         finally:
             self.store.world = None

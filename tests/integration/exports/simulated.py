@@ -43,13 +43,20 @@ class Export:
         """The account's name as the pacing knows it."""
         return account_of(self.context, self.authorization)
 
-    def create(self, *slugs, **settings):
+    def create(self, *slugs, heard=True, **settings):
+        if heard:
+            self.hear()
+        settings = {"consent_to_track": "Unchanged"} | settings
         settings |= {
             "client_id": self.client.client_id,
             "list_id": self.list.list_id,
             "audiences": list(slugs),
         }
         return service.create_export(self.context, self.authorization.id, settings)
+
+    def hear(self, at=None):
+        """Something was told of who opted out, as by a webhook."""
+        self.context.store.client.set(keys.told(self.list.list_id), at or now_ms())
 
     def happen(self, *events):
         """Audience events: (what, address, audience, further values)."""

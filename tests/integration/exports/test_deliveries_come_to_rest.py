@@ -1,5 +1,6 @@
 """Whatever happens at any step of a delivery, the list ends up holding what it should."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -67,6 +68,7 @@ def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole
     assert world.flagged == []
 
 
+@pytest.mark.parametrize("resubscribe", ["when_opted_in_later", "always"])
 @settings(
     max_examples=80,
     deadline=None,
@@ -75,9 +77,9 @@ def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
-def test_an_opt_in_undoes_no_opt_out_that_the_list_told_of_since(new_world, played, opted_in):
+def test_an_opt_in_undoes_no_opt_out_that_the_list_told_of_since(new_world, resubscribe, played, opted_in):
     world = new_world(people=PEOPLE)
-    world.spec = with_feed(world.spec, resubscribe="when_opted_in_later")
+    world.spec = with_feed(world.spec, resubscribe=resubscribe)
 
     for person, minutes in opted_in.items():
         world.enter(person, "a", opted_in_at=START + minutes * 60_000)
@@ -103,7 +105,7 @@ def at_every_step(new_world, begin, happening, **options):
 
 @pytest.mark.parametrize("how", ["unsubscribed", "deleted"])
 @pytest.mark.parametrize("told", [True, False], ids=["told at once", "told later"])
-@pytest.mark.parametrize("resubscribe", ["never", "when_opted_in_later"])
+@pytest.mark.parametrize("resubscribe", ["never", "when_opted_in_later", "always"])
 @pytest.mark.parametrize("ending", [None, "cut", "crash after", "too many calls"])
 def test_an_opt_out_at_any_step_of_a_delivery_is_never_undone(new_world, how, told, resubscribe, ending):
     def begin(world):
@@ -118,12 +120,78 @@ def test_an_opt_out_at_any_step_of_a_delivery_is_never_undone(new_world, how, to
         world.plan = {world.steps + 1: ending}
 
     for at, world in at_every_step(new_world, begin, leave, people=2):
-        world.enter(0, "c")
+        if resubscribe == "always":
+            world.write(0, "y")  # to enter another audience would bring them back
+        else:
+            world.enter(0, "c")
 
         world.settle()
 
         assert world.subscribers[world.keys[0]].state == how, f"undone when it came at step {at}"
         assert world.options_of(1) == ["A"]
+
+
+@pytest.mark.parametrize("resubscribe", ["never", "when_opted_in_later"])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
+def test_a_stale_feed_of_opt_outs_brings_nobody_back(new_world, resubscribe, played, opted_in):
+    world = new_world(people=PEOPLE)
+    world.spec = with_feed(world.spec, resubscribe=resubscribe, stale=True)
+
+    for person, minutes in opted_in.items():
+        world.enter(person, "a", opted_in_at=START + minutes * 60_000)
+    play(world, played)
+    world.settle()
+
+    world.check()
+    assert world.flagged == []
+
+
+def test_a_repeat_goes_without_the_switch_and_the_answer_to_it_is_decided_about_anew(new_world):
+    world = new_world(people=1)
+    world.spec = with_feed(world.spec, resubscribe="when_opted_in_later")
+    world.act(0, "subscribe")
+    world.act(0, "unsubscribed")
+    world.clock.now += 120_000
+    world.enter(0, "a", opted_in_at=world.clock.now)
+    world.plan = {2: "lost"}  # the row, after the look at the person's state
+    assert world.attempt() == "Retriable"
+
+    world.settle()
+
+    assert [flags.resubscribe for _, flags in world.calls] == [False, True]
+    assert world.options_of(0) == ["A"]
+
+
+@pytest.mark.parametrize("resubscribe", ["when_opted_in_later", "always"])
+def test_a_cut_call_with_the_switch_is_repeated_without_it(new_world, resubscribe):
+    def begin(world):
+        world.spec = with_feed(world.spec, resubscribe=resubscribe)
+        world.act(0, "subscribe")
+        world.act(0, "unsubscribed")
+        world.clock.now += 120_000
+        world.enter(0, "a", opted_in_at=world.clock.now)
+
+    calm = new_world(people=1)
+    begin(calm)
+    calm.attempt()
+    assert [flags.resubscribe for _, flags in calm.calls] == [True]
+    for _, world in at_every_step(new_world, begin, "cut", people=1):
+        first = [flags.resubscribe for _, flags in world.calls]
+        before = len(world.calls)
+
+        world.settle()
+
+        repeats = [flags.resubscribe for _, flags in world.calls[before:]]
+        if first == [True] and repeats:
+            assert repeats == [False]
+        assert world.options_of(0) == ["A"]
 
 
 @pytest.mark.parametrize("ending", ["cut", "crash before", "crash after", "too many calls"])
@@ -212,3 +280,60 @@ def test_a_clear_that_is_in_doubt_costs_no_reading_back_of_people_who_were_store
     assert world.asked_at == before
     assert len(world.calls) == 1
     world.check()
+
+
+ENDINGS = ["cut", "crash before", "crash after", "too many calls", "key revoked"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_who_leaves_is_unsubscribed_whatever_ends_a_delivery_at_any_step(new_world, ending):
+    def begin(world):
+        world.spec = with_feed(world.spec, on_exit="unsubscribe")
+        for person in range(3):
+            world.enter(person, "a")
+        world.deliver()
+        world.enter(0, "b")
+        world.leave(0, "a")
+        world.leave(1, "a")
+
+    for at, world in at_every_step(new_world, begin, ending, people=3):
+        world.settle()
+
+        left = world.subscribers[world.keys[1]]
+        assert (left.state, left.options) == ("unsubscribed", set()), f"{ending} at step {at}"
+        assert (world.options_of(0), world.options_of(2)) == (["B"], ["A"])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_who_enters_again_at_any_step_of_their_leaving_is_told_of_or_was_unsubscribed(new_world, ending):
+    def begin(world):
+        world.spec = with_feed(world.spec, on_exit="unsubscribe")
+        world.enter(0, "a")
+        world.deliver()
+        world.leave(0, "a")
+
+    def enter(world):
+        world.enter(0, "b")
+        world.plan = {world.steps + 1: ending}
+
+    for at, world in at_every_step(new_world, begin, enter, people=1):
+        world.settle()
+
+        found = world.subscribers[world.keys[0]]
+        assert found.state == "unsubscribed" or found.options == {"B"}, f"lost when it came at step {at}"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(("mode", "held"), [("update_only", [["A"], None]), ("add_only", [[], ["A"]])])
+def test_a_mode_is_kept_whatever_ends_a_delivery_at_any_step(new_world, ending, mode, held):
+    def begin(world):
+        world.spec = replace(with_feed(world.spec, on_exit="nothing"), mode=mode)
+        world.act(0, "subscribe", told=False)
+        world.news.clear()
+        world.enter(0, "a")
+        world.enter(1, "a")
+
+    for at, world in at_every_step(new_world, begin, ending, people=2):
+        world.settle()
+
+        assert [world.options_of(0), world.options_of(1)] == held, f"{ending} at step {at}"

@@ -85,6 +85,7 @@ def test_the_plan_names_every_outcome_and_what_would_be_made(planned):
         "returned": 0,
         "updated": 0,
         "unchanged": 1,
+        "unsubscribed": 0,
         "refused": 1,
         "left": 0,
     }
@@ -271,7 +272,12 @@ def test_an_export_can_wait_for_its_first_start(planned):
     made = service.create_export(
         planned.context,
         planned.authorization.id,
-        {"client_id": planned.client.client_id, "list_id": planned.list.list_id, "audiences": ["gold"]},
+        {
+            "client_id": planned.client.client_id,
+            "list_id": planned.list.list_id,
+            "audiences": ["gold"],
+            "consent_to_track": "No",
+        },
         paused=True,
     )
     planned.deliver()

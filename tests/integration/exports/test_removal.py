@@ -7,6 +7,7 @@ from listbridge.errors import Retriable
 from listbridge.store import keys
 from listbridge.store.lease import Lease
 from listbridge.workflows import registry, removal, service
+from listbridge.workflows.editing import Change
 from listbridge.workflows.removal import leftovers_of, objections, remove
 from simulator.account import CustomField, Segment
 
@@ -205,3 +206,24 @@ def test_a_list_without_the_field_leaves_nothing(export):
 
     assert leftovers_of(export.context, the(export, only)).field_key == ""
     assert remove(export.context, only.id, ["segments", "options", "field"]).done == []
+
+
+def test_labels_that_an_edit_replaced_or_took_out_are_leftovers_too(export, only):
+    change = Change(remove=("lapsed",), labels={"vip": "The best"})
+    service.edit_export(export.context, only.id, change)
+    export.deliver_until_rest()
+
+    found = leftovers_of(export.context, the(export, only))
+
+    assert set(found.options) == {"The best", "Very important", "lapsed"}
+
+
+def test_labels_that_another_export_had_before_an_edit_are_no_leftovers(export, only):
+    other = export.create("gold", labels={"gold": "Old gold"})
+    export.deliver()
+    service.edit_export(export.context, other.id, Change(labels={"gold": "New gold"}))
+    export.deliver_until_rest()
+
+    found = leftovers_of(export.context, the(export, only))
+
+    assert set(found.options) == {"Very important", "lapsed"}

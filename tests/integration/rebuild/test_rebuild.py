@@ -2,16 +2,21 @@
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from listbridge.aggregation.fold import Folder, has_lag
+from listbridge.archive.errors import StorageError
 from listbridge.archive.passes import run_pass
+from listbridge.archive.storage import LocalStorage
 from listbridge.jobs.rebuild import rebuild
-from listbridge.mappings.active import ActivePrograms
+from listbridge.mappings.active import ActivePrograms, Unchanging
 from listbridge.mappings.sources import MappingText, with_files
 from listbridge.mappings.versions import activate, active, plan
 from listbridge.profiles.codec import Codec
@@ -19,7 +24,8 @@ from listbridge.profiles.commit import write
 from listbridge.rebuild import partition as partition_module
 from listbridge.rebuild.errors import RebuildError
 from listbridge.rebuild.partition import PartitionRebuild
-from listbridge.store.store import Store
+from listbridge.rebuild.recomputing import Recomputer
+from listbridge.store.store import Store, StoreError
 from listbridge.streams import log
 from listbridge.streams.events import Event
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY
@@ -149,13 +155,13 @@ def test_nobody_is_written_to_whom_nothing_changed(context, folder):
     append(context.store, some())
     folder.run()
     passed(context)
-    before = {part.number: context.store.client.get(part.version) for part in context.store.parts}
+    before = {part.number: context.store.client.get(part.sequence) for part in context.store.parts}
 
     result = rebuild(context)
 
     assert sum(each.people for each in result.done) == 30
     assert not any(each.changed for each in result.done)
-    assert {part.number: context.store.client.get(part.version) for part in context.store.parts} == before
+    assert {part.number: context.store.client.get(part.sequence) for part in context.store.parts} == before
 
 
 def test_events_that_arrive_during_a_rebuild_are_counted_once(context, folder, became):
@@ -281,6 +287,91 @@ def test_mappings_that_change_meanwhile_stop_the_rebuild(context, folder, became
     assert rebuild(context).complete
 
 
+def test_after_a_rebuild_nobody_folds_by_older_mappings_written_or_not(context, folder, became):
+    stale = Folder(context.store, Unchanging(context.program))
+    became(NEW)
+
+    assert rebuild(context).complete
+    events = [opened("ann@x.se", minute, "click") for minute in range(5)]
+    append(context.store, events)
+    with pytest.raises(StoreError, match="newer mappings"):
+        stale.run()
+    folder.run()
+
+    assert states(context) == from_nothing(context, events)
+
+
+def test_streams_that_were_trimmed_although_they_were_held_stop_the_rebuild(
+    context, folder, became, monkeypatch
+):
+    append(context.store, [opened("ann@x.se", 1)])
+    folder.run()
+    passed(context)
+    append(context.store, [opened("ann@x.se", minute) for minute in range(2, 7)])
+    folder.run()
+    became(NEW)
+    part = context.store.part("ann@x.se")
+    real = Recomputer.archived
+
+    def stood_still(self, wanted):
+        made = real(self, wanted)
+        if self._part.number == part.number:
+            context.store.client.delete(part.hold)
+            passed(context)
+        return made
+
+    monkeypatch.setattr(Recomputer, "archived", stood_still)
+    before = states(context)
+
+    result = rebuild(context)
+
+    assert "were trimmed while they were being read" in result.failed[part.number]
+    assert not result.complete
+    assert states(context) == before
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_storage_that_fails_is_no_file_to_be_skipped(context, folder, monkeypatch, skip):
+    append(context.store, [opened("ann@x.se", minute) for minute in range(5)])
+    folder.run()
+    passed(context)
+    before = states(context)
+
+    def away(self, path):
+        raise StorageError("the network is away")
+
+    monkeypatch.setattr(LocalStorage, "source", away)
+
+    result = rebuild(context, skip_unreadable=skip)
+
+    assert "the network is away" in result.failed[context.store.part("ann@x.se").number]
+    assert states(context) == before
+
+
+def test_a_profile_that_cannot_be_made_anew_stops_its_partition_only(context, folder, monkeypatch):
+    people = [f"person{n}@example.com" for n in range(40)]
+    append(context.store, [opened(key, 1) for key in people])
+    folder.run()
+    passed(context)
+    part = context.store.part(people[0])
+    context.store.client.hset(part.profiles, people[0], b"damaged")
+    real = LocalStorage.source
+
+    def away(self, path):
+        raise StorageError("the network is away")
+
+    monkeypatch.setattr(LocalStorage, "source", away)
+    append(context.store, [opened(key, 2) for key in people])
+
+    folded = folder.run(seconds=5).events
+
+    others = [key for key in people if context.store.part(key).number != part.number]
+    assert folded == len(others)
+    monkeypatch.setattr(LocalStorage, "source", real)
+    assert folder.run().events == len(people) - len(others)
+    assert {profile.updated_at for profile in states(context).values()} == {START + 2 * MINUTE}
+
+
 def test_two_rebuilds_at_a_time_are_one_too_many(context, monkeypatch):
     def within(self, part):
         with pytest.raises(RebuildError, match="another rebuild"):
@@ -292,25 +383,25 @@ def test_two_rebuilds_at_a_time_are_one_too_many(context, monkeypatch):
     assert set(rebuild(context).failed.values()) == {"seen"}
 
 
+# Whoever starts the tests in the background has Ctrl-C ignored.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+MAIN = f"{HEARING}; from cli.main import main; main()"
+REBUILD = [sys.executable, "-c", MAIN, "profiles", "rebuild", "--processes", "2"]
+
+
+def environ(context):
+    return {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), **as_environ(context.settings)}
+
+
 def test_the_command_rebuilds_with_processes(context, folder, became, tmp_path):
     append(context.store, some(people=40))
     folder.run()
     passed(context)
     became(NEW)
-    environ = {"PATH": "/usr/bin:/bin", **as_environ(context.settings)}
 
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from cli.main import main; main()",
-            "profiles",
-            "rebuild",
-            "--processes",
-            "2",
-            "--json",
-        ],
-        env=environ | {"PYTHONPATH": ":".join(sys.path)},
+        [*REBUILD, "--json"],
+        env=environ(context),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -322,3 +413,39 @@ def test_the_command_rebuilds_with_processes(context, folder, became, tmp_path):
     told = json.loads(done.stdout)
     assert (told["people"], told["complete"], told["failed"]) == (40, True, [])
     assert not any(has_lag(Store(context.store.client, context.store.partitions), context.program))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_rebuild_that_is_ended_takes_its_processes_with_it(context, folder, became, tmp_path, number):
+    """Its partitions can't be had, so it waits for them with all of its processes."""
+    append(context.store, some(people=40))
+    folder.run()
+    became(NEW)
+    for part in context.store.parts:
+        context.store.client.set(part.fold_lease, "somebody", px=60_000)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(REBUILD, env=environ(context), cwd=tmp_path, stderr=log, process_group=0)
+        await_until(lambda: sum("spawn_main" in line for line in group_of(process.pid)) == 2)
+        await_until(lambda: any(context.store.client.exists(part.hold) for part in context.store.parts))
+
+        os.kill(process.pid, number)
+
+        assert process.wait(20) != 0
+    await_until(lambda: not group_of(process.pid))
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def group_of(number):
+    """The command lines of a process group, zombies left out."""
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    return [row[2] for row in rows if row[0] == str(number) and not row[1].startswith("Z")]
+
+
+def await_until(done, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -97,7 +97,9 @@ PROFILE = {
         "cm_email_urls": ["https://www.example.com/a%20b?x=1"],
         "cm_hourlyopen": {"23": 2},
         "cm_hourofweek": {"167": 2},
-        "cm_monthly": {"2601": 2},
+        "cm_monthly": {"2601": 3},
+        "cm_campaign_clicks": {"k1": 1},
+        "audience_enters": 1,
         "hashedurls": {"0": 1},
     },
 }
@@ -125,6 +127,11 @@ def test_the_reckoning_agrees_with_a_profile_worked_out_by_hand(held):
         (("fields", "cm_openct"), 3),
         (("fields", "city"), "Rome"),
         (("fields", "cm_hourofweek"), {"166": 2}),
+        (("fields", "cm_monthly"), {"2601": 2}),
+        (("fields", "cm_monthly"), {"2601": 6}),
+        (("fields", "cm_campaign_clicks"), {"k1": 2}),
+        (("fields", "cm_campaign_clicks"), {"k2": 1}),
+        (("fields", "audience_enters"), 2),
         (("fields", "unknown_field"), 1),
         (("audiences",), []),
         (("updated_at",), "2026-01-04T10:30:00.000Z"),
@@ -136,6 +143,12 @@ def test_a_wrong_value_is_found(held, path, value):
         target = target[name]
     target[path[-1]] = value
     assert differences(held).people == 1
+
+
+@pytest.mark.parametrize("name", ["cm_monthly", "cm_campaign_clicks", "audience_enters", "cm_sendct"])
+def test_a_missing_field_is_found(held, name):
+    del held["ann@example.com"]["fields"][name]
+    assert differences(held).fields == {name: 1}
 
 
 def test_a_missing_and_an_unexpected_profile_are_found(held):

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 import settings as settings_module
 from cli.main import main
 from listbridge.mappings.sources import with_files
-from listbridge.mappings.versions import activate, active, history, plan
+from listbridge.mappings.versions import activate, active, history, plan, program_of
+from listbridge.profiles.commit import skip_name
 from listbridge.store import keys
 
 OWN = """SELECT email(email) AS email KIND string
@@ -170,6 +171,47 @@ def test_the_active_fields_are_shown_with_since_when_they_count(run, store, firs
     assert "all events" in run("show").output
     older = {row["field"] for row in json.loads(run("show", "--version", "1", "--json").stdout)}
     assert since.keys() - older == {"mine"}
+
+
+def test_skips_are_shown_by_field_and_stream(run, store, first):
+    run("apply", "own.lql", "--yes", own=OWN)
+    numbers = {each.name: each.number for each in program_of(active(store)).fields.values()}
+    for part, count in ((store.parts[0], 1200), (store.parts[5], 34)):
+        store.client.hset(part.skips, skip_name("cm_activity", numbers["city"]), count)
+        store.client.hset(part.skips, skip_name("cm_user", numbers["email"]), 2)
+
+    found = {row["field"]: row["skipped"] for row in json.loads(run("show", "--skips", "--json").stdout)}
+    assert found["city"] == {"cm_activity": 1234}
+    assert found["email"] == {"audience": 0, "cm_activity": 0, "cm_user": 4}
+    assert found["mine"] == {"cm_activity": 0}
+
+    lines = {line.split()[0]: line.split() for line in run("show", "--skips").output.splitlines()}
+    assert lines["city"] == ["city", "all", "events", "-", "1,234", "-"]
+    assert lines["email"] == ["email", "all", "events", "0", "0", "4"]
+    older = json.loads(run("show", "--skips", "--version", "1", "--json").stdout)
+    assert {row["field"] for row in older} == found.keys() - {"mine"}
+
+
+def test_a_field_that_starts_anew_has_skipped_nothing_yet(run, store, first):
+    run("apply", "own.lql", "--yes", own=OWN)
+    number = program_of(active(store)).fields["mine"].number
+    store.client.hset(store.parts[0].skips, skip_name("cm_activity", number), 7)
+
+    def mine():
+        return next(
+            row["skipped"]
+            for row in json.loads(run("show", "--skips", "--json").stdout)
+            if row["field"] == "mine"
+        )
+
+    assert mine() == {"cm_activity": 7}
+    run("apply", "own.lql", "--yes", own=OWN.replace("open", "click"))
+    assert mine() == {"cm_activity": 0}
+
+
+@pytest.mark.parametrize("other", [["own.lql"], ["--text"]])
+def test_skips_are_asked_for_alone(run, first, other):
+    assert run("show", *other, "--skips", own=OWN).exit_code == 2
 
 
 def test_the_texts_are_printed_as_they_were_written(run, first):

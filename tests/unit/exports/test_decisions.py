@@ -1,4 +1,7 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
 from listbridge.exports.decisions import (
     Feed,
@@ -8,7 +11,6 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
-    as_text,
     build_row,
     content_of,
     decide,
@@ -16,7 +18,8 @@ from listbridge.exports.decisions import (
     wanted_options,
 )
 from listbridge.exports.delivered import INSISTING_MS, Delivered, Refused, content, delivered
-from listbridge.exports.protocol import Flags, Row
+from listbridge.exports.protocol import Flags, Row, Way
+from listbridge.exports.values import as_text
 from listbridge.profiles.membership import Membership
 
 KEY = "ann@example.com"
@@ -317,3 +320,152 @@ def test_a_row_that_never_lasts_is_written_four_times_and_then_rests(options, un
         held = delivered(row(option), "[F]", held, at, at, known=False)
 
     assert held.rests_until(row("A")) == until
+
+
+# Options of an export
+
+UNSUBSCRIBING = spec(feed(on_exit="unsubscribe"))
+LEFT = replace_struct(told(known=True), left=True)
+
+
+@pytest.mark.parametrize(
+    ("why", "who", "wanted", "held", "in_doubt", "leaves"),
+    [
+        ("left the last", person(), UNSUBSCRIBING, told("A"), False, True),
+        ("no export says so", person(), spec(), told("A"), False, False),
+        ("is in another", person("b"), UNSUBSCRIBING, told("A"), False, False),
+        ("is in another export's", person("c"), spec(feed(on_exit="unsubscribe"),
+         feed(workflow_id="w2", audiences={"c": "C"})), told("A"), False, False),
+        ("is in one of another export that does not count it", person("c", entered=BEFORE),
+         spec(feed(on_exit="unsubscribe"),
+              feed(workflow_id="w2", audiences={"c": "C"}, existing_users=False)), told("A"), False, False),
+        ("a paused export still holds them", person(), spec(feed(on_exit="unsubscribe"),
+         feed(workflow_id="w2", audiences={"c": "C"}, running=False)), told("A", "C"), False, False),
+        ("the audience is the other export's", person(), spec(feed(on_exit="unsubscribe"),
+         feed(workflow_id="w2", audiences={"c": "C"})), told("C"), False, False),
+        ("perhaps not done yet", person(), UNSUBSCRIBING, LEFT, True, True),
+        ("perhaps not done, not heard of since", person(status=("active", NOW - MINUTE)), UNSUBSCRIBING,
+         LEFT, True, True),
+        ("active in the same minute", person(status=("active", NOW)), UNSUBSCRIBING, LEFT, True, True),
+        ("back by themselves", person(status=("active", LATER)), UNSUBSCRIBING, LEFT, True, False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_who_is_unsubscribed_on_exit(why, who, wanted, held, in_doubt, leaves):
+    decision = decide(who, wanted, held, None, in_doubt=in_doubt)
+    assert isinstance(decision, Send)
+    assert decision.leaves is leaves
+
+
+def test_who_was_unsubscribed_is_left_alone():
+    assert decide(person(), UNSUBSCRIBING, LEFT, None, in_doubt=False) == Skip("unchanged")
+
+
+def test_who_left_and_was_perhaps_never_stored_is_asked_for_first():
+    decision = decide(person(), UNSUBSCRIBING, told("A"), None, in_doubt=True)
+    assert isinstance(decision, ReadBack)
+    assert decision.leaves
+
+
+ADDING = spec(feed(on_exit="nothing"), mode="add_only")
+
+
+@pytest.mark.parametrize(
+    ("why", "who", "held", "refusal", "in_doubt", "sent"),
+    [
+        ("a stranger", person("a"), None, None, False, True),
+        ("known to be there", person("a", status=("active", NOW)), None, None, False, False),
+        ("opted out", person("a", status=OUT), None, None, False, False),
+        ("added before", person("b"), told("A"), None, False, False),
+        ("perhaps added", person("a"), told("A"), None, True, True),
+        ("the list has said so", person("b"), None, refused("in_list", "A"), False, False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whom_an_export_adds_that_only_adds(why, who, held, refusal, in_doubt, sent):
+    decision = decide(who, ADDING, held, refusal, in_doubt=in_doubt)
+    if sent:
+        assert isinstance(decision, Send)
+        assert decision.flags == Flags(way=Way.ADD)
+    else:
+        assert decision == Skip("in the list already")
+
+
+def test_an_export_that_only_updates_sends_updates_and_no_automations():
+    wanted = spec(feed(queue_autoresponders=True), mode="update_only")
+    decision = decide(person("a"), wanted, None, None, in_doubt=False)
+    assert isinstance(decision, Send)
+    assert decision.flags.way is Way.UPDATE
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"), [(None, False), (("active", NOW - MINUTE), False), (("active", NOW), True)]
+)
+def test_who_was_not_in_the_list_is_tried_again_once_they_are(status, sent):
+    wanted, who = spec(mode="update_only"), person("a", status=status)
+    decision = decide(who, wanted, None, refused("not_in_list", "A"), in_doubt=False)
+    assert isinstance(decision, Send) is sent
+
+
+KEEPING = spec(fields={"town": "[City]"}, when_null={"[City]": "set_if_empty"})
+
+
+@pytest.mark.parametrize(
+    ("why", "held", "in_doubt", "raised", "sent"),
+    [
+        ("never sent", None, False, False, "Rome"),
+        ("the list has one", told("B", values={"[City]": "Lund"}), False, False, None),
+        ("the list has none", told("B"), False, False, "Rome"),
+        ("ours may be lost", told("B", values={"[City]": "Lund"}), True, False, "Lund"),
+        ("somebody changed the row", told("B", values={"[City]": "Lund"}), True, True, None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_that_is_set_if_empty(why, held, in_doubt, raised, sent):
+    decision = decide(person("a", town="Rome"), KEEPING, held, None, in_doubt=in_doubt, raised=raised)
+    assert dict(decision.row.values).get("[City]") == sent
+
+
+def test_a_field_is_emptied_once_where_the_policy_says_so():
+    wanted = spec(fields={"town": "[City]"}, when_null={"[City]": "clear"})
+
+    first = decide(person("a"), wanted, told("A", values={"[City]": "Lund"}), None, in_doubt=False)
+
+    assert first.row.values == (("[City]", ""),)
+    assert decide(person("a"), wanted, told("A", values={"[City]": ""}), None, in_doubt=False) == Skip(
+        "unchanged"
+    )
+
+
+def test_what_a_field_cannot_take_is_left_out_with_the_reason():
+    wanted = spec(
+        fields={"trips": "[Trips]", "town": "[City]"}, kinds={"[Trips]": "Number", "[City]": "Text"}
+    )
+
+    made = build_row(person("a", trips="n/a", town="Rome"), wanted, ("A",), None, unsure=False)
+
+    assert made.values == (("[City]", "Rome"),)
+    assert made.dropped == (("[Trips]", "'n/a' is no number"),)
+
+
+@given(
+    st.lists(st.sampled_from("ab"), unique=True),
+    st.sampled_from([None, ("active", NOW), OUT]),
+    st.sampled_from([None, told("A"), told("A", "B"), told(), LEFT]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["upsert", "update_only", "add_only"]),
+    st.sampled_from(["update_field", "unsubscribe", "nothing"]),
+)
+def test_no_option_lets_an_opt_out_be_undone_or_unsubscribes_a_member(
+    slugs, status, held, in_doubt, raised, mode, on_exit
+):
+    wanted = spec(feed(on_exit=on_exit, restart_autoresponders=True), mode=mode)
+
+    decision = decide(person(*slugs, status=status), wanted, held, None, in_doubt=in_doubt, raised=raised)
+
+    if isinstance(decision, Send):
+        assert not decision.flags.resubscribe
+        assert not decision.flags.restart_autoresponders
+        assert status != OUT
+        assert not (decision.leaves and slugs)

@@ -8,7 +8,7 @@ import pytest
 from listbridge.exports.decisions import Feed, ListSpec, Person
 from listbridge.exports.delivered import Delivered, Refused, adopted
 from listbridge.exports.planning import Effect, Known, ListRules, imports_needed, plan
-from listbridge.exports.protocol import Flags, Listed
+from listbridge.exports.protocol import Flags, Listed, Way
 from listbridge.exports.tally import Tally
 from listbridge.profiles.membership import Membership
 
@@ -16,7 +16,14 @@ KEY = "ann@example.com"
 NOW = 1_700_000_640_000
 MINUTE = 60_000
 FEED = Feed("w1", running=True, started_at=0, audiences={"a": "A"}, existing_users=True)
-SPEC = ListSpec("l1", (FEED,), ("A", "B"), "[F]", fields={"town": "[City]", "born": "[Born]"})
+SPEC = ListSpec(
+    "l1",
+    (FEED,),
+    ("A", "B"),
+    "[F]",
+    fields={"town": "[City]", "born": "[Born]"},
+    kinds={"[City]": "Text", "[Born]": "Date"},
+)
 RETURNING = replace(SPEC, feeds=(replace(FEED, resubscribe="when_opted_in_later"),))
 QUEUEING = replace(SPEC, feeds=(replace(FEED, queue_autoresponders=True),))
 
@@ -25,7 +32,7 @@ def stored(kind, value):
     return None if kind == "Date" and value < "1900" else value
 
 
-RULES = ListRules(True, {"[City]": "Text", "[Born]": "Date"}, lambda address: "@" in address, stored)
+RULES = ListRules(True, lambda address: "@" in address, stored)
 ADOPTING = replace(RULES, adopting=True)
 
 
@@ -163,3 +170,13 @@ def test_a_tally_counts_calls_and_time():
     }
     assert (tally.added, tally.elsewhere, len(tally.samples["added"])) == (2, 2, 1)
     assert tally.seconds(calls, call_seconds=0.1, in_flight=4) == (0.9, 0.9)
+
+
+@pytest.mark.parametrize(("mode", "way"), [("upsert", Way.IMPORT), ("update_only", Way.UPDATE)])
+@pytest.mark.parametrize(("opted_in_at", "effect"), [(LATER, Effect.RETURNED), (NOW + 1, Effect.REFUSED)])
+def test_who_is_asked_for_first_is_sent_one_row_or_none(mode, way, opted_in_at, effect):
+    who = person("a", status=("unsubscribed", NOW - MINUTE), opted_in_at=opted_in_at)
+    found = plan(who, replace(RETURNING, mode=mode), known(listed("unsubscribed", since=NOW)), RULES)
+
+    assert (found.effect, found.asks) == (effect, 1)
+    assert found.sends == ((Flags(True, way=way),) if effect is Effect.RETURNED else ())

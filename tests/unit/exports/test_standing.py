@@ -2,9 +2,6 @@
 
 import pytest
 
-from listbridge.campaign_monitor import codes
-from listbridge.exports.decisions import OPTED_OUT
-from listbridge.exports.remedies import REMEDIES, remedy
 from listbridge.standing.lists import backfill, moment
 from listbridge.systems import refusal_code
 
@@ -45,9 +42,3 @@ def test_a_sequence_number_is_a_moment_if_it_is_large_enough(sequence, at):
 )
 def test_a_code_is_written_as_a_word_or_as_the_apis_number(text, code):
     assert refusal_code(text) == code
-
-
-def test_every_refusal_has_a_remedy_of_its_own():
-    words = {codes.refusal_code(code) for code in codes._ROW_OUTCOMES} - {"too_fast"}
-    assert words | OPTED_OUT <= REMEDIES.keys()
-    assert remedy("code 999")

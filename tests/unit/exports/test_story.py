@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from listbridge.exports.decisions import Feed, Person, Refuse, Send, Skip
+from listbridge.exports.decisions import THERE, Feed, Person, Refuse, Send, Skip
 from listbridge.exports.delivered import Delivered, Refused
 from listbridge.exports.history import happened
 from listbridge.exports.protocol import Flags, Row
@@ -18,6 +18,8 @@ SEND = Send(ROW, Flags())
 IN = {"vip": Membership(AT + 1, AT + 2)}
 TOLD = Delivered(AT + 10, None, ("VIP",), {}, ((AT, "x"),))
 INVALID = Refused(AT + 20, "invalid", "251 characters", "row")
+LEFT = Delivered(AT + 10, None, (), {}, ((AT, "x"),), left=True)
+RENAMED = replace(FEED, audiences={"best": "Best"}, names={"best": ("vip",)})
 UNANSWERED = happened("unanswered", AT + 11)
 
 
@@ -57,6 +59,9 @@ def known(**values):
         (known(memberships={}, left={"vip": AT + 3}), "not in the audience", AT + 3),
         (known(memberships={}, refused=INVALID), "not in the audience", None),
         (known(decision=SEND), "unknown", None),
+        (known(decision=Skip(THERE)), "not counted", None),
+        (known(delivered=LEFT, memberships={}, status=("unsubscribed", AT + 30)), "delivered", LEFT.at),
+        (known(feed=RENAMED, decision=SEND), "unknown", None),
     ],
 )
 def test_the_outcome_and_since_when(held, outcome, since):
@@ -98,3 +103,54 @@ def test_reading_a_row_from_the_list_is_no_delivery_that_told_a_transition():
 
     assert tell(known(delivered=TOLD, told=moves)).swallowed == 0
     assert tell(known(delivered=found, told=moves)).swallowed == 1
+
+
+def test_the_story_goes_on_under_the_new_name_of_an_audience():
+    moves = [Told(AT + 1, AT + 2, "", "vip", entered=True), Told(AT + 3, AT + 4, "", "best", entered=False)]
+    left = tell(known(feed=RENAMED, memberships={}, left={"best": AT + 3}, told=moves))
+
+    assert [each.what for each in left.events if each.at == AT + 1] == ["entered audience best (Best)"]
+    assert [each.what for each in left.events if each.at == AT + 3] == ["left audience best (Best)"]
+
+
+def test_an_export_on_whose_exits_nothing_happens_swallows_none():
+    moves = [Told(AT + n, AT + n, "", "vip", entered=n == 20) for n in (20, 21)]
+
+    assert tell(known(delivered=TOLD, told=moves)).swallowed == 1
+    assert tell(known(delivered=TOLD, told=moves, feed=replace(FEED, on_exit="nothing"))).swallowed == 0
+
+
+OUT = ("unsubscribed", AT + 30)
+LATER, EARLIER = AT + 120_000, AT - 120_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "opted_in_at", "decision", "words"),
+    [
+        ({}, None, Skip("refused before"), "resubscribe is never"),
+        (
+            {"resubscribe": "when_opted_in_later"},
+            None,
+            Skip("refused before"),
+            "no opt-in of theirs is known",
+        ),
+        ({"resubscribe": "always"}, None, Skip("refused before"), "entered no audience since the export"),
+        ({"resubscribe": "always"}, EARLIER, Skip("refused before"), "is not in a later minute"),
+        ({"resubscribe": "always", "stale": True}, LATER, Skip("refused before"), "nothing was heard"),
+        ({"resubscribe": "always"}, LATER, SEND, "decided about once the list has answered"),
+        ({"resubscribe": "always"}, LATER, Send(ROW, Flags(resubscribe=True)), "the next delivery"),
+    ],
+)
+def test_why_an_opt_out_stands(settings, opted_in_at, decision, words):
+    feed = replace(FEED, **settings)
+    found = tell(known(delivered=TOLD, status=OUT, feed=feed, opted_in_at=opted_in_at, decision=decision))
+    assert words in found.opt_out
+
+
+def test_an_opt_in_in_another_field_is_known():
+    feed = replace(FEED, resubscribe="when_opted_in_later", opted_in_field="joined")
+    start = known(delivered=TOLD, status=OUT, feed=feed)
+    stated = replace(start, person=replace(start.person, opt_ins={"joined": LATER}))
+
+    assert "no opt-in of theirs is known" in tell(start).opt_out
+    assert "entered no audience since the export started" in tell(stated).opt_out

@@ -12,7 +12,8 @@ from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.timezones import to_epoch_ms
 from listbridge.exports.delivered import Delivered, content, pack, unpack_delivered
 from listbridge.exports.setup import Setup, save_setup
-from listbridge.store.store import Store
+from listbridge.store import keys
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.log import tail
 
 LIST = "96c0bbdaa54760c8d9e62a2b7ffa2e13"
@@ -165,7 +166,9 @@ def test_the_documented_delivery_becomes_every_field_of_its_events():
 
 
 def test_a_delivery_is_stored_and_the_same_again_is_not(fake_store):
+    before = now_ms()
     first = receive(fake_store, ACCOUNT, DOCUMENTED)
+    assert int(fake_store.client.get(keys.told(LIST))) >= before
     again = receive(fake_store, ACCOUNT, DOCUMENTED)
     assert (first.accepted, first.duplicates, first.rang) == (6, 0, True)
     assert (again.accepted, again.duplicates, again.rang) == (0, 6, False)

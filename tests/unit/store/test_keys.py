@@ -53,6 +53,8 @@ def names_of(part):
             names.append(made)
         elif name == "seen":
             names.append(made("a {stream}", -7))
+        elif name == "tracked":
+            names += [made("leaving", "a {name}"), made("refused", "a {name}")]
         else:
             names.append(made("a {name}"))
     return names

@@ -115,7 +115,12 @@ def authorization_id(client) -> str:
 @pytest.fixture
 def export(authorization_id) -> dict:
     """The body that makes an export."""
-    config = {"client_id": "c1", "list_id": "l1", "audiences": ["vip"]}
+    config = {
+        "client_id": "c1",
+        "list_id": "l1",
+        "audiences": ["vip"],
+        "consent_to_track": "Unchanged",
+    }
     return {"kind": "export", "authorization_id": authorization_id, "config": config}
 
 

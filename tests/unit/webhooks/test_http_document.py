@@ -94,7 +94,12 @@ def test_a_definition_is_one_of_the_two_configs(document):
         {"$ref": "#/components/schemas/ExportConfig"},
         {"$ref": "#/components/schemas/ImportConfig"},
     ]
-    assert schemas["ExportConfig"]["required"] == ["audiences", "client_id", "list_id"]
+    assert schemas["ExportConfig"]["required"] == [
+        "audiences",
+        "client_id",
+        "consent_to_track",
+        "list_id",
+    ]
 
 
 def test_the_event_paths_use_no_marshmallow(client, import_receiver, monkeypatch):
@@ -108,5 +113,5 @@ def test_the_event_paths_use_no_marshmallow(client, import_receiver, monkeypatch
 
 
 def test_the_documentation_names_every_route(app):
-    written = set(re.findall(r"`(GET|POST|DELETE) (/[^`? ]*)", DOCS.read_text(encoding="utf-8")))
+    written = set(re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`? ]*)", DOCS.read_text(encoding="utf-8")))
     assert {(method, path) for method, path in written} == routes(app)

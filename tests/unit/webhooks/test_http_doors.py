@@ -55,6 +55,10 @@ class BearerDoor:
         assert answer.status_code == 401
 
 
+class TestPatchWorkflow(BearerDoor):
+    method, path = "PATCH", "/v1/workflows/w1"
+
+
 class TestPostEvents(BearerDoor):
     method, path = "POST", "/v1/audiences/events"
 

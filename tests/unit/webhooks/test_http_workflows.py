@@ -29,6 +29,9 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
         "authorization_id": export["authorization_id"],
         "state": "running",
         "reason": "",
+        "waits_for": "",
+        "how_to_go_on": "",
+        "canary": None,
         "wake_at": None,
         "progress": {},
         "config": {
@@ -44,7 +47,23 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
             "email_field": "email",
             "name_field": None,
             "field_mappings": {},
+            "templates": {},
+            "create_fields": False,
             "consent_to_track": "Unchanged",
+            "consent_to_track_field": None,
+            "mobile_field": None,
+            "mobile_region": None,
+            "consent_to_sms": None,
+            "consent_to_sms_field": None,
+            "mode": "upsert",
+            "on_exit": "update_field",
+            "unsubscribe_from_all_lists": False,
+            "restart_autoresponders": False,
+            "opted_in_field": "opted_in_at",
+            "opt_out_feed_minutes": 1440,
+            "brakes": {"leaving": 0.3, "unsubscribed": 0.1, "refused": 0.5, "least_people": 100},
+            "max_new_subscribers": None,
+            "quiet_hours": None,
         },
     }
     assert rung == [("deliver", "l1")]
@@ -76,7 +95,8 @@ def export_with(**config):
     return {
         "kind": "export",
         "authorization_id": "a1",
-        "config": {"client_id": "c1", "list_id": "l1", "audiences": ["vip"]} | config,
+        "config": {"client_id": "c1", "list_id": "l1", "audiences": ["vip"], "consent_to_track": "No"}
+        | config,
     }
 
 
@@ -86,6 +106,8 @@ def import_with(**config):
 
 SLUG = "an audience is named by 1 to 100 printable characters without spaces around them"
 LABEL = "a label has 1 to 250 printable characters"
+SHARE = "a share lies above 0 and is at most 1 (null: no brake)"
+CLOCK = "a time of day is written HH:MM, as 21:30"
 ID = "an id has 1 to 64 letters, digits, _ or -"
 FAULTS = [
     ([], [("$", "Invalid input type.")]),
@@ -114,8 +136,32 @@ FAULTS = [
     (export_with(labels={"gold": "Gold"}), [("$.config.labels", "gold: not among the audiences")]),
     (export_with(list_id="../x"), [("$.config.list_id", ID)]),
     (
-        export_with(resubscribe="always"),
-        [("$.config.resubscribe", "Must be one of: never, when_opted_in_later.")],
+        export_with(resubscribe="sometimes"),
+        [("$.config.resubscribe", "Must be one of: never, when_opted_in_later, always.")],
+    ),
+    (export_with(brakes={"leaving": 30}), [("$.config.brakes.leaving", SHARE)]),
+    (export_with(brakes={"leaving": 0}), [("$.config.brakes.leaving", SHARE)]),
+    (export_with(brakes={"returning": 0.1}), [("$.config.brakes.returning", "Unknown field.")]),
+    (
+        export_with(quiet_hours={"zone": "Mars", "start": "21:60", "end": "8"}),
+        [
+            ("$.config.quiet_hours.end", CLOCK),
+            ("$.config.quiet_hours.start", CLOCK),
+            ("$.config.quiet_hours.zone", "'Mars' is not a time zone; one is named as Europe/Berlin"),
+        ],
+    ),
+    (
+        export_with(quiet_hours={"zone": "Europe/Berlin", "start": "21:00", "end": "21:00"}),
+        [("$.config.quiet_hours.end", "the window is empty: it ends when it starts")],
+    ),
+    (
+        export_with(max_new_subscribers=0),
+        [
+            (
+                "$.config.max_new_subscribers",
+                "Must be greater than or equal to 1 and less than or equal to 100000000.",
+            )
+        ],
     ),
     (export_with(value=1, key=2), [("$.config.key", "Unknown field."), ("$.config.value", "Unknown field.")]),
     (import_with(lists=["l1", "no list"]), [("$.config.lists[1]", ID)]),
@@ -133,6 +179,11 @@ FAULTS = [
         [
             ("$.authorization_id", "Missing data for required field."),
             ("$.config.audiences[0]", SLUG),
+            (
+                "$.config.consent_to_track",
+                "say Yes, No or Unchanged: there is no default, because Unchanged means consent for a new "
+                "address",
+            ),
             ("$.nonsense", "Unknown field."),
         ],
     ),

@@ -1,0 +1,77 @@
+"""What an export can wait for until a person says so, and how that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from listbridge.exports.brakes import CANARY, WINDOWS_MS
+from listbridge.store.store import now_ms
+from listbridge.workflows.models import Workflow
+from listbridge.workflows.registry import NotAllowed
+
+PEOPLE = "people"
+"""An export that brings everybody back waits until somebody has confirmed how many those are."""
+
+NOT_CONFIRMED = "waits until it is confirmed how many people it brings back"
+
+
+class NotConfirmed(NotAllowed):
+    """It waits for a person, and what was said is not what it waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a person says when an export goes on: the `brake` they know of, that the canary is `confirmed`,
+    how many `people` are brought back; and after how many people to stop again (`canary`)."""
+
+    brake: str = ""
+    confirmed: bool = False
+    people: int | None = None
+    canary: int | None = None
+
+
+NOTHING_SAID = Acknowledgement()
+
+
+def how_to_go_on(workflow: Workflow) -> str:
+    """The command for what a workflow waits for; empty when it waits for nothing."""
+    command = f"listbridge workflow resume {workflow.id}"
+    if workflow.waits_for == PEOPLE:
+        return f"{command} --confirm-people NUMBER"
+    if workflow.waits_for == CANARY:
+        return f"{command} --confirm"
+    return f"{command} --acknowledge {workflow.waits_for}" if workflow.waits_for else ""
+
+
+def accept(workflow: Workflow, said: Acknowledgement, count: Callable[[], int]) -> dict[str, Any]:
+    """The fields that change when the workflow goes on. `count` says how many would be brought back.
+
+    Raises `NotConfirmed` with what would be right.
+    """
+    now = now_ms()
+    fields: dict[str, Any] = {"waits_for": ""}
+    if workflow.waits_for == PEOPLE:
+        _compare(workflow, said.people, count())
+        fields["confirmed_at"] = now
+    elif workflow.waits_for == CANARY:
+        if not (said.confirmed or said.canary):
+            raise NotConfirmed(f"{workflow.reason}; then say so: {how_to_go_on(workflow)}")
+        fields["canary"] = 0
+    elif workflow.waits_for:
+        if said.brake != workflow.waits_for:
+            raise NotConfirmed(f"{workflow.reason}; if that is right, say so: {how_to_go_on(workflow)}")
+        fields["released"] = workflow.released | {said.brake: now + WINDOWS_MS[said.brake]}
+    if said.canary:
+        fields |= {"canary": said.canary, "canary_since": now}
+    return fields
+
+
+def _compare(workflow: Workflow, said: int | None, counted: int) -> None:
+    if said != counted:
+        told = f", not {said}" if said is not None else ""
+        raise NotConfirmed(
+            f"a start of {workflow.id} would bring back {counted} people who opted out{told}: confirm that "
+            f"number ({how_to_go_on(workflow)})"
+        )
