@@ -31,6 +31,7 @@ COLUMNS = {
     "opted_out_at": "OPTED OUT AT",
     "remedy": "WHAT TO DO",
 }
+TABLE = {name: COLUMNS[name] for name in ("email", "code", "message", "at")}
 SHOWN_ROWS = 1000
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -106,10 +107,13 @@ def rejections(
             return
         shown = list(rows) if as_json else list(islice(rows, SHOWN_ROWS + 1))
     shown.sort(key=lambda row: row["email"])
-    show_rows(
-        shown[:SHOWN_ROWS] if not as_json else shown, COLUMNS, as_json=as_json, empty="Nobody is refused."
-    )
-    if not as_json and len(shown) > SHOWN_ROWS:
+    if as_json:
+        show_json(shown)
+        return
+    show_rows(shown[:SHOWN_ROWS], TABLE, as_json=False, empty="Nobody is refused.")
+    for refused_as, remedy in sorted({(str(row["code"]), row["remedy"]) for row in shown if row["remedy"]}):
+        say(f"{refused_as}: {remedy}")
+    if len(shown) > SHOWN_ROWS:
         say(f"More than {SHOWN_ROWS}: --csv FILE writes all of them.")
 
 

@@ -13,6 +13,8 @@ from rich.text import Text
 
 console = Console(highlight=False, markup=False)
 
+UNBROKEN = {"ID", "CODE"}
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -37,7 +39,7 @@ def show_rows(
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in columns.values():
-        table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
+        table.add_column(heading, overflow="fold", no_wrap=heading in UNBROKEN)
     for row in rows:
         table.add_row(*(Text(text(row.get(name))) for name in columns))
     console.print(table)
