@@ -18,16 +18,17 @@ from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
-from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
+from listbridge.campaign_monitor.memory import Memory
+from listbridge.campaign_monitor.source import CampaignMonitorSource, Choice, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
 from listbridge.exports.protocol import Caretaker, Destination, ListReader
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 from listbridge.workflows import log
-from listbridge.workflows.models import Workflow
+from listbridge.workflows.models import ImportConfig, Workflow
 from settings import Settings
 
 SLOT_MARGIN_SECONDS = 5.0
@@ -51,6 +52,8 @@ class System:
     """(store, client, address) -> whether our copy of the client's suppression list has it."""
     caretaker: Callable[[Context, Authorization, Workflow], Caretaker]
     """Makes what clears a list up."""
+    look_again: Callable[[Store, str], None]
+    """(store, client): the next import asks for everything that may have changed, however old it is."""
 
 
 def never() -> bool:
@@ -142,7 +145,13 @@ def _campaign_monitor_source(
         else None
     )
     suppression = SuppressionList(context.store, client, config.client_id)
-    return CampaignMonitorSource(client, config.client_id, config.lists, suppression, registrar)
+    memory = Memory(context.store, config.client_id)
+    return CampaignMonitorSource(client, choice_of(config), memory, suppression, registrar)
+
+
+def choice_of(config: ImportConfig) -> Choice:
+    """What an import reads."""
+    return Choice(config.client_id, tuple(config.lists), config.keep_updated)
 
 
 def _campaign_monitor_list(
@@ -176,6 +185,10 @@ def _campaign_monitor_list_reader(
     return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
 
 
+def _look_again(store: Store, client_id: str) -> None:
+    Memory(store, client_id).ask_again(now_ms())
+
+
 SYSTEMS = {
     "campaign_monitor": System(
         _campaign_monitor_source,
@@ -185,6 +198,7 @@ SYSTEMS = {
         opt_outs_read_at,
         is_suppressed,
         _campaign_monitor_caretaker,
+        _look_again,
     ),
 }
 

@@ -2,19 +2,24 @@
 
 Positions belong to (list, state) and to (campaign, report, list), so imports that overlap, or one
 that is deleted and made again, read nothing twice, and a list that is chosen later gets its rows
-of old campaigns.
+of old campaigns. Each resource carries what a summary or the list's statistics tell of it, by which
+the engine leaves alone what can't have changed (`revisits`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from listbridge.campaign_monitor import CampaignMonitor
+from listbridge.campaign_monitor import CampaignMonitor, revisits
 from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.dated import (
     OVERLAP_MINUTES,
@@ -32,13 +37,16 @@ from listbridge.campaign_monitor.events import (
     sort_out,
     status_event,
 )
-from listbridge.campaign_monitor.models import Campaign, Page, Subscriber
+from listbridge.campaign_monitor.mailings import Counted, Mailing, counts_of
+from listbridge.campaign_monitor.memory import Memory
+from listbridge.campaign_monitor.models import Campaign, ListStats, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
-from listbridge.campaign_monitor.timezones import to_text, zone
+from listbridge.campaign_monitor.timezones import to_epoch_ms, to_text, zone
 from listbridge.campaign_monitor.webhooks import Registrar
-from listbridge.imports.engine import cursors
+from listbridge.errors import Skippable
+from listbridge.imports.cursors import cursors
 from listbridge.imports.protocol import Batch, Resource
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Event, Unreadable
@@ -51,24 +59,40 @@ ZONE_CHANGE_MINUTES = 27 * 60
 T = TypeVar("T")
 
 
+SUMMARIES_AT_ONCE = 8
+"""How many summaries are asked for together; the account's budget has the last word."""
+NOT_COMPLETE = "done:-1"
+"""The position in recipients whose number changed while they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is read of a client; no `lists` means all. `keeps_updated`: older mailings are visited rarely."""
+
+    client_id: str
+    lists: tuple[str, ...] = ()
+    keeps_updated: bool = False
+
+
 class CampaignMonitorSource:
     """One client of an account, with the lists that were chosen (none: all of the client's)."""
 
     def __init__(
         self,
         client: CampaignMonitor,
-        client_id: str,
-        chosen: Sequence[str],
+        choice: Choice,
+        memory: Memory,
         suppression: SuppressionList,
         registrar: Registrar | None,
     ) -> None:
         self._client = client
-        self._chosen = tuple(chosen)
+        self._choice = choice
+        self._memory = memory
         self._registrar = registrar
         self._suppression = suppression
         self._account: Account | None = None
-        self._campaigns: dict[str, Campaign] = {}
-        self.account = client_id
+        self._mailings: dict[str, Mailing] = {}
+        self.account = choice.client_id
 
     def prepare(self) -> list[str]:
         """Read the client's zone, the lists' names and the suppression list, register the webhooks."""
@@ -83,55 +107,135 @@ class CampaignMonitorSource:
         if self._registrar:
             self._registrar.remove()
 
-    def resources(self, positions: Mapping[str, str]) -> Iterator[Resource]:
+    def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
         """The lists' states first, then the reports of the campaigns that went to the lists, oldest first."""
-        account = self._load()
-        for list_id, name in account.lists.items():
-            for state in STATES:
-                cursor = f"list:{list_id}:{state}"
-                yield Resource(f"{name}: {state}", (cursor,), positions.get(cursor))
-        for page in pages(lambda number: self._client.campaigns(account.client_id, page=number)):
-            for campaign in page.results:
-                yield from self._reports(account, campaign, positions)
+        for list_id in self._load().lists:
+            yield from self._states(list_id, positions)
+        visit = partial(self._visited, began=began)
+        with ThreadPoolExecutor(SUMMARIES_AT_ONCE, thread_name_prefix="visit") as pool:
+            campaigns = self._campaigns()
+            while some := list(islice(campaigns, SUMMARIES_AT_ONCE)):
+                for found in pool.map(visit, some):
+                    if isinstance(found, Mailing):
+                        yield from self._reports(found, positions, began)
+                    elif found is not None:
+                        yield found
 
     def read(self, resource: Resource) -> Iterator[Batch]:
-        kind, rest = resource.cursors[0].split(":", 1)
+        """Raises `Skippable` for what was deleted since it was listed, or is not shown to this credential."""
+        try:
+            yield from self._read(resource)
+        except NotVisible as gone:
+            raise Skippable(f"it is not there any more, or not for this credential: {gone}") from gone
+
+    def _read(self, resource: Resource) -> Iterator[Batch]:
+        kind, identifier, *rest = resource.cursors[0].split(":")
         if kind == "list":
-            list_id, state = rest.split(":")
-            return self._read_people(list_id, state, resource.position)
-        campaign_id, report, _ = rest.split(":")
+            return self._read_people(identifier, rest[0], resource.position)
         lists = frozenset(name.rsplit(":", 1)[1] for name in resource.cursors)
-        campaign = self._campaigns[campaign_id]
-        if report == "recipients":
+        campaign = self._mailings[identifier].campaign
+        if rest[0] == "recipients":
             return self._read_recipients(campaign, lists, resource.position)
-        return self._read_report(campaign, report, lists, resource.position)
+        return self._read_report(campaign, rest[0], lists, resource.position)
 
     def _load(self) -> Account:
         if self._account is None:
             details = self._client.client(self.account).basic_details
             lists = {each.list_id: each.name for each in self._client.lists(self.account)}
-            if missing := [each for each in self._chosen if each not in lists]:
+            if missing := [each for each in self._choice.lists if each not in lists]:
                 known = ", ".join(f"{name} ({list_id})" for list_id, name in lists.items())
                 raise NotVisible(f"the client has no list {', '.join(missing)}; it has {known}")
-            chosen = {list_id: lists[list_id] for list_id in self._chosen or lists}
+            chosen = {list_id: lists[list_id] for list_id in self._choice.lists or lists}
             self._account = Account(details.client_id, details.company_name, zone(details.time_zone), chosen)
         return self._account
 
-    def _reports(
-        self, account: Account, campaign: Campaign, positions: Mapping[str, str]
-    ) -> Iterator[Resource]:
+    def _states(self, list_id: str, positions: Mapping[str, str]) -> Iterator[Resource]:
+        """The list's states. Who left is always looked for; the active rest while the statistics stay."""
+        account = self._load()
+        name = account.lists[list_id]
+        try:
+            stats = self._client.list_stats(list_id)
+        except NotVisible as gone:
+            yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
+            return
+        for state in STATES:
+            cursor = f"list:{list_id}:{state}"
+            yield Resource(
+                f"{name}: {state}",
+                (cursor,),
+                positions.get(cursor),
+                kind=state,
+                basis=_digest(stats, account) if state == "active" else "",
+                rest_ms=revisits.DAY_MS,
+                rows=getattr(stats, _COUNT_OF[state], 0),
+            )
+
+    def _campaigns(self) -> Iterator[Campaign]:
+        account = self._load()
+        for page in pages(lambda number: self._client.campaigns(account.client_id, page=number)):
+            yield from page.results
+
+    def _visited(self, campaign: Campaign, began: int) -> Mailing | Resource | None:
+        """The campaign with its counts; None when it went to none of the lists, a resource if it is gone."""
+        account, campaign_id = self._load(), campaign.campaign_id
+        try:
+            sent_to = self._memory.lists(
+                campaign_id, lambda: self._client.campaign_lists_and_segments(campaign_id).list_ids
+            )
+            lists = sent_to & account.lists.keys()
+            if not lists:
+                return None
+            sent_at = _moment(campaign.sent_date, account, began)
+            good_since = self._good_since(began, revisits.visit_ms(began - sent_at))
+            counted = self._memory.counts(
+                f"campaign:{campaign_id}", good_since, lambda: self._counted(campaign_id)
+            )
+        except NotVisible as gone:
+            return Resource(campaign.name, (), None, problem=f"the campaign is gone: {gone}")
+        made = Mailing("campaign", campaign, tuple(sorted(lists)), sent_at, counted)
+        self._mailings[campaign_id] = made
+        return made
+
+    def _counted(self, campaign_id: str) -> Counted:
+        at = now_ms()
+        return Counted(at, dict(counts_of(self._client.campaign_summary(campaign_id))))
+
+    def _good_since(self, began: int, visit_ms: int) -> int:
+        """Since when counts must have been read: since the run began, or for the old once in a while."""
+        since = began - visit_ms if self._choice.keeps_updated else began
+        return max(since, min(self._memory.asked_again_at(), began))
+
+    def _reports(self, mailing: Mailing, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
         """A resource per report and per position, so that lists at the same position are read together."""
-        sent_to = self._client.campaign_lists_and_segments(campaign.campaign_id)
-        lists = sent_to.list_ids & account.lists.keys()
-        self._campaigns[campaign.campaign_id] = campaign
         for report in REPORTS:
             groups: dict[str | None, list[str]] = defaultdict(list)
-            for list_id in sorted(lists):
-                cursor = f"campaign:{campaign.campaign_id}:{report}:{list_id}"
+            for list_id in mailing.lists:
+                cursor = mailing.cursor(report, list_id)
                 groups[positions.get(cursor)].append(cursor)
             for position, names in groups.items():
-                if not (report == "recipients" and _is_complete(position, campaign)):
-                    yield Resource(f"{campaign.name}: {report}", tuple(names), position)
+                yield self._report(mailing, report, tuple(names), position, began)
+
+    def _report(
+        self, mailing: Mailing, report: ReportName, names: tuple[str, ...], position: str | None, began: int
+    ) -> Resource:
+        counts, age = mailing.counted.counts, began - mailing.sent_at
+        basis = revisits.basis(report, counts, self._load().zone.key)
+        rest, whole_after = revisits.rest_ms(age), revisits.whole_after(mailing.sent_at, began, names[0])
+        if not REPORTS[report].takes_date:
+            # Always read from the beginning, and complete when there are as many as were sent to.
+            basis = "" if position == NOT_COMPLETE else basis
+            is_complete = _is_complete(position, mailing.campaign)
+            rest, whole_after = (revisits.FOR_EVER_MS if is_complete else revisits.LONGEST_REST_MS), 0
+        return Resource(
+            f"{mailing.name}: {report}",
+            names,
+            position,
+            kind=report,
+            basis=basis,
+            rest_ms=rest,
+            whole_after=whole_after,
+            rows=revisits.rows_counted(report, counts),
+        )
 
     def _read_people(self, list_id: str, state: Any, position: str | None) -> Iterator[Batch]:
         account = self._load()
@@ -189,6 +293,29 @@ class CampaignMonitorSource:
             at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
             stretch = Stretch(page.results, at, page.unreadable)
             yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+
+
+_COUNT_OF: Mapping[State, str] = {
+    "active": "total_active_subscribers",
+    "unconfirmed": "",
+    "unsubscribed": "total_unsubscribes",
+    "bounced": "total_bounces",
+    "deleted": "total_deleted",
+}
+"""State -> its number in a list's statistics, which don't count the unconfirmed."""
+
+
+def _digest(stats: ListStats, account: Account) -> str:
+    told = hashlib.blake2b(msgspec.json.encode(stats), digest_size=8).hexdigest()
+    return f"{told}@{account.zone.key}"
+
+
+def _moment(text: str, account: Account, unknown: int) -> int:
+    """A time of the API, epoch ms, or `unknown` when it can't be read."""
+    try:
+        return to_epoch_ms(text, account.zone)
+    except ValueError:
+        return unknown
 
 
 def opt_outs_read_at(store: Store, client_id: str, list_id: str) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Lock
-from typing import cast
 
 from listbridge.errors import Skippable
+from listbridge.imports.cursors import Cursor, Look, cursors, look, save, together
 from listbridge.imports.protocol import Batch, Resource, Source
-from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Counts
 from listbridge.streams.log import append, quarantine
@@ -23,7 +22,10 @@ from listbridge.streams.log import append, quarantine
 
 @dataclass(slots=True)
 class PullResult:
-    """What a run did; `skipped` are resources that the system would not give, with its words."""
+    """What a run did; `skipped` are resources that the system would not give, with its words.
+
+    `unchanged` are those that were not read because nothing can have changed.
+    """
 
     resources: int = 0
     rows: int = 0
@@ -31,18 +33,7 @@ class PullResult:
     duplicates: int = 0
     quarantined: int = 0
     skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far a resource has been read, and when its end was reached last (epoch ms; 0: never).
-
-    `complete_from` is when the last reading began that reached the end; it stays while another goes on.
-    """
-
-    position: str
-    finished_at: int = 0
-    complete_from: int = 0
+    unchanged: tuple[Resource, ...] = ()
 
 
 class Puller:
@@ -77,18 +68,17 @@ class Puller:
         """
         result = PullResult()
         held = cursors(self._store, self._source.account)
-        resources = self._source.resources({name: c.position for name, c in held.items() if c.position})
+        positions = {name: cursor.position for name, cursor in held.items() if cursor.position}
+        resources = self._source.resources(positions, self._started_at)
         futures: list[Future[None]] = []
         with ThreadPoolExecutor(self._in_flight, thread_name_prefix="pull") as pool:
             try:
                 for resource in resources:
                     if self._ends():
                         break
-                    if not self._is_finished(resource, held):
-                        complete_from = min(
-                            (held[n].complete_from if n in held else 0 for n in resource.cursors), default=0
-                        )
-                        futures.append(pool.submit(self._attempt, resource, complete_from, result))
+                    if self._is_wanted(resource, held, result):
+                        cursor = together([held.get(name) for name in resource.cursors])
+                        futures.append(pool.submit(self._attempt, resource, cursor, result))
             except BaseException:
                 self._failed.set()
                 raise
@@ -96,30 +86,48 @@ class Puller:
             future.result()
         return result
 
+    def _is_wanted(self, resource: Resource, held: Mapping[str, Cursor], result: PullResult) -> bool:
+        if resource.problem:
+            with self._lock:
+                result.skipped += (f"{resource.name}: {resource.problem}",)
+            return False
+        if self._is_finished(resource, held):
+            return False
+        cursor = together([held.get(name) for name in resource.cursors])
+        if look(resource, cursor, self._started_at) is Look.SKIP:
+            result.unchanged += (resource,)
+            return False
+        return True
+
     def _is_finished(self, resource: Resource, held: Mapping[str, Cursor]) -> bool:
         return all(name in held and held[name].finished_at >= self._started_at for name in resource.cursors)
 
     def _ends(self) -> bool:
         return self._failed.is_set() or self._stop()
 
-    def _attempt(self, resource: Resource, complete_from: int, result: PullResult) -> None:
+    def _attempt(self, resource: Resource, held: Cursor, result: PullResult) -> None:
         try:
-            self._read(resource, complete_from, result)
+            self._read(resource, held, result)
         except BaseException:
             self._failed.set()
             raise
 
-    def _read(self, resource: Resource, complete_from: int, result: PullResult) -> None:
+    def _read(self, resource: Resource, held: Cursor, result: PullResult) -> None:
         if self._ends():
             return
         began = now_ms()
+        if look(resource, held, self._started_at) is Look.WHOLE:
+            resource = replace(resource, position=None)
         account, position = self._source.account, resource.position or ""
+        reading = replace(
+            held, finished_at=0, basis="", whole_began=held.whole_began if resource.position else began
+        )
         try:
             for batch in self._source.read(resource):
                 position = batch.position
                 counts = append(self._store, batch.events)
                 counts.add(quarantine(self._store, batch.unreadable))
-                save(self._store, account, resource, Cursor(position, 0, complete_from))
+                save(self._store, account, resource, replace(reading, position=position))
                 with self._lock:
                     result.rows += batch.rows
                     result.accepted += counts.accepted
@@ -128,26 +136,15 @@ class Puller:
                     self._on_batch(resource, batch, counts)
                 if self._ends():
                     return
-            save(self._store, account, resource, Cursor(position, now_ms(), began))
+            whole_from = reading.whole_began or reading.whole_from
+            save(
+                self._store,
+                account,
+                resource,
+                Cursor(position, now_ms(), began, whole_from, basis=resource.basis),
+            )
         except Skippable as error:
             with self._lock:
                 result.skipped += (f"{resource.name}: {error}",)
         with self._lock:
             result.resources += 1
-
-
-def cursors(store: Store, account: str) -> dict[str, Cursor]:
-    """How far each resource of the account has been read, by cursor name."""
-    held = cast(dict[bytes, bytes], store.client.hgetall(keys.cursors(account)))
-    return {name.decode(): _decode(value.decode()) for name, value in held.items()}
-
-
-def save(store: Store, account: str, resource: Resource, cursor: Cursor) -> None:
-    """Keep the cursor under all the resource's names."""
-    value = f"{cursor.position}\t{cursor.finished_at}\t{cursor.complete_from}"
-    store.client.hset(keys.cursors(account), mapping=dict.fromkeys(resource.cursors, value))
-
-
-def _decode(value: str) -> Cursor:
-    position, finished_at, *more = value.split("\t")
-    return Cursor(position, int(finished_at), *map(int, more))

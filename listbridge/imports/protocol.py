@@ -20,6 +20,18 @@ class Resource:
     name: str
     cursors: tuple[str, ...]
     position: str | None
+    kind: str = ""
+    """What sort of thing it is, for the progress: a report, a state of lists."""
+    basis: str = ""
+    """What the system tells of it at a glance: while that stays, it can't have changed. Empty: nothing."""
+    rest_ms: int = 0
+    """For how long it is left alone, at most, while the basis stays."""
+    whole_after: int = 0
+    """It is read from its beginning unless that was done since then (epoch ms; 0: whenever that was)."""
+    rows: int = 0
+    """How many rows it has, as far as is known without reading it."""
+    problem: str = ""
+    """Why it can't be read: it is set aside and named."""
 
 
 @dataclass(slots=True)
@@ -43,8 +55,8 @@ class Source(Protocol):
         """Make ready (names, time zone, webhooks); -> what was done, in words for the log."""
         ...
 
-    def resources(self, positions: Mapping[str, str]) -> Iterable[Resource]:
-        """What there is to read, given the positions by cursor name."""
+    def resources(self, positions: Mapping[str, str], began: int) -> Iterable[Resource]:
+        """What there is to read, given the positions by cursor name; the run began then (epoch ms)."""
         ...
 
     def read(self, resource: Resource) -> Iterator[Batch]:

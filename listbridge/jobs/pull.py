@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -111,6 +112,8 @@ class _Run:
         ).run()
         for line in result.skipped:
             log.write(store, workflow.id, f"skipped {line}", level="warning")
+        for line in left_alone(result.unchanged):
+            log.write(store, workflow.id, line)
         if stop():
             return None
         self._finish(result)
@@ -145,6 +148,21 @@ class _Run:
             registry.run_again_at(self._store, workflow.id, again_at)
         else:
             registry.complete(self._store, workflow.id)
+
+
+NAMED = 20
+"""How many mailings and lists a line of the log names; the rest is counted."""
+
+
+def left_alone(resources: Sequence[Resource]) -> list[str]:
+    """In words: what was not read, and why; empty for nothing."""
+    if not resources:
+        return []
+    names = Counter(each.name.rpartition(": ")[0] for each in resources)
+    told = [f"{name} ({count})" for name, count in list(names.items())[:NAMED]]
+    if len(names) > NAMED:
+        told.append(f"{len(names) - NAMED} more")
+    return [f"left alone, because the counts have not changed: {len(resources)} of {', '.join(told)}"]
 
 
 _STARTED_AT = "run_started_at"

@@ -176,6 +176,11 @@ def cursors(client_id: str) -> str:
     return f"lb:cursors:{client_id}"
 
 
+def remembered(client_id: str) -> str:
+    """What was read of a client's mailings and is good for a while."""
+    return f"lb:remembered:{client_id}"
+
+
 def progress(workflow_id: str) -> str:
     return f"lb:progress:{workflow_id}"
 

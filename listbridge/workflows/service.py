@@ -153,6 +153,9 @@ def resume(
         raise registry.NotAllowed(f"{workflow_id} is an {held.kind}; only exports have a canary")
     waiting = held.state is State.PAUSED
     fields = accept(held, said, lambda: count(context, workflow_id)) if waiting or said.canary else {}
+    if held.kind == "import":
+        authorization = authorizations.get(context.store, held.authorization_id)
+        system_of(authorization).look_again(context.store, held.imports.client_id)
     workflow = registry.resume(context.store, workflow_id, **fields)
     if workflow.kind == "export":
         prepare_again(context.store, workflow.export.list_id)

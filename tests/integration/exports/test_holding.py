@@ -7,7 +7,7 @@ from simulated import minutes_from_now
 
 from listbridge.exports import engine
 from listbridge.exports.brakes import CANARY, HOUR_MS, LEAVING
-from listbridge.imports.engine import cursors
+from listbridge.imports.cursors import cursors
 from listbridge.jobs import deliver as deliver_module
 from listbridge.jobs import feeds as feeds_module
 from listbridge.jobs.feeds import is_stale

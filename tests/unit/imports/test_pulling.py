@@ -1,13 +1,16 @@
 """The import engine over a source of this test's own."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from listbridge.errors import Fatal, Retriable, Skippable
-from listbridge.imports.engine import Cursor, Puller, cursors, save
+from listbridge.imports.cursors import Cursor, cursors, save
+from listbridge.imports.engine import Puller
 from listbridge.imports.protocol import Batch, Resource
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Event, Unreadable
@@ -28,11 +31,15 @@ class Numbers:
     given: dict[str, str] = field(default_factory=dict)
     read_names: list[str] = field(default_factory=list)
     account: str = "account"
+    began: int = 0
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each resource tells of itself before it is read."""
 
-    def resources(self, positions: Mapping[str, str]) -> Iterator[Resource]:
+    def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
         self.given = dict(positions)
+        self.began = began
         for name in self.names:
-            yield Resource(name, (name,), positions.get(name))
+            yield Resource(name, (name,), positions.get(name), **self.known.get(name, {}))
 
     def read(self, resource: Resource) -> Iterator[Batch]:
         self.read_names.append(resource.name)
@@ -138,8 +145,8 @@ def test_a_problem_of_one_resource_ends_the_others_at_their_next_step(fake_store
 
 def test_a_problem_while_resources_are_looked_for_ends_the_run(fake_store):
     class Cut(Numbers):
-        def resources(self, positions: Mapping[str, str]) -> Iterator[Resource]:
-            yield from super().resources(positions)
+        def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+            yield from super().resources(positions, began)
             raise Retriable("busy")
 
     with pytest.raises(Retriable):
@@ -183,3 +190,51 @@ def test_a_resource_without_rows_has_no_position_but_is_finished(fake_store):
     pull.run(started_at=began)
     assert pull.source.read_names == ["a"]
     assert pull.source.given == {}
+
+
+def test_what_cannot_have_changed_is_not_read_again(pull):
+    pull.source.known = {name: {"basis": "7", "rest_ms": 60_000} for name in "ab"}
+    assert pull.run().unchanged == ()
+    pull.source.read_names.clear()
+    pull.source.known["b"] = {"basis": "8", "rest_ms": 60_000}
+    result = pull.run(started_at=now_ms() + 1)
+    assert [each.name for each in result.unchanged] == ["a"]
+    assert pull.source.read_names == ["b", "c"]
+
+
+def test_a_reading_that_was_broken_off_is_not_taken_for_a_complete_one(pull):
+    pull.source.known = {"b": {"basis": "7", "rest_ms": 60_000}}
+    pull.run()
+    pull.source.known["b"]["basis"] = "8"
+    pull.source.names = ("b",)
+    save(fake := pull.store, "account", Resource("b", ("b",), None), cursor_at(fake, "0"))
+    pull.run(most=len(pull.steps) + 1, started_at=now_ms() + 1)
+    assert cursors(pull.store, "account")["b"].basis == ""
+    assert pull.run(started_at=now_ms() + 1).unchanged == ()
+    assert cursors(pull.store, "account")["b"].basis == "8"
+
+
+def cursor_at(store: Store, position: str) -> Cursor:
+    return replace(cursors(store, "account")["b"], position=position)
+
+
+def test_a_whole_reading_begins_at_the_beginning_and_is_done_once(pull):
+    pull.source.names = ("a",)
+    pull.run()
+    turn = now_ms() + 1
+    pull.source.known = {"a": {"basis": "7", "rest_ms": 60_000, "whole_after": turn}}
+    time.sleep(0.005)
+    pull.source.problems = {("a", 1): Retriable("busy")}
+    with pytest.raises(Retriable):
+        pull.run(started_at=now_ms())
+    pull.steps.clear()
+    assert pull.run(started_at=now_ms()).duplicates == 2
+    assert pull.steps == [("a", "2"), ("a", "3")]
+    assert cursors(pull.store, "account")["a"].whole_from >= turn
+    assert [each.name for each in pull.run(started_at=now_ms() + 1).unchanged] == ["a"]
+
+
+def test_what_the_source_says_is_gone_is_named_and_not_read(pull):
+    pull.source.known = {"b": {"problem": "deleted"}}
+    assert pull.run().skipped == ("b: deleted",)
+    assert pull.source.read_names == ["a", "c"]
