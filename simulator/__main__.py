@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lists", type=int, default=3)
     parser.add_argument("--people", type=int, default=3000)
     parser.add_argument("--campaigns", type=int, default=12)
+    parser.add_argument("--journeys", type=int, default=0)
     parser.add_argument("--activity-rows", type=int, default=40_000)
     parser.add_argument("--scale", type=float, default=1, help="multiplies people and activity rows")
     return parser

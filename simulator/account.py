@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 from simulator.clock import Clock, Moment, moment
@@ -16,6 +16,9 @@ from simulator.errors import ApiError
 from simulator.reports import Report
 from simulator.switches import Switches
 from simulator.timezones import DEFAULT, zone
+
+if TYPE_CHECKING:
+    from simulator.journeys import Journey
 
 Cause = Literal["human", "api"]
 STATES = ("Active", "Unconfirmed", "Unsubscribed", "Bounced", "Deleted")
@@ -172,6 +175,7 @@ class Client:
     country: str = "Australia"
     lists: dict[str, SubscriberList] = field(default_factory=dict)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
+    journeys: dict[str, Journey] = field(default_factory=dict)
     suppressed: dict[str, Suppression] = field(default_factory=dict)
     consent: dict[str, str] = field(default_factory=dict)
 

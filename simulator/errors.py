@@ -62,6 +62,8 @@ ERRORS: dict[int, tuple[int, str]] = {
     920: (400, "Invalid from date"),
     922: (400, "Invalid to date"),
     927: (400, "Invalid date range"),
+    3000: (400, "Invalid Journey ID"),
+    3002: (400, "Invalid Journey Email ID"),
     2703: (400, "Invalid Segment Clauses"),
     2704: (400, "Empty Segment RuleType"),
     2705: (400, "Invalid Segment RuleType"),

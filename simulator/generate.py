@@ -9,6 +9,7 @@ from random import Random
 from simulator import catalogue, changes, values
 from simulator.account import Account, Client, CustomField, Segment, Subscriber, SubscriberList
 from simulator.clock import Clock, Moment, moment
+from simulator.journeys import start_journeys
 from simulator.sending import send_campaigns
 from simulator.switches import Switches
 
@@ -36,6 +37,7 @@ def generate(
     seed: int = 1,
     scale: float = 1,
     *,
+    journeys: int = 0,
     api_key: str = "",
     clock: Clock | None = None,
     switches: Switches | None = None,
@@ -44,7 +46,7 @@ def generate(
 
     The same arguments and the same time of `clock` give the same account. The reports together hold
     about `activity_rows * scale` rows; campaigns reach back 180 days. Every third list has the
-    AllClientLists unsubscribe setting, the others OnlyThisList.
+    AllClientLists unsubscribe setting, the others OnlyThisList. Journeys have two automated e-mails each.
     """
     account = Account(api_key, seed, clock or Clock(), switches or Switches())
     account.api_key = api_key or account.new_id()
@@ -55,6 +57,8 @@ def generate(
     ranks = _sign_up(account, made, round(people * scale), start, chance) if made else {}
     if made and campaigns:
         send_campaigns(account, client, campaigns, round(activity_rows * scale), start, ranks, chance)
+    if made and journeys:
+        start_journeys(account, client, journeys, start, Random(f"journeys:{seed}"))
     return account
 
 

@@ -37,6 +37,23 @@ def records(account: Account) -> dict[str, Any]:
             campaign.campaign_id: {name: list(report.rows()) for name, report in campaign.reports.items()}
             for campaign in campaigns
         },
+        "journeys": [
+            {
+                "journey_id": journey.journey_id,
+                "list_id": journey.owner.list_id,
+                "name": journey.name,
+                "emails": [
+                    {
+                        "email_id": email.email_id,
+                        "name": email.name,
+                        "reports": {name: list(report.rows()) for name, report in email.reports.items()},
+                    }
+                    for email in journey.emails
+                ],
+            }
+            for client in clients
+            for journey in client.journeys.values()
+        ],
         "webhook_events": [
             {
                 "webhook_id": record.webhook_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator import activity, people, records
+from simulator import activity, journeys, people, records
 from simulator.account import Account
 from simulator.calls import Calls
 from simulator.faults import Faults
@@ -37,6 +37,11 @@ class Simulator:
         """Make new activity; see `activity.produce`."""
         with self.account.lock:
             return activity.produce(self.account, rows, seed)
+
+    def produce_automated(self, rows: int, seed: int = 1) -> int:
+        """Let people read automated e-mails; see `journeys.produce`."""
+        with self.account.lock:
+            return journeys.produce(self.account, rows, seed)
 
     def records(self) -> dict[str, Any]:
         """Everything that an independent reckoning needs; see `records.records`."""

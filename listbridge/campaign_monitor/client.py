@@ -7,6 +7,7 @@ from typing import Self
 
 from .calls.campaigns import CampaignCalls
 from .calls.clients import ClientCalls
+from .calls.journeys import JourneyCalls
 from .calls.lists import ListCalls
 from .calls.segments import SegmentCalls
 from .calls.subscribers import SubscriberCalls
@@ -16,7 +17,9 @@ from .http import AfterCall, Auth, BeforeCall, Transport
 BASE_URL = "https://api.createsend.com/api/v3.3"
 
 
-class CampaignMonitor(ClientCalls, ListCalls, SegmentCalls, SubscriberCalls, WebhookCalls, CampaignCalls):
+class CampaignMonitor(
+    ClientCalls, ListCalls, SegmentCalls, SubscriberCalls, WebhookCalls, CampaignCalls, JourneyCalls
+):
     """A client of the API; one object serves all threads, each over its own connection.
 
     Every method is one HTTP call: nothing is retried inside. It raises an `ApiError`: `FatalError`,

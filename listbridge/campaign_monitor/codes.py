@@ -127,6 +127,8 @@ _BY_CODE: dict[int, type[ApiError]] = {
     922: InvalidRequest,
     927: InvalidRequest,
     **dict.fromkeys(range(2703, 2763), InvalidRequest),  # the rules of a segment
+    3000: NotVisible,  # a journey
+    3002: NotVisible,  # an e-mail of a journey
 }
 
 # Statuses that mean one thing whatever the code.

@@ -17,7 +17,7 @@ import msgspec
 
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.models import Campaign, StoredValue, Subscriber
-from listbridge.campaign_monitor.reports import Bounce, Click, DatedRow, Open, ReportRow, Unsubscribe
+from listbridge.campaign_monitor.reports import Bounce, Click, DatedRow, Open, ReportRow, Sent, Unsubscribe
 from listbridge.campaign_monitor.timezones import to_epoch_ms
 from listbridge.identity import person_key
 from listbridge.streams.events import Event, Unreadable
@@ -218,6 +218,8 @@ def _activity(
             return "open" if url is None else "click", identity, values
         case Bounce():
             return "bounce", (row.date,), {"status": row.bounce_type.lower(), "reason": row.reason}
+        case Sent():
+            return "sent", (row.date,), {}
         case _:
             return "sent", (), {}
 

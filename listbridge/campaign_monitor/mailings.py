@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from listbridge.campaign_monitor.models import Campaign, CampaignSummary
+from listbridge.campaign_monitor.journeys import JOURNEY_ROWS
+from listbridge.campaign_monitor.models import Campaign, CampaignSummary, JourneyEmail, JourneySummary
+from listbridge.campaign_monitor.reports import REPORTS, ReportName
 
 Kind = Literal["campaign", "journey"]
 
@@ -32,9 +34,32 @@ class Mailing(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return self.campaign.name
 
+    @property
+    def reports(self) -> tuple[ReportName, ...]:
+        """Those that there are of it."""
+        return tuple(each for each in REPORTS if self.kind == "campaign" or each in JOURNEY_ROWS)
+
+    def takes_date(self, report: ReportName) -> bool:
+        """Can the report be read since a time?"""
+        return self.kind == "journey" or REPORTS[report].takes_date
+
     def cursor(self, report: str, list_id: str) -> str:
         """The name of the position in a report, for one list."""
         return f"{self.kind}:{self.campaign.campaign_id}:{report}:{list_id}"
+
+
+def automated(journey: JourneySummary, email: JourneyEmail, list_id: str, at: int) -> Mailing:
+    """An automated e-mail as a mailing: its rows carry its id and name where a campaign's carry theirs."""
+    campaign = Campaign(email.email_id, f"{journey.name}: {email.name}", "", total_recipients=email.sent)
+    counts = {
+        "recipients": email.sent,
+        "opens": email.opened,
+        "openers": email.unique_opened,
+        "clickers": email.clicked,
+        "bounces": email.bounced,
+        "unsubscribes": email.unsubscribed,
+    }
+    return Mailing("journey", campaign, (list_id,), 0, Counted(at, counts))
 
 
 def counts_of(summary: CampaignSummary) -> Mapping[str, int]:

@@ -307,6 +307,42 @@ class ListsAndSegments(Model, frozen=True):
         return frozenset([*(each.list_id for each in self.lists), *(each.list_id for each in self.segments)])
 
 
+# Journeys
+
+
+class NamedJourney(Model, frozen=True):
+    """A row of `GET /clients/{client}/journeys`; the list is the one that starts it."""
+
+    list_id: str
+    journey_id: str
+    name: str
+    status: str = ""
+    trigger_type: str | None = ""
+
+
+class JourneyEmail(Model, frozen=True):
+    """An automated e-mail of a journey with its totals; `clicked` and `unique_opened` count people."""
+
+    email_id: str
+    name: str
+    sent: int = 0
+    opened: int = 0
+    unique_opened: int = 0
+    clicked: int = 0
+    bounced: int = 0
+    unsubscribed: int = 0
+
+
+class JourneySummary(Model, frozen=True):
+    """`GET /journeys/{journey}`."""
+
+    journey_id: str
+    name: str
+    emails: tuple[JourneyEmail, ...] = ()
+    status: str = ""
+    trigger_type: str | None = ""
+
+
 # Paging
 
 T_co = TypeVar("T_co", covariant=True)

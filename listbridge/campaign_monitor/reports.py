@@ -27,6 +27,10 @@ class DatedRow(ReportRow, frozen=True):
     date: str
 
 
+class Sent(DatedRow, frozen=True):
+    """Someone whom an automated e-mail was sent to, which can happen again."""
+
+
 class SpamComplaint(DatedRow, frozen=True):
     """Someone marked the campaign as spam."""
 

@@ -28,6 +28,8 @@ LONGEST_VISIT_MS = DAY_MS
 WHOLE_AT_MS = (YOUNG_MS, 30 * DAY_MS)
 """At these ages a report is read from its beginning once more."""
 WHOLE_EVERY_MS = 180 * DAY_MS
+JOURNEY_REST_MS = DAY_MS
+JOURNEY_WHOLE_EVERY_MS = 90 * DAY_MS
 
 COUNTS: Mapping[ReportName, tuple[str, ...]] = {
     "recipients": ("recipients",),
@@ -43,6 +45,11 @@ COUNTS: Mapping[ReportName, tuple[str, ...]] = {
 def rest_ms(age: int) -> int:
     """For how long a report of a mailing of that age is left alone while its counts stay."""
     return next((rest for younger, rest in _RESTS if age < younger), LONGEST_REST_MS)
+
+
+def journey_whole_after(now: int, name: str) -> int:
+    """The same of an automated e-mail, which is always young: every `JOURNEY_WHOLE_EVERY_MS`."""
+    return now - (now + crc32(name.encode())) % JOURNEY_WHOLE_EVERY_MS
 
 
 def visit_ms(age: int) -> int:

@@ -28,7 +28,7 @@ from listbridge.campaign_monitor.dated import (
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible
+from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
 from listbridge.campaign_monitor.events import (
     Account,
     numbering,
@@ -37,7 +37,7 @@ from listbridge.campaign_monitor.events import (
     sort_out,
     status_event,
 )
-from listbridge.campaign_monitor.mailings import Counted, Mailing, counts_of
+from listbridge.campaign_monitor.mailings import Counted, Mailing, automated, counts_of
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.models import Campaign, ListStats, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
@@ -120,6 +120,7 @@ class CampaignMonitorSource:
                         yield from self._reports(found, positions, began)
                     elif found is not None:
                         yield found
+        yield from self._journeys(positions, began)
 
     def read(self, resource: Resource) -> Iterator[Batch]:
         """Raises `Skippable` for what was deleted since it was listed, or is not shown to this credential."""
@@ -133,10 +134,10 @@ class CampaignMonitorSource:
         if kind == "list":
             return self._read_people(identifier, rest[0], resource.position)
         lists = frozenset(name.rsplit(":", 1)[1] for name in resource.cursors)
-        campaign = self._mailings[identifier].campaign
-        if rest[0] == "recipients":
-            return self._read_recipients(campaign, lists, resource.position)
-        return self._read_report(campaign, rest[0], lists, resource.position)
+        mailing = self._mailings[identifier]
+        if not mailing.takes_date(_report_name(rest[0])):
+            return self._read_recipients(mailing.campaign, lists, resource.position)
+        return self._read_report(mailing, rest[0], lists, resource.position)
 
     def _load(self) -> Account:
         if self._account is None:
@@ -196,6 +197,28 @@ class CampaignMonitorSource:
         self._mailings[campaign_id] = made
         return made
 
+    def _journeys(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+        """The reports of the automated e-mails of the lists' journeys."""
+        account = self._load()
+        try:
+            found = {each.journey_id: each for each in self._client.journeys(account.client_id)}
+        except (NotVisible, PermissionMissing) as refused:
+            yield Resource("journeys", (), None, problem=f"they are not shown to this credential: {refused}")
+            return
+        for journey in found.values():
+            if journey.list_id not in account.lists:
+                continue
+            at = now_ms()
+            try:
+                summary = self._client.journey_summary(journey.journey_id)
+            except NotVisible as gone:
+                yield Resource(journey.name, (), None, problem=f"the journey is gone: {gone}")
+                continue
+            for email in summary.emails:
+                mailing = automated(summary, email, journey.list_id, at)
+                self._mailings[email.email_id] = mailing
+                yield from self._reports(mailing, positions, began)
+
     def _counted(self, campaign_id: str) -> Counted:
         at = now_ms()
         return Counted(at, dict(counts_of(self._client.campaign_summary(campaign_id))))
@@ -207,7 +230,7 @@ class CampaignMonitorSource:
 
     def _reports(self, mailing: Mailing, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
         """A resource per report and per position, so that lists at the same position are read together."""
-        for report in REPORTS:
+        for report in mailing.reports:
             groups: dict[str | None, list[str]] = defaultdict(list)
             for list_id in mailing.lists:
                 cursor = mailing.cursor(report, list_id)
@@ -218,10 +241,13 @@ class CampaignMonitorSource:
     def _report(
         self, mailing: Mailing, report: ReportName, names: tuple[str, ...], position: str | None, began: int
     ) -> Resource:
-        counts, age = mailing.counted.counts, began - mailing.sent_at
+        counts = mailing.counted.counts
         basis = revisits.basis(report, counts, self._load().zone.key)
-        rest, whole_after = revisits.rest_ms(age), revisits.whole_after(mailing.sent_at, began, names[0])
-        if not REPORTS[report].takes_date:
+        rest = revisits.rest_ms(began - mailing.sent_at)
+        whole_after = revisits.whole_after(mailing.sent_at, began, names[0])
+        if mailing.kind == "journey":
+            rest, whole_after = revisits.JOURNEY_REST_MS, revisits.journey_whole_after(began, names[0])
+        elif not mailing.takes_date(report):
             # Always read from the beginning, and complete when there are as many as were sent to.
             basis = "" if position == NOT_COMPLETE else basis
             is_complete = _is_complete(position, mailing.campaign)
@@ -249,11 +275,16 @@ class CampaignMonitorSource:
             yield _batch(_in_zone(stretch.until, account), stretch.rows, make, CM_USER, stretch)
 
     def _read_report(
-        self, campaign: Campaign, report: Any, lists: frozenset[str], position: str | None
+        self, mailing: Mailing, report: Any, lists: frozenset[str], position: str | None
     ) -> Iterator[Batch]:
-        account = self._load()
+        account, campaign = self._load(), mailing.campaign
 
         def fetch(date: str | None, number: int) -> Page[ReportRow]:
+            if mailing.kind == "journey":
+                (list_id,) = mailing.lists
+                return self._client.journey_report(
+                    campaign.campaign_id, report, list_id, date=date, page=number
+                )
             return self._client.report(campaign.campaign_id, report, date=date, page=number)
 
         for stretch in read_dated(fetch, _date_of, **self._reading(account, position)):
@@ -308,6 +339,10 @@ _COUNT_OF: Mapping[State, str] = {
 def _digest(stats: ListStats, account: Account) -> str:
     told = hashlib.blake2b(msgspec.json.encode(stats), digest_size=8).hexdigest()
     return f"{told}@{account.zone.key}"
+
+
+def _report_name(text: str) -> ReportName:
+    return next(name for name in REPORTS if name == text)
 
 
 def _moment(text: str, account: Account, unknown: int) -> int:

@@ -2,10 +2,10 @@
 
 from flask import Blueprint
 
-from simulator.routes import campaigns, clients, fields, lists, segments, subscribers, webhooks
+from simulator.routes import campaigns, clients, fields, journeys, lists, segments, subscribers, webhooks
 
 PREFIX = "/api/<any('v3.3', 'v3.2'):version>"
-_MODULES = (clients, lists, fields, webhooks, segments, subscribers, campaigns)
+_MODULES = (clients, lists, fields, webhooks, segments, subscribers, campaigns, journeys)
 
 
 def blueprints() -> list[Blueprint]:

@@ -39,6 +39,9 @@ class SmallPages(CampaignMonitor):
     def subscribers(self, *args: Any, **kwargs: Any) -> Any:
         return super().subscribers(*args, page_size=PAGE_SIZE, **kwargs)
 
+    def journey_report(self, *args: Any, **kwargs: Any) -> Any:
+        return super().journey_report(*args, page_size=PAGE_SIZE, **kwargs)
+
     def report(self, *args: Any, **kwargs: Any) -> Any:
         return super().report(*args, page_size=PAGE_SIZE, **kwargs)
 
@@ -137,13 +140,18 @@ def facts(records: dict[str, Any], lists: set[str]) -> Facts:
             who = (each["list_id"], person["email"].lower(), _ms(person["date"], zone))
             found["state", *who, person["state"], person["name"]] += 1
     sent = {campaign["campaign_id"]: campaign["sent_date"] for campaign in records["campaigns"]}
+    of_list = {email["email_id"]: each["list_id"] for each in records["journeys"] for email in each["emails"]}
+    automated = {
+        email["email_id"]: email["reports"] for each in records["journeys"] for email in each["emails"]
+    }
     once: set[tuple[Any, ...]] = set()
-    for campaign_id, reports in records["reports"].items():
+    for campaign_id, reports in (records["reports"] | automated).items():
         for report, rows in reports.items():
             for row in (msgspec.to_builtins(row) for row in rows):
+                row.setdefault("ListID", of_list.get(campaign_id))
                 if row["ListID"] not in lists:
                     continue
-                at = _ms(row.get("Date", sent[campaign_id]), zone)
+                at = _ms(row.get("Date") or row.get("SentDate") or sent[campaign_id], zone)
                 who = (row["ListID"], row["EmailAddress"].lower(), at)
                 if report in ("opens", "clicks"):
                     more = (row["IPAddress"], row["URL"]) if report == "clicks" else (row["IPAddress"],)

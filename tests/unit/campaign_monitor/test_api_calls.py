@@ -165,6 +165,11 @@ PAGES = [
         PAGING + "&date=2024-01-02%2003%3A04",
     ),
     (
+        lambda api: api.journey_report("e1", "recipients", "l1", date="2024-01-02 03:04"),
+        "/journeys/email/e1/recipients.json",
+        "page=1&pagesize=1000&orderdirection=asc&date=2024-01-02%2003%3A04",
+    ),
+    (
         lambda api: api.report("k1", "recipients", order_field="list"),
         "/campaigns/k1/recipients.json",
         "page=1&pagesize=1000&orderfield=list&orderdirection=asc",
@@ -202,6 +207,13 @@ VALUES = [
         "/campaigns/k1/listsandsegments.json",
         "",
         {"Lists": [], "Segments": []},
+    ),
+    (lambda api: api.journeys("c1"), "/clients/c1/journeys.json", "", []),
+    (
+        lambda api: api.journey_summary("j1"),
+        "/journeys/j1.json",
+        "",
+        {"JourneyID": "j1", "Name": "One", "Emails": []},
     ),
     (
         lambda api: api.campaign_summary("k1"),
