@@ -19,8 +19,9 @@ from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.memory import Memory
-from listbridge.campaign_monitor.source import CampaignMonitorSource, Choice, opt_outs_read_at
+from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
+from listbridge.campaign_monitor.visits import Choice
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
 from listbridge.exports.protocol import Caretaker, Destination, ListReader

@@ -8,6 +8,7 @@ report whose counts stay is read on from its position now and then, and from its
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from zlib import crc32
 
 from listbridge.campaign_monitor.reports import ReportName
@@ -67,6 +68,11 @@ def whole_after(sent_at: int, now: int, name: str) -> int:
         return max(passed, default=0)
     first = passed[-1] + crc32(name.encode()) % WHOLE_EVERY_MS
     return passed[-1] if now < first else now - (now - first) % WHOLE_EVERY_MS
+
+
+def day_before(day: str) -> str:
+    """The day before one (`YYYY-MM-DD`): sources differ on whether a filter's own day counts."""
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
 def basis(report: ReportName, counts: Mapping[str, int], zone: str) -> str:

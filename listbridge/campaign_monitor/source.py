@@ -9,12 +9,8 @@ the engine leaves alone what can't have changed (`revisits`).
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -28,7 +24,7 @@ from listbridge.campaign_monitor.dated import (
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
+from listbridge.campaign_monitor.errors import NotVisible
 from listbridge.campaign_monitor.events import (
     Account,
     numbering,
@@ -37,13 +33,14 @@ from listbridge.campaign_monitor.events import (
     sort_out,
     status_event,
 )
-from listbridge.campaign_monitor.mailings import Counted, Mailing, automated, counts_of
+from listbridge.campaign_monitor.mailings import Mailing
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.models import Campaign, ListStats, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
-from listbridge.campaign_monitor.timezones import to_epoch_ms, to_text, zone
+from listbridge.campaign_monitor.timezones import to_text, zone
+from listbridge.campaign_monitor.visits import Choice, Visits
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.errors import Skippable
 from listbridge.imports.cursors import cursors
@@ -57,21 +54,6 @@ ZONE_CHANGE_MINUTES = 27 * 60
 """How far before its position a run starts after the client's zone has changed: zones lie 26 hours apart."""
 
 T = TypeVar("T")
-
-
-SUMMARIES_AT_ONCE = 8
-"""How many summaries are asked for together; the account's budget has the last word."""
-NOT_COMPLETE = "done:-1"
-"""The position in recipients whose number changed while they were read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What is read of a client; no `lists` means all. `keeps_updated`: older mailings are visited rarely."""
-
-    client_id: str
-    lists: tuple[str, ...] = ()
-    keeps_updated: bool = False
 
 
 class CampaignMonitorSource:
@@ -91,7 +73,7 @@ class CampaignMonitorSource:
         self._registrar = registrar
         self._suppression = suppression
         self._account: Account | None = None
-        self._mailings: dict[str, Mailing] = {}
+        self._visits: Visits | None = None
         self.account = choice.client_id
 
     def prepare(self) -> list[str]:
@@ -108,19 +90,15 @@ class CampaignMonitorSource:
             self._registrar.remove()
 
     def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
-        """The lists' states first, then the reports of the campaigns that went to the lists, oldest first."""
+        """The lists' states first, then the reports of what went to the lists, in the order of sending."""
         for list_id in self._load().lists:
             yield from self._states(list_id, positions)
-        visit = partial(self._visited, began=began)
-        with ThreadPoolExecutor(SUMMARIES_AT_ONCE, thread_name_prefix="visit") as pool:
-            campaigns = self._campaigns()
-            while some := list(islice(campaigns, SUMMARIES_AT_ONCE)):
-                for found in pool.map(visit, some):
-                    if isinstance(found, Mailing):
-                        yield from self._reports(found, positions, began)
-                    elif found is not None:
-                        yield found
-        yield from self._journeys(positions, began)
+        yield from self._visiting().resources(positions, began)
+
+    def _visiting(self) -> Visits:
+        if self._visits is None:
+            self._visits = Visits(self._client, self._choice, self._memory, self._load())
+        return self._visits
 
     def read(self, resource: Resource) -> Iterator[Batch]:
         """Raises `Skippable` for what was deleted since it was listed, or is not shown to this credential."""
@@ -134,7 +112,7 @@ class CampaignMonitorSource:
         if kind == "list":
             return self._read_people(identifier, rest[0], resource.position)
         lists = frozenset(name.rsplit(":", 1)[1] for name in resource.cursors)
-        mailing = self._mailings[identifier]
+        mailing = self._visiting().mailing(identifier)
         if not mailing.takes_date(_report_name(rest[0])):
             return self._read_recipients(mailing.campaign, lists, resource.position)
         return self._read_report(mailing, rest[0], lists, resource.position)
@@ -170,98 +148,6 @@ class CampaignMonitorSource:
                 rest_ms=revisits.DAY_MS,
                 rows=getattr(stats, _COUNT_OF[state], 0),
             )
-
-    def _campaigns(self) -> Iterator[Campaign]:
-        account = self._load()
-        for page in pages(lambda number: self._client.campaigns(account.client_id, page=number)):
-            yield from page.results
-
-    def _visited(self, campaign: Campaign, began: int) -> Mailing | Resource | None:
-        """The campaign with its counts; None when it went to none of the lists, a resource if it is gone."""
-        account, campaign_id = self._load(), campaign.campaign_id
-        try:
-            sent_to = self._memory.lists(
-                campaign_id, lambda: self._client.campaign_lists_and_segments(campaign_id).list_ids
-            )
-            lists = sent_to & account.lists.keys()
-            if not lists:
-                return None
-            sent_at = _moment(campaign.sent_date, account, began)
-            good_since = self._good_since(began, revisits.visit_ms(began - sent_at))
-            counted = self._memory.counts(
-                f"campaign:{campaign_id}", good_since, lambda: self._counted(campaign_id)
-            )
-        except NotVisible as gone:
-            return Resource(campaign.name, (), None, problem=f"the campaign is gone: {gone}")
-        made = Mailing("campaign", campaign, tuple(sorted(lists)), sent_at, counted)
-        self._mailings[campaign_id] = made
-        return made
-
-    def _journeys(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
-        """The reports of the automated e-mails of the lists' journeys."""
-        account = self._load()
-        try:
-            found = {each.journey_id: each for each in self._client.journeys(account.client_id)}
-        except (NotVisible, PermissionMissing) as refused:
-            yield Resource("journeys", (), None, problem=f"they are not shown to this credential: {refused}")
-            return
-        for journey in found.values():
-            if journey.list_id not in account.lists:
-                continue
-            at = now_ms()
-            try:
-                summary = self._client.journey_summary(journey.journey_id)
-            except NotVisible as gone:
-                yield Resource(journey.name, (), None, problem=f"the journey is gone: {gone}")
-                continue
-            for email in summary.emails:
-                mailing = automated(summary, email, journey.list_id, at)
-                self._mailings[email.email_id] = mailing
-                yield from self._reports(mailing, positions, began)
-
-    def _counted(self, campaign_id: str) -> Counted:
-        at = now_ms()
-        return Counted(at, dict(counts_of(self._client.campaign_summary(campaign_id))))
-
-    def _good_since(self, began: int, visit_ms: int) -> int:
-        """Since when counts must have been read: since the run began, or for the old once in a while."""
-        since = began - visit_ms if self._choice.keeps_updated else began
-        return max(since, min(self._memory.asked_again_at(), began))
-
-    def _reports(self, mailing: Mailing, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
-        """A resource per report and per position, so that lists at the same position are read together."""
-        for report in mailing.reports:
-            groups: dict[str | None, list[str]] = defaultdict(list)
-            for list_id in mailing.lists:
-                cursor = mailing.cursor(report, list_id)
-                groups[positions.get(cursor)].append(cursor)
-            for position, names in groups.items():
-                yield self._report(mailing, report, tuple(names), position, began)
-
-    def _report(
-        self, mailing: Mailing, report: ReportName, names: tuple[str, ...], position: str | None, began: int
-    ) -> Resource:
-        counts = mailing.counted.counts
-        basis = revisits.basis(report, counts, self._load().zone.key)
-        rest = revisits.rest_ms(began - mailing.sent_at)
-        whole_after = revisits.whole_after(mailing.sent_at, began, names[0])
-        if mailing.kind == "journey":
-            rest, whole_after = revisits.JOURNEY_REST_MS, revisits.journey_whole_after(began, names[0])
-        elif not mailing.takes_date(report):
-            # Always read from the beginning, and complete when there are as many as were sent to.
-            basis = "" if position == NOT_COMPLETE else basis
-            is_complete = _is_complete(position, mailing.campaign)
-            rest, whole_after = (revisits.FOR_EVER_MS if is_complete else revisits.LONGEST_REST_MS), 0
-        return Resource(
-            f"{mailing.name}: {report}",
-            names,
-            position,
-            kind=report,
-            basis=basis,
-            rest_ms=rest,
-            whole_after=whole_after,
-            rows=revisits.rows_counted(report, counts),
-        )
 
     def _read_people(self, list_id: str, state: Any, position: str | None) -> Iterator[Batch]:
         account = self._load()
@@ -345,23 +231,11 @@ def _report_name(text: str) -> ReportName:
     return next(name for name in REPORTS if name == text)
 
 
-def _moment(text: str, account: Account, unknown: int) -> int:
-    """A time of the API, epoch ms, or `unknown` when it can't be read."""
-    try:
-        return to_epoch_ms(text, account.zone)
-    except ValueError:
-        return unknown
-
-
 def opt_outs_read_at(store: Store, client_id: str, list_id: str) -> int:
     """As of when all of a list's states but active have been read (epoch ms; 0: never)."""
     held = cursors(store, client_id)
     names = [f"list:{list_id}:{state}" for state in STATES if state != "active"]
     return min(held[name].complete_from if name in held else 0 for name in names)
-
-
-def _is_complete(position: str | None, campaign: Campaign) -> bool:
-    return position == f"done:{campaign.total_recipients}"
 
 
 def _page_and_total(position: str | None) -> tuple[int, int | None]:
