@@ -7,6 +7,7 @@ import click
 from cli.accounts import authorization, clients, lists
 from cli.archive import archive
 from cli.demo.command import demo
+from cli.imports import import_
 from cli.init import init
 from cli.mapping_versions import apply, history, save
 from cli.mappings import mapping
@@ -16,7 +17,7 @@ from cli.runtime import Group
 from cli.status import status
 from cli.streams import stream
 from cli.up import simulate, up
-from cli.workflows import export, import_, workflow
+from cli.workflows import export, workflow
 from listbridge import __version__
 
 

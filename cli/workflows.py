@@ -12,6 +12,7 @@ from cli import choosing
 from cli.accounts import authorization_option, client_option
 from cli.export_options import config_of, export_options
 from cli.holding import edit, holding_config, holding_options, resume, resuming, start
+from cli.imports import import_
 from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
@@ -96,40 +97,6 @@ def dropped(workflow_id: str, as_json: bool) -> None:
     ]
     columns = {"key": "PERSON", "field": "FIELD", "reason": "WHY"}
     show_rows(rows, columns, as_json=as_json, empty="No value was left out.")
-
-
-@click.group("import")
-def import_() -> None:
-    """Imports: lists, activity and webhooks into the streams."""
-
-
-@import_.command("create")
-@click.option("--list", "lists", multiple=True, metavar="NAME", help="A list's id or name; none means all.")
-@client_option
-@authorization_option
-@click.option("--description", default="")
-@click.option("--keep-updated", is_flag=True, help="Run again and again.")
-@click.option("--every-minutes", type=int, default=60, show_default=True)
-@click.option("--webhooks/--no-webhooks", default=True, show_default=True)
-@json_option
-def create_import(
-    lists: tuple[str, ...],
-    client: str | None,
-    authorization: str | None,
-    description: str,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Create an import and start it."""
-    with context() as ctx:
-        held, api = choosing.api_of(ctx, authorization)
-        chosen = choosing.client_id(api, client)
-        config = options | {
-            "client_id": chosen,
-            "lists": [choosing.list_id(api, chosen, each) for each in lists],
-        }
-        made = service.create_import(ctx, held.id, config, description)
-        show_fields(service.shown(ctx, made), as_json=as_json)
 
 
 @click.group()

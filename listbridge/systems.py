@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import (
+    REPORTS,
     AddressTooFast,
     ApiKey,
     CallRecord,
@@ -34,6 +35,7 @@ from settings import Settings
 
 SLOT_MARGIN_SECONDS = 5.0
 Stopping = Callable[[], bool]
+Count = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class System:
     """
 
     source: Callable[[Context, Authorization, Workflow, Stopping], Source]
+    surveyor: Callable[[Context, Authorization, ImportConfig, Stopping, Count], Source]
+    """Like `source`, for no workflow: for looking at what there is to read; calls are counted."""
     destination: Callable[[Context, Authorization, Workflow, Stopping], Destination]
     list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     status_field: str
@@ -88,10 +92,11 @@ def campaign_monitor_client(
     *,
     workflow: Workflow | None = None,
     stopping: Stopping = never,
+    count: Count = lambda: None,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
-    Imports are patient. `stopping` ends a wait for the budget.
+    Imports are patient. `stopping` ends a wait for the budget; `count` is told of each call.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
@@ -105,6 +110,7 @@ def campaign_monitor_client(
         nonlocal joined
         outcome, rest_seconds, quota = _lesson(call)
         pacer.after(outcome, rest_seconds=rest_seconds, quota=quota)
+        count()
         if workflow is None:
             return
         if not joined and call.error is None and "{" in call.endpoint:
@@ -145,6 +151,20 @@ def _campaign_monitor_source(
         if config.webhooks
         else None
     )
+    return _source_of(context, config, client, registrar)
+
+
+def _campaign_monitor_surveyor(
+    context: Context, authorization: Authorization, config: ImportConfig, stopping: Stopping, count: Count
+) -> Source:
+    """Its calls are counted by `count`, not in the progress of a workflow."""
+    client = campaign_monitor_client(context, authorization, stopping=stopping, count=count)
+    return _source_of(context, config, client, None)
+
+
+def _source_of(
+    context: Context, config: ImportConfig, client: CampaignMonitor, registrar: Registrar | None
+) -> Source:
     suppression = SuppressionList(context.store, client, config.client_id)
     memory = Memory(context.store, config.client_id)
     return CampaignMonitorSource(client, choice_of(config), memory, suppression, registrar)
@@ -152,7 +172,15 @@ def _campaign_monitor_source(
 
 def choice_of(config: ImportConfig) -> Choice:
     """What an import reads."""
-    return Choice(config.client_id, tuple(config.lists), config.keep_updated)
+    return Choice(
+        config.client_id,
+        tuple(config.lists),
+        keeps_updated=config.keep_updated,
+        reports=tuple(name for name in REPORTS if name in config.reports),
+        since=config.since or "",
+        newest_first=config.newest_first,
+        with_places=config.ip_and_coordinates,
+    )
 
 
 def _campaign_monitor_list(
@@ -193,6 +221,7 @@ def _look_again(store: Store, client_id: str) -> None:
 SYSTEMS = {
     "campaign_monitor": System(
         _campaign_monitor_source,
+        _campaign_monitor_surveyor,
         _campaign_monitor_list,
         _campaign_monitor_list_reader,
         "cm_list_ids_status",

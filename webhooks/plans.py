@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
+from listbridge.jobs import kept_import_plans
 from listbridge.jobs.kept_plans import asked_plan, is_wanted
 from listbridge.jobs.plan import PlanOptions
 from webhooks.arguments import Blueprint
 from webhooks.errors import Refusal
 from webhooks.wiring import ring, web
-from webhooks.workflow_schemas import PlanQuerySchema, PlanSchema
+from webhooks.workflow_schemas import ImportPlanQuerySchema, ImportPlanSchema, PlanQuerySchema, PlanSchema
 
 blueprint = Blueprint("plans", __name__, url_prefix="/v1/workflows", description="Exports and imports")
 
@@ -39,3 +40,27 @@ def plan(query: dict[str, Any], workflow_id: str) -> Any:
         ring(bells.plan, workflow_id)
     step, done, total = held.progress
     return {"plan": None, "progress": {"step": step, "done": done, "total": total}}, 202
+
+
+@blueprint.route("/<workflow_id>/import-plan")
+@blueprint.arguments(ImportPlanQuerySchema, location="query")
+@blueprint.response(200, ImportPlanSchema)
+@blueprint.alt_response(202, schema=ImportPlanSchema)
+@blueprint.alt_response(404, "NOT_FOUND")
+@blueprint.alt_response(409, "CONFLICT")
+@blueprint.alt_response(502, "BAD_GATEWAY")
+def import_plan(query: dict[str, Any], workflow_id: str) -> Any:
+    """Say what a run of an import would cost: rows, pages and calls per report, and the time they take.
+
+    It reads summaries and statistics, no rows. 202 until a worker has made the plan: ask again. A plan is
+    kept for an hour.
+    """
+    context, bells = web().context, web().bells
+    held = kept_import_plans.asked_plan(context, workflow_id, refresh=query["refresh"])
+    if held.problem:
+        raise Refusal(502, held.problem)
+    if held.plan is not None:
+        return {"plan": held.plan}
+    if is_wanted(context.store, workflow_id):
+        ring(bells.plan, workflow_id)
+    return {"plan": None}, 202

@@ -26,7 +26,7 @@ class NewWorkflowSchema(Schema):
     description = fields.String(load_default="", validate=validate.Length(max=200))
     paused = fields.Boolean(
         load_default=False,
-        metadata={"description": "Only for exports: wait until somebody resumes it; see its plan first."},
+        metadata={"description": "Wait until somebody resumes it; see its plan first."},
     )
     config = fields.Dict(required=True, keys=fields.String(), metadata=_ONE_OF_CONFIGS)
 
@@ -37,8 +37,6 @@ class NewWorkflowSchema(Schema):
             messages = _CONFIGS[data["kind"]]().validate(data["config"])
             if messages:
                 raise ValidationError({"config": messages})
-        if data.get("paused") and data.get("kind") == "import":
-            raise ValidationError({"paused": ["only exports can wait"]})
 
 
 class WorkflowSchema(Schema):
@@ -182,6 +180,36 @@ class PlanQuerySchema(Schema):
     refresh = fields.Boolean(
         load_default=False, metadata={"description": "Make a new plan although one is kept."}
     )
+
+
+class ImportPlanQuerySchema(Schema):
+    refresh = fields.Boolean(
+        load_default=False, metadata={"description": "Make a new plan although one is kept."}
+    )
+
+
+class ShareSchema(Schema):
+    """What there is of one kind; `looking` has only its calls, as `pages`."""
+
+    resources = fields.Integer()
+    left_alone = fields.Integer(metadata={"description": "Those that can't have changed."})
+    rows = fields.Integer(metadata={"description": "To be read; of clicks at least so many."})
+    pages = fields.Integer(required=True, metadata={"description": "A call each."})
+
+
+class ImportCostSchema(Schema):
+    """What a run would read now. The suppression list's pages come in addition."""
+
+    kinds = fields.Dict(keys=fields.String(), values=fields.Nested(ShareSchema), required=True)
+    rows = fields.Integer(required=True)
+    calls = fields.Integer(required=True)
+    seconds = fields.Integer(required=True, metadata={"description": "At the present pace."})
+    calls_per_second = fields.Float(required=True)
+    problems = fields.List(fields.String(), required=True)
+
+
+class ImportPlanSchema(Schema):
+    plan = fields.Nested(ImportCostSchema, required=True, allow_none=True)
 
 
 class PlanProgressSchema(Schema):

@@ -16,7 +16,7 @@ from listbridge.aggregation.fold import Folder
 from listbridge.context import Context, build, unapplied
 from listbridge.jobs import archive as archive_job
 from listbridge.jobs import deliver as deliver_job
-from listbridge.jobs import kept_plans
+from listbridge.jobs import kept_import_plans, kept_plans
 from listbridge.jobs import pull as pull_job
 from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
@@ -87,8 +87,10 @@ def pull(workflow_id: str) -> None:
 
 @shared_task(name="plan", expires=EXPIRES_SECONDS)
 def plan(workflow_id: str) -> None:
-    """Make the plan of an export that somebody waits for."""
-    kept_plans.make_plan(context(), workflow_id, stopping=_stopping.is_set)
+    """Make the plan of an export or import that somebody waits for."""
+    found = registry.find(context().store, workflow_id)
+    maker = kept_import_plans if found is not None and found.kind == "import" else kept_plans
+    maker.make_plan(context(), workflow_id, stopping=_stopping.is_set)
 
 
 @shared_task(name="archive", expires=EXPIRES_SECONDS)

@@ -8,7 +8,7 @@ the zone; the time goes in as the text that the API gave.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date as date_type
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -222,6 +222,14 @@ def _activity(
             return "sent", (row.date,), {}
         case _:
             return "sent", (), {}
+
+
+PLACES = ("ip", "latitude", "longitude")
+
+
+def without_places(event: Event) -> Event:
+    """The same event, by its identity too, without the IP address and the coordinates."""
+    return replace(event, values={name: value for name, value in event.values.items() if name not in PLACES})
 
 
 def _who(account: Account, list_id: str, address: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from listbridge.campaign_monitor.events import (
     rows_of,
     sort_out,
     status_event,
+    without_places,
 )
 from listbridge.campaign_monitor.mailings import Mailing
 from listbridge.campaign_monitor.memory import Memory
@@ -54,6 +55,7 @@ ZONE_CHANGE_MINUTES = 27 * 60
 """How far before its position a run starts after the client's zone has changed: zones lie 26 hours apart."""
 
 T = TypeVar("T")
+Making = Callable[[ReportRow], Event | Unreadable]
 
 
 class CampaignMonitorSource:
@@ -174,9 +176,20 @@ class CampaignMonitorSource:
             return self._client.report(campaign.campaign_id, report, date=date, page=number)
 
         for stretch in read_dated(fetch, _date_of, **self._reading(account, position)):
-            make = partial(report_event, account, campaign, report, number=numbering())
+            make = self._placed(partial(report_event, account, campaign, report, number=numbering()))
             until = _in_zone(stretch.until, account)
             yield _batch(until, rows_of(stretch.rows, lists), make, CM_ACTIVITY, stretch)
+
+    def _placed(self, make: Making) -> Making:
+        """`make` as was asked for: without what tells where exactly somebody was."""
+        if self._choice.with_places:
+            return make
+
+        def made(row: ReportRow) -> Event | Unreadable:
+            event = make(row)
+            return without_places(event) if isinstance(event, Event) else event
+
+        return made
 
     def _reading(self, account: Account, position: str | None) -> dict[str, Any]:
         """From where a dated resource is read, how far before that, and the minute of now there."""

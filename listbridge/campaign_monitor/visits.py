@@ -180,6 +180,7 @@ class Visits:
             basis=basis,
             rest_ms=rest,
             whole_after=whole_after,
+            takes_date=mailing.takes_date(report),
             rows=revisits.rows_counted(report, counts),
         )
 

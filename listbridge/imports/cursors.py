@@ -18,7 +18,8 @@ class Cursor:
 
     `complete_from` is when the last reading began that reached the end; it stays while another goes on.
     `whole_from` is the same of the last reading from the very beginning, and `whole_began` when one began
-    that has not ended. `basis` is the resource's own at the last complete reading, empty while one goes on.
+    that has not ended. `basis` is the resource's own at the last complete reading, empty while one goes on,
+    and `rows` how many rows it was said to have then.
     """
 
     position: str
@@ -27,6 +28,7 @@ class Cursor:
     whole_from: int = 0
     whole_began: int = 0
     basis: str = ""
+    rows: int = 0
 
 
 class Look(StrEnum):
@@ -47,6 +49,7 @@ def together(cursors: Sequence[Cursor | None]) -> Cursor:
         min(each.whole_from for each in held),
         min(each.whole_began for each in held),
         held[0].basis if len({each.basis for each in held}) == 1 else "",
+        min(each.rows for each in held),
     )
 
 
@@ -69,15 +72,15 @@ def cursors(store: Store, account: str) -> dict[str, Cursor]:
 def save(store: Store, account: str, resource: Resource, cursor: Cursor) -> None:
     """Keep the cursor under all the resource's names."""
     times = (cursor.finished_at, cursor.complete_from, cursor.whole_from, cursor.whole_began)
-    value = "\t".join([cursor.position, *map(str, times), cursor.basis])
+    value = "\t".join([cursor.position, *map(str, times), cursor.basis, str(cursor.rows)])
     store.client.hset(keys.cursors(account), mapping=dict.fromkeys(resource.cursors, value))
 
 
 def _decode(value: str) -> Cursor:
     position, finished_at, *more = value.split("\t")
-    if len(more) < 4:
+    if len(more) < 5:
         # Kept before readings from the beginning were: the first one was such a reading.
         complete_from = int(more[0]) if more else 0
         return Cursor(position, int(finished_at), complete_from, complete_from)
     complete_from, whole_from, whole_began = map(int, more[:3])
-    return Cursor(position, int(finished_at), complete_from, whole_from, whole_began, more[3])
+    return Cursor(position, int(finished_at), complete_from, whole_from, whole_began, more[3], int(more[4]))

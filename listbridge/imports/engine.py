@@ -141,7 +141,7 @@ class Puller:
                 self._store,
                 account,
                 resource,
-                Cursor(position, now_ms(), began, whole_from, basis=resource.basis),
+                Cursor(position, now_ms(), began, whole_from, basis=resource.basis, rows=resource.rows),
             )
         except Skippable as error:
             with self._lock:

@@ -30,6 +30,8 @@ class Resource:
     """It is read from its beginning unless that was done since then (epoch ms; 0: whenever that was)."""
     rows: int = 0
     """How many rows it has, as far as is known without reading it."""
+    takes_date: bool = True
+    """Can it be read from a position on? What can't is read from the beginning each time."""
     problem: str = ""
     """Why it can't be read: it is set aside and named."""
 

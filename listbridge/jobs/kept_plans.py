@@ -73,17 +73,17 @@ def asked_plan(context: Context, workflow_id: str, options: PlanOptions, *, refr
 
 def is_wanted(store: Store, workflow_id: str) -> bool:
     """Must a worker be asked? Not while one is at it, nor when one was asked a moment ago."""
-    what = _what(workflow_id)
+    what = bell_of(workflow_id)
     return not store.client.exists(keys.lease(what)) and bells.ring(store, what)
 
 
 def make_plan(context: Context, workflow_id: str, *, stopping: Callable[[], bool] = lambda: False) -> None:
     """Make the plan that was asked for, unless a worker is at it or it is done; problems are kept."""
-    store, lease = context.store, Lease(context.store, _what(workflow_id), LEASE_MS)
+    store, lease = context.store, Lease(context.store, bell_of(workflow_id), LEASE_MS)
     if not lease.acquire():
         return
     try:
-        bells.clear(store, _what(workflow_id))
+        bells.clear(store, bell_of(workflow_id))
         held = kept_plan(store, workflow_id)
         if held is not None and not held.is_over:
             with lease.kept():
@@ -126,5 +126,6 @@ def _keep(store: Store, workflow_id: str, plan: KeptPlan) -> None:
     store.client.set(keys.plan(workflow_id), _encode(plan), ex=KEPT_SECONDS)
 
 
-def _what(workflow_id: str) -> str:
+def bell_of(workflow_id: str) -> str:
+    """The name of the bell and of the lease of a plan."""
     return f"plan:{workflow_id}"

@@ -119,13 +119,26 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return [*self.mappings().values(), *self.constants()]
 
 
+REPORT_NAMES = ("recipients", "opens", "clicks", "bounces", "unsubscribes", "spam")
+
+
 class ImportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an import reads; no `lists` means all of the client's."""
+    """What an import reads; no `lists` means all of the client's.
+
+    `since` (`YYYY-MM-DD`) leaves out campaigns that were sent before. `daily_at` (`HH:MM`, by the clocks of
+    `daily_zone`) takes the place of `every_minutes`.
+    """
 
     client_id: str
     lists: list[str] = []
+    reports: list[str] = msgspec.field(default_factory=lambda: list(REPORT_NAMES))
+    since: str | None = None
+    newest_first: bool = False
+    ip_and_coordinates: bool = False
     keep_updated: bool = False
     every_minutes: int = 60
+    daily_at: str | None = None
+    daily_zone: str = "UTC"
     webhooks: bool = True
 
 

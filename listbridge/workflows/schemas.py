@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates, validates_schema
 
 from listbridge.audiences import SLUG_RULE, is_slug
-from listbridge.workflows.models import Brakes, ExportConfig, ImportConfig, QuietHours
+from listbridge.workflows.models import REPORT_NAMES, Brakes, ExportConfig, ImportConfig, QuietHours
 from listbridge.workflows.options import (
     CONSENTS,
     FIELD_NAME_MAX,
@@ -35,6 +36,20 @@ def label(value: str) -> None:
     """An option's text."""
     if not value.strip() or len(value) > OPTION_MAX or not value.isprintable():
         raise ValidationError(f"a label has 1 to {OPTION_MAX} printable characters")
+
+
+def _zone_name(value: str) -> None:
+    if value not in available_timezones():
+        raise ValidationError(f"{value!r} is not a time zone; one is named as Europe/Berlin")
+
+
+def _day(value: str) -> None:
+    try:
+        fits = date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValidationError(f"{value!r} is not a day; one is written YYYY-MM-DD, as 2026-01-31")
 
 
 def _share() -> fields.Float:
@@ -68,8 +83,7 @@ class QuietHoursSchema(Schema):
 
     @validates("zone")
     def _zone(self, value: str, **_: Any) -> None:
-        if value not in available_timezones():
-            raise ValidationError(f"{value!r} is not a time zone; one is named as Europe/Berlin")
+        _zone_name(value)
 
     @validates_schema
     def _window(self, data: dict[str, Any], **_: Any) -> None:
@@ -228,9 +242,43 @@ class ImportConfigSchema(Schema):
         load_default=list,
         metadata={"description": "Ids of the lists; none means all of the client's."},
     )
+    reports = fields.List(
+        fields.String(validate=validate.OneOf(REPORT_NAMES)),
+        load_default=lambda: list(REPORT_NAMES),
+        metadata={"description": "The reports of campaigns and automated e-mails that are read."},
+    )
+    since = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=_day,
+        metadata={"format": "date", "description": "Campaigns that were sent before are left out."},
+    )
+    newest_first = fields.Boolean(
+        load_default=False, metadata={"description": "Read the newest campaigns first, not the oldest."}
+    )
+    ip_and_coordinates = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Keep each opener's IP address, latitude and longitude in the events."},
+    )
     keep_updated = fields.Boolean(load_default=False)
     every_minutes = fields.Integer(load_default=60, validate=validate.Range(min=1, max=10_080), strict=True)
+    daily_at = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=_CLOCK,
+        metadata={"description": "With `keep_updated`: run once a day at this time, HH:MM."},
+    )
+    daily_zone = fields.String(
+        load_default="UTC",
+        validate=_zone_name,
+        metadata={"description": "Whose clocks `daily_at` goes by: an IANA name, as Europe/Berlin."},
+    )
     webhooks = fields.Boolean(load_default=True)
+
+    @validates_schema
+    def _whole(self, data: dict[str, Any], **_: Any) -> None:
+        if data["daily_at"] is not None and not data["keep_updated"]:
+            raise ValidationError({"daily_at": ["only with keep_updated"]})
 
 
 class AuthorizationSchema(Schema):

@@ -119,9 +119,14 @@ def _check_unsubscribing(context: Context, authorization: Authorization, export:
 
 
 def create_import(
-    context: Context, authorization_id: str, config: Mapping[str, Any], description: str = ""
+    context: Context,
+    authorization_id: str,
+    config: Mapping[str, Any],
+    description: str = "",
+    *,
+    paused: bool = False,
 ) -> Workflow:
-    """Start an import. Raises `ValidationError`, `NoSuchAuthorization`."""
+    """Start an import, unless it shall wait `paused`. Raises `ValidationError`, `NoSuchAuthorization`."""
     authorizations.get(context.store, authorization_id)
     return registry.create(
         context.store,
@@ -129,6 +134,7 @@ def create_import(
         authorization_id=authorization_id,
         config=load_import(config),
         description=description,
+        paused=paused,
     )
 
 
@@ -160,6 +166,19 @@ def resume(
     if workflow.kind == "export":
         prepare_again(context.store, workflow.export.list_id)
     return _rewound(context, workflow)
+
+
+def run_now(context: Context, workflow_id: str) -> Workflow:
+    """Have an import run at once, whatever its schedule, and visit old mailings too.
+
+    One that runs goes on as it is. Raises `NotAllowed` for an export.
+    """
+    held = registry.get(context.store, workflow_id)
+    if held.kind != "import":
+        raise registry.NotAllowed(f"{workflow_id} is an {held.kind}; only imports run, exports always do")
+    if held.state is State.RUNNING:
+        return held
+    return resume(context, workflow_id)
 
 
 def edit_export(context: Context, workflow_id: str, change: Change) -> Workflow:

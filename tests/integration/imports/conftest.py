@@ -65,7 +65,9 @@ class Importer:
 
     def create(self, **config: Any) -> Workflow:
         return service.create_import(
-            self.context, self.authorization_id, {"client_id": self.client_id, **config}
+            self.context,
+            self.authorization_id,
+            {"client_id": self.client_id, "ip_and_coordinates": True, **config},
         )
 
     def run(self, workflow: Workflow, **options: Any) -> PullResult | None:

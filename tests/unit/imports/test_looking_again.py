@@ -68,6 +68,7 @@ def test_what_holds_of_all_names_holds_of_the_resource():
         st.sampled_from(["", "2024-03-01 09:00@Europe/Paris", "2024-01-01 00:00/3/2024-01-02 00:00"]),
         *[st.integers(0, 2**43)] * 4,
         st.sampled_from(["", "7,3@Europe/Paris"]),
+        st.integers(0, 10**9),
     )
 )
 def test_a_cursor_is_read_as_it_was_kept(fake_store, cursor):

@@ -84,11 +84,26 @@ def test_an_import_is_made_and_run_at_once(client, authorization_id, rung):
     assert answer.json["config"] == {
         "client_id": "c1",
         "lists": [],
+        "reports": ["recipients", "opens", "clicks", "bounces", "unsubscribes", "spam"],
+        "since": None,
+        "newest_first": False,
+        "ip_and_coordinates": False,
         "keep_updated": False,
         "every_minutes": 60,
+        "daily_at": None,
+        "daily_zone": "UTC",
         "webhooks": True,
     }
     assert rung == [("pull", answer.json["id"])]
+
+
+def test_an_import_can_wait_until_its_plan_was_seen(client, authorization_id, rung):
+    body = {"kind": "import", "authorization_id": authorization_id, "config": {"client_id": "c1"}}
+    made = client.post(URL, json=body | {"paused": True}).json
+    assert (made["state"], made["reason"], rung) == ("paused", "not started yet", [])
+
+    assert client.post(f"{URL}/{made['id']}/resume").json["state"] == "running"
+    assert rung == [("pull", made["id"])]
 
 
 def export_with(**config):
@@ -121,7 +136,25 @@ FAULTS = [
     ),
     (export_with() | {"kind": "sync"}, [("$.kind", "Must be one of: export, import.")]),
     (export_with() | {"more": 1}, [("$.more", "Unknown field.")]),
-    (import_with() | {"paused": True}, [("$.paused", "only exports can wait")]),
+    (import_with(daily_at="3:30", keep_updated=True), [("$.config.daily_at", CLOCK)]),
+    (import_with(daily_at="03:30"), [("$.config.daily_at", "only with keep_updated")]),
+    (
+        import_with(daily_zone="Mars/Olympus"),
+        [("$.config.daily_zone", "'Mars/Olympus' is not a time zone; one is named as Europe/Berlin")],
+    ),
+    (
+        import_with(since="2026-02-30"),
+        [("$.config.since", "'2026-02-30' is not a day; one is written YYYY-MM-DD, as 2026-01-31")],
+    ),
+    (
+        import_with(reports=["opens", "likes"]),
+        [
+            (
+                "$.config.reports[1]",
+                "Must be one of: recipients, opens, clicks, bounces, unsubscribes, spam.",
+            )
+        ],
+    ),
     (export_with() | {"config": []}, [("$.config", "Not a valid mapping type.")]),
     (export_with() | {"description": 5}, [("$.description", "Not a valid string.")]),
     (export_with(audiences=[]), [("$.config.audiences", "Length must be between 1 and 500.")]),
