@@ -21,10 +21,10 @@ from listbridge.streams.events import Counts
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import State, Workflow
+from listbridge.workflows.schedule import next_run
 
 logger = logging.getLogger(__name__)
 
-MINUTE_MS = 60_000
 LEASE_MS = 30_000
 """How soon another worker may take an import over after its worker was killed."""
 
@@ -116,7 +116,7 @@ class _Run:
             log.write(store, workflow.id, line)
         if stop():
             return None
-        self._finish(result)
+        self._finish(result, started_at)
         return result
 
     def _on_batch(self, resource: Resource, batch: Batch, counts: Counts) -> None:
@@ -133,7 +133,7 @@ class _Run:
             registry.succeeded(self._store, self.workflow)
             self.workflow = msgspec.structs.replace(self.workflow, failures=0)
 
-    def _finish(self, result: PullResult) -> None:
+    def _finish(self, result: PullResult, started_at: int) -> None:
         """Say what was done; complete the import or let it sleep until the next run."""
         workflow = self.workflow
         line = (
@@ -144,7 +144,7 @@ class _Run:
         log.count(self._store, workflow.id, {"runs": 1})
         end(self._store, workflow.id)
         if workflow.imports.keep_updated:
-            again_at = now_ms() + workflow.imports.every_minutes * MINUTE_MS
+            again_at = next_run(workflow.imports, started_at, now_ms())
             registry.run_again_at(self._store, workflow.id, again_at)
         else:
             registry.complete(self._store, workflow.id)
