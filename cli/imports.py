@@ -13,6 +13,7 @@ from cli.output import json_option, say, show_fields, show_json, show_rows
 from cli.runtime import context
 from listbridge.context import Context
 from listbridge.jobs.import_plan import ImportPlan, import_to_plan, plan_import, plan_workflow
+from listbridge.standing.imports import import_standing
 from listbridge.workflows import service
 from listbridge.workflows.models import REPORT_NAMES
 from listbridge.workflows.schemas import load_import
@@ -140,6 +141,37 @@ def _show(made: ImportPlan) -> None:
     )
     for problem in made.forecast.problems:
         say(f"Can't be read: {problem}")
+
+
+@import_.command("progress")
+@click.argument("workflow_id", metavar="ID")
+@json_option
+def progress(workflow_id: str, as_json: bool) -> None:
+    """How far the run of an import has come: rows, pages, rate and time left."""
+    with context() as ctx:
+        run = import_standing(ctx, import_to_plan(ctx, workflow_id))
+    if as_json:
+        show_json(run)
+    elif run is None:
+        say("It has not run yet.")
+    else:
+        show_run(run)
+
+
+def show_run(run: dict[str, Any]) -> None:
+    """A table by kind, what is being read, and a line with the pace."""
+    rows = [{"kind": kind} | sums for kind, sums in [*run["kinds"].items(), ("total", run["total"])]]
+    columns = {"kind": "WHAT", "resources": "TO READ", "done": "DONE", "left_alone": "UNCHANGED"}
+    columns |= {"rows": "ROWS", "rows_left": "ROWS LEFT", "pages": "PAGES", "pages_left": "PAGES LEFT"}
+    show_rows(rows, columns, as_json=False, empty="")
+    for each in run["reading"]:
+        say(f"reading {each['name']}: {each['rows']:,} of about {each['rows_expected']:,} rows")
+    if run["rows_per_second"] is not None:
+        left = run["seconds_left"]
+        told = "not all is found yet" if left is None else f"about {_duration(left)} left"
+        say(f"{run['rows_per_second']:,.0f} rows a second, {told}")
+    if run["next_run_at"]:
+        say(f"goes on at {run['next_run_at']}")
 
 
 def _duration(seconds: int) -> str:

@@ -12,7 +12,7 @@ from cli import choosing
 from cli.accounts import authorization_option, client_option
 from cli.export_options import config_of, export_options
 from cli.holding import edit, holding_config, holding_options, resume, resuming, start
-from cli.imports import import_
+from cli.imports import import_, show_run
 from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
@@ -20,7 +20,7 @@ from cli.runtime import context
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.exports.ledger import dropped_of
-from listbridge.standing.exports import shown as standing_shown
+from listbridge.standing.imports import shown as standing_shown
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import Workflow
 
@@ -35,7 +35,14 @@ COLUMNS = {
 
 
 def _show(ctx: Context, workflow: Workflow, as_json: bool) -> None:
-    show_fields(standing_shown(ctx, workflow), as_json=as_json)
+    found = standing_shown(ctx, workflow)
+    if as_json:
+        show_fields(found, as_json=True)
+        return
+    run = found.pop("run", None)
+    show_fields(found, as_json=False)
+    if run:
+        show_run(run)
 
 
 @click.group()

@@ -78,6 +78,49 @@ class WorkflowSchema(Schema):
     standing = fields.Nested(
         lambda: StandingSchema(), metadata={"description": "Where one export alone is shown."}
     )
+    run = fields.Nested(
+        lambda: RunSchema(),
+        allow_none=True,
+        metadata={"description": "Where one import alone is shown; null before its first run."},
+    )
+
+
+class SumsSchema(Schema):
+    """Of one kind of resource of a run, or of all."""
+
+    resources = fields.Integer(required=True)
+    done = fields.Integer(required=True)
+    left_alone = fields.Integer(
+        required=True, metadata={"description": "Not read, because they can't have changed."}
+    )
+    rows = fields.Integer(required=True)
+    rows_left = fields.Integer(required=True, metadata={"description": "As far as counts tell."})
+    pages = fields.Integer(required=True)
+    pages_left = fields.Integer(required=True)
+
+
+class ReadingSchema(Schema):
+    """A resource that is being read."""
+
+    name = fields.String(required=True)
+    rows = fields.Integer(required=True)
+    rows_expected = fields.Integer(required=True)
+    pages = fields.Integer(required=True)
+
+
+class RunSchema(Schema):
+    """How far an import's run has come, or how the last one ended."""
+
+    total = fields.Nested(SumsSchema, required=True)
+    kinds = fields.Dict(keys=fields.String(), values=fields.Nested(SumsSchema), required=True)
+    reading = fields.List(fields.Nested(ReadingSchema), required=True)
+    rows_per_second = fields.Float(required=True, allow_none=True)
+    seconds_left = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null while not all is known that there is to read."},
+    )
+    next_run_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
 
 class BackfillSchema(Schema):

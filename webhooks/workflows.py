@@ -13,7 +13,7 @@ from listbridge.authorizations import NoSuchAuthorization
 from listbridge.context import Context
 from listbridge.jobs.kept_plans import asked_plan, is_wanted, kept_plan
 from listbridge.jobs.plan import PlanOptions
-from listbridge.standing import exports
+from listbridge.standing import imports
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.editing import Change
 from listbridge.workflows.holds import Acknowledgement
@@ -68,9 +68,9 @@ def list_all(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, WorkflowSchema)
 @blueprint.alt_response(404, "NOT_FOUND")
 def get(workflow_id: str) -> dict[str, Any]:
-    """Show one workflow: its definition, its state, its progress; of an export, how its list stands."""
+    """Show one workflow: definition, state, progress; how an export's list stands, how far an import is."""
     context = web().context
-    return exports.shown(context, registry.get(context.store, workflow_id))
+    return imports.shown(context, registry.get(context.store, workflow_id))
 
 
 @blueprint.route("/<workflow_id>", methods=["DELETE"])

@@ -42,6 +42,8 @@ class Stretch(Generic[T]):
     rows: Sequence[T]
     until: str
     unreadable: Sequence[UnreadableRow] = ()
+    pages: int = 1
+    """How many pages were read for it; those that were read again to compare them don't count."""
 
 
 class _Shifted(Exception):
@@ -98,7 +100,9 @@ def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch
     held: list[T] = []
     undated: list[T] = []
     bad: list[UnreadableRow] = []
+    read = 0
     for page in pages(lambda number: fetch(since, number)):
+        read += 1
         if recent and recent[-1].total_number_of_records != page.total_number_of_records:
             _check_unmoved(recent, lambda number: fetch(since, number))
         _check_order([*held[-1:], *page.results], minute)
@@ -109,10 +113,10 @@ def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch
         if page.is_last or not held or minute(held[0]) == minute(held[-1]):
             continue
         boundary = minute(held[-1])
-        yield Stretch([*undated, *(row for row in held if minute(row) < boundary)], boundary, bad)
-        held, undated, bad = [row for row in held if minute(row) == boundary], [], []
+        yield Stretch([*undated, *(row for row in held if minute(row) < boundary)], boundary, bad, read)
+        held, undated, bad, read = [row for row in held if minute(row) == boundary], [], [], 0
     if held or undated or bad:
-        yield Stretch([*undated, *held], minute(held[-1]) if held else start, bad)
+        yield Stretch([*undated, *held], minute(held[-1]) if held else start, bad, read)
 
 
 def _check_unmoved(recent: Sequence[Page[T]], fetch: Callable[[int], Page[T]]) -> None:
@@ -141,7 +145,7 @@ def _whole(fetch: Fetch[T], minute: Minute[T], start: str) -> Stretch[T]:
         if len({page.total_number_of_records for page in read}) <= 1:
             rows = [row for page in read for row in page.results if not minute(row) or minute(row) >= start]
             bad = [row for page in read for row in page.unreadable]
-            return Stretch(sorted(rows, key=minute), _newest(rows, minute) or start, bad)
+            return Stretch(sorted(rows, key=minute), _newest(rows, minute) or start, bad, len(read))
     raise PagesInconsistent(f"the rows changed during each of {MAX_RESTARTS} readings")
 
 

@@ -276,7 +276,8 @@ def _batch(
 ) -> Batch:
     events, unreadable = sort_out(_made(make, row, stream) for row in rows)
     unreadable += [Unreadable(stream, bad.raw, bad.reason) for bad in stretch.unreadable]
-    return Batch(position, events, unreadable, len(stretch.rows) + len(stretch.unreadable))
+    count = len(stretch.rows) + len(stretch.unreadable)
+    return Batch(position, events, unreadable, count, stretch.pages)
 
 
 def _made(make: Callable[[T], Event | Unreadable], row: T, stream: str) -> Event | Unreadable:

@@ -14,6 +14,7 @@ from threading import Event, Lock
 
 from listbridge.errors import Skippable
 from listbridge.imports.cursors import Cursor, Look, cursors, look, save, together
+from listbridge.imports.planning import rows_to_read
 from listbridge.imports.protocol import Batch, Resource, Source
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Counts
@@ -36,10 +37,30 @@ class PullResult:
     unchanged: tuple[Resource, ...] = ()
 
 
+class Watch:
+    """Is told what a run finds and reads, a call at a time."""
+
+    def found(self, resource: Resource, expected: int) -> None:
+        """It will be read; so many rows are expected."""
+
+    def left_alone(self, resource: Resource) -> None:
+        """It can't have changed."""
+
+    def listed(self) -> None:
+        """Everything has been found."""
+
+    def read(self, resource: Resource, batch: Batch) -> None:
+        """A step of it was read and stored."""
+
+    def done(self, resource: Resource) -> None:
+        """It was read to its end, or set aside."""
+
+
 class Puller:
     """Reads all of a source but what was read to its end since `started_at`, when this run began (epoch ms).
 
-    `on_batch` gets each step's counts: for progress, and to ring for a fold.
+    `on_batch` gets each step's counts: for progress, and to ring for a fold. `watch` is told what is found
+    and read.
     """
 
     def __init__(
@@ -51,6 +72,7 @@ class Puller:
         on_batch: Callable[[Resource, Batch, Counts], None],
         started_at: int,
         in_flight: int = 1,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -58,6 +80,7 @@ class Puller:
         self._on_batch = on_batch
         self._started_at = started_at
         self._in_flight = in_flight
+        self._watch = watch or Watch()
         self._lock = Lock()
         self._failed = Event()
 
@@ -79,6 +102,9 @@ class Puller:
                     if self._is_wanted(resource, held, result):
                         cursor = together([held.get(name) for name in resource.cursors])
                         futures.append(pool.submit(self._attempt, resource, cursor, result))
+                else:
+                    with self._lock:
+                        self._watch.listed()
             except BaseException:
                 self._failed.set()
                 raise
@@ -94,10 +120,14 @@ class Puller:
         if self._is_finished(resource, held):
             return False
         cursor = together([held.get(name) for name in resource.cursors])
-        if look(resource, cursor, self._started_at) is Look.SKIP:
-            result.unchanged += (resource,)
-            return False
-        return True
+        verdict = look(resource, cursor, self._started_at)
+        with self._lock:
+            if verdict is Look.SKIP:
+                result.unchanged += (resource,)
+                self._watch.left_alone(resource)
+            else:
+                self._watch.found(resource, rows_to_read(resource, cursor, verdict))
+        return verdict is not Look.SKIP
 
     def _is_finished(self, resource: Resource, held: Mapping[str, Cursor]) -> bool:
         return all(name in held and held[name].finished_at >= self._started_at for name in resource.cursors)
@@ -133,6 +163,7 @@ class Puller:
                     result.accepted += counts.accepted
                     result.duplicates += counts.duplicates
                     result.quarantined += counts.quarantined
+                    self._watch.read(resource, batch)
                     self._on_batch(resource, batch, counts)
                 if self._ends():
                     return
@@ -148,3 +179,4 @@ class Puller:
                 result.skipped += (f"{resource.name}: {error}",)
         with self._lock:
             result.resources += 1
+            self._watch.done(resource)

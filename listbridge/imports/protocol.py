@@ -45,6 +45,7 @@ class Batch:
     unreadable: Sequence[Unreadable] = ()
     rows: int = field(default=0)
     """Rows that the system gave, those that were not ours to keep included."""
+    pages: int = 1
 
 
 class Source(Protocol):

@@ -13,6 +13,7 @@ from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.imports.engine import Puller, PullResult
+from listbridge.imports.progress import Tracker, forget
 from listbridge.imports.protocol import Batch, Resource
 from listbridge.store import keys
 from listbridge.store.lease import Lease
@@ -109,6 +110,7 @@ class _Run:
             on_batch=self._on_batch,
             started_at=started_at,
             in_flight=self._context.settings.api_calls_in_flight,
+            watch=Tracker(store, workflow.id),
         ).run()
         for line in result.skipped:
             log.write(store, workflow.id, f"skipped {line}", level="warning")
@@ -122,6 +124,7 @@ class _Run:
     def _on_batch(self, resource: Resource, batch: Batch, counts: Counts) -> None:
         counters = {
             "rows": batch.rows,
+            "pages": batch.pages,
             "events": counts.accepted,
             "duplicates": counts.duplicates,
             "quarantined": counts.quarantined,
@@ -171,7 +174,8 @@ _STARTED_AT = "run_started_at"
 def begin(store: Store, workflow_id: str) -> int:
     """When the run began that is to be done now (epoch ms): one that was broken off goes on."""
     name = keys.progress(workflow_id)
-    store.client.hsetnx(name, _STARTED_AT, now_ms())
+    if store.client.hsetnx(name, _STARTED_AT, now_ms()):
+        forget(store, workflow_id)
     return int(cast(bytes, store.client.hget(name, _STARTED_AT)))
 
 

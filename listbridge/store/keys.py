@@ -185,6 +185,11 @@ def progress(workflow_id: str) -> str:
     return f"lb:progress:{workflow_id}"
 
 
+def run(workflow_id: str) -> str:
+    """How far each resource of an import's present or last run has come."""
+    return f"lb:run:{workflow_id}"
+
+
 def log(workflow_id: str) -> str:
     return f"lb:log:{workflow_id}"
 

@@ -213,7 +213,7 @@ def delete(store: Store, workflow_id: str) -> None:
     """Forget the workflow; what belongs to the resource (cursors, what was delivered) stays."""
     get(store, workflow_id)
     store.client.srem(keys.WORKFLOWS, workflow_id)
-    names = (keys.workflow, keys.progress, keys.log, keys.plan)
+    names = (keys.workflow, keys.progress, keys.run, keys.log, keys.plan)
     for name in (make(workflow_id) for make in names):
         store.client.delete(name)
 
