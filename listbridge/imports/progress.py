@@ -18,6 +18,8 @@ from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
 PAGE_SIZE = 1000
+WRITTEN_EVERY = 50
+"""After how many resources that are left alone their number is written."""
 _RESOURCE = "resource:"
 _LEFT_ALONE = "left_alone:"
 _ATTEMPT = "attempt"
@@ -95,10 +97,16 @@ class Tracker(Watch):
 
     def left_alone(self, resource: Resource) -> None:
         self._left_alone[resource.kind] += 1
-        self._write(_LEFT_ALONE + resource.kind, self._left_alone[resource.kind])
+        if self._left_alone.total() % WRITTEN_EVERY == 0:
+            self._write_left_alone()
+
+    def _write_left_alone(self) -> None:
+        for kind, count in self._left_alone.items():
+            self._write(_LEFT_ALONE + kind, count)
 
     def listed(self) -> None:
         """All is found that there is to read."""
+        self._write_left_alone()
         self._attempt.is_listed = True
         self._write(_ATTEMPT, self._attempt)
 

@@ -69,11 +69,11 @@ def test_a_run_that_goes_on_keeps_what_was_read_and_a_new_one_starts_at_nothing(
         tracker.found(each, 10)
     tracker.read(one, Batch("5", rows=7, pages=2))
     tracker.done(one)
-    tracker.left_alone(other)
 
     again = Tracker(fake_store, "w")
     again.found(other, 10)
     again.read(other, Batch("5", rows=3))
+    again.left_alone(other)
     again.listed()
     found = progress_of(fake_store, "w", NOW)
     assert (found.total.rows, found.total.pages, found.total.done, found.total.left_alone) == (10, 3, 1, 1)
