@@ -26,6 +26,7 @@ from webhooks import (
     plans,
     profiles,
     receivers,
+    rejections,
     workflows,
 )
 from webhooks.auth import bearer_lock
@@ -47,6 +48,7 @@ BLUEPRINTS = (
     authorizations.blueprint,
     workflows.blueprint,
     people.blueprint,
+    rejections.blueprint,
     plans.blueprint,
     metrics.blueprint,
     document.blueprint,
