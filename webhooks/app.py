@@ -17,6 +17,7 @@ from listbridge.store.location import store_url
 from webhooks import (
     audiences,
     authorizations,
+    connecting,
     document,
     errors,
     health,
@@ -45,6 +46,7 @@ BLUEPRINTS = (
     audiences.blueprint,
     profiles.blueprint,
     mapping.blueprint,
+    connecting.blueprint,
     authorizations.blueprint,
     workflows.blueprint,
     people.blueprint,
