@@ -35,7 +35,8 @@ from settings import Settings
 
 SLOT_MARGIN_SECONDS = 5.0
 Stopping = Callable[[], bool]
-Count = Callable[[], None]
+OnCall = Callable[[float], None]
+"""Is told how many seconds a call took, from whichever thread made it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class System:
     """
 
     source: Callable[[Context, Authorization, Workflow, Stopping], Source]
-    surveyor: Callable[[Context, Authorization, ImportConfig, Stopping, Count], Source]
-    """Like `source`, for no workflow: for looking at what there is to read; calls are counted."""
+    surveyor: Callable[[Context, Authorization, ImportConfig, Stopping, OnCall], Source]
+    """Like `source`, for no workflow: for looking at what there is to read, and telling of each call."""
     destination: Callable[[Context, Authorization, Workflow, Stopping], Destination]
     list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     status_field: str
@@ -95,15 +96,17 @@ def campaign_monitor_client(
     *,
     workflow: Workflow | None = None,
     stopping: Stopping = never,
-    count: Count = lambda: None,
+    on_call: OnCall | None = None,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
-    Imports are patient. `stopping` ends a wait for the budget; `count` is told of each call.
+    Imports are patient, and so is who wants to be told of each call (`on_call`), for a survey before one.
+    `stopping` ends a wait for the budget.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
-    pacer = Pacer(budget, patient=workflow is not None and workflow.kind == "import", stopping=stopping)
+    imports = workflow.kind == "import" if workflow is not None else on_call is not None
+    pacer = Pacer(budget, patient=imports, stopping=stopping)
     joined = False
 
     def before(_endpoint: str) -> None:
@@ -113,7 +116,8 @@ def campaign_monitor_client(
         nonlocal joined
         outcome, rest_seconds, quota = _lesson(call)
         pacer.after(outcome, rest_seconds=rest_seconds, quota=quota)
-        count()
+        if on_call is not None:
+            on_call(call.seconds)
         if workflow is None:
             return
         if not joined and call.error is None and "{" in call.endpoint:
@@ -163,10 +167,10 @@ def _campaign_monitor_source(
 
 
 def _campaign_monitor_surveyor(
-    context: Context, authorization: Authorization, config: ImportConfig, stopping: Stopping, count: Count
+    context: Context, authorization: Authorization, config: ImportConfig, stopping: Stopping, on_call: OnCall
 ) -> Source:
-    """Its calls are counted by `count`, not in the progress of a workflow."""
-    client = campaign_monitor_client(context, authorization, stopping=stopping, count=count)
+    """Its calls are told to `on_call` and not counted in the progress of a workflow."""
+    client = campaign_monitor_client(context, authorization, stopping=stopping, on_call=on_call)
     return _source_of(context, config, client, None)
 
 
@@ -175,11 +179,12 @@ def _source_of(
 ) -> Source:
     suppression = SuppressionList(context.store, client, config.client_id)
     memory = Memory(context.store, config.client_id)
-    return CampaignMonitorSource(client, choice_of(config), memory, suppression, registrar)
+    choice = choice_of(config, context.settings.api_calls_in_flight)
+    return CampaignMonitorSource(client, choice, memory, suppression, registrar)
 
 
-def choice_of(config: ImportConfig) -> Choice:
-    """What an import reads."""
+def choice_of(config: ImportConfig, in_flight: int) -> Choice:
+    """What an import reads, asking for so many summaries at a time."""
     return Choice(
         config.client_id,
         tuple(config.lists),
@@ -188,6 +193,7 @@ def choice_of(config: ImportConfig) -> Choice:
         since=config.since or "",
         newest_first=config.newest_first,
         with_places=config.ip_and_coordinates,
+        in_flight=in_flight,
     )
 
 

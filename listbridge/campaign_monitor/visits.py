@@ -24,8 +24,6 @@ from listbridge.campaign_monitor.timezones import to_epoch_ms
 from listbridge.imports.protocol import Resource
 from listbridge.store.store import now_ms
 
-SUMMARIES_AT_ONCE = 8
-"""How many summaries are asked for together; the account's budget has the last word."""
 NOT_COMPLETE = "done:-1"
 """The position in recipients whose number changed while they were read."""
 
@@ -36,6 +34,7 @@ class Choice:
 
     `since` is a day (`YYYY-MM-DD`, in the client's zone): campaigns that were sent before are left out.
     `keeps_updated`: older mailings are visited rarely. `with_places`: events keep IP address and coordinates.
+    `in_flight`: how many summaries are asked for at a time.
     """
 
     client_id: str
@@ -45,6 +44,7 @@ class Choice:
     since: str = ""
     newest_first: bool = False
     with_places: bool = True
+    in_flight: int = 4
 
 
 class Visits:
@@ -71,8 +71,8 @@ class Visits:
 
     def _visited(self, began: int) -> Iterator[Mailing | Resource]:
         campaigns, visit = self._campaigns(), partial(self._visit, began=began)
-        with ThreadPoolExecutor(SUMMARIES_AT_ONCE, thread_name_prefix="visit") as pool:
-            while some := list(islice(campaigns, SUMMARIES_AT_ONCE)):
+        with ThreadPoolExecutor(self._choice.in_flight, thread_name_prefix="visit") as pool:
+            while some := list(islice(campaigns, self._choice.in_flight)):
                 yield from filter(None, pool.map(visit, some))
             try:
                 journeys = self._journeys()

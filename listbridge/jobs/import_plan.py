@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -60,22 +59,16 @@ def plan_import(
     Raises the other system's problems.
     """
     authorization = authorizations.get(context.store, authorization_id)
-    counted: list[None] = []
-
-    def count() -> None:
-        counted.append(None)  # from several threads
-
-    source = system_of(authorization).surveyor(context, authorization, config, stopping, count)
+    seconds: list[float] = []
+    source = system_of(authorization).surveyor(context, authorization, config, stopping, seconds.append)
     held = cursors(context.store, source.account)
     positions = {name: cursor.position for name, cursor in held.items() if cursor.position}
-    now, began = now_ms(), time.monotonic()
+    now = now_ms()
     found = forecast(source.resources(positions, now), held, now, PAGE_SIZE)
-    took = time.monotonic() - began
-    calls = found.looking = len(counted)
+    found.looking = len(seconds)
     budget = describe(context.store, account_of(context, authorization), limits_of(context.settings))
     allowed = budget.calls_per_second * SHARE_OF_PATIENT
-    reached = context.settings.api_calls_in_flight * calls / took if calls and took else allowed
-    pace = min(allowed, reached)
+    pace = min(allowed, context.settings.api_calls_in_flight * len(seconds) / sum(seconds))
     total = found.pages + found.looking
     return ImportPlan(forecast=found, calls=total, seconds=round(total / pace), calls_per_second=pace)
 

@@ -1,6 +1,7 @@
 """What a run would cost, told before it is made."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -154,7 +155,8 @@ def test_campaigns_are_read_in_the_order_that_was_chosen(importer, newest_first,
         asked.append(campaign_id)
         return real(self, campaign_id)
 
-    monkeypatch.setattr("listbridge.campaign_monitor.visits.SUMMARIES_AT_ONCE", 1)
+    one_by_one = replace(importer.context.settings, api_calls_in_flight=1)
+    importer.context = replace(importer.context, settings=one_by_one)
     monkeypatch.setattr(CampaignMonitor, "campaign_summary", summary)
     importer.import_all(webhooks=False, newest_first=newest_first)
     sent = [campaign.campaign_id for campaign in campaigns_of(importer)]
