@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 from listbridge.errors import Skippable
@@ -34,7 +34,7 @@ class PullResult:
     duplicates: int = 0
     quarantined: int = 0
     skipped: tuple[str, ...] = ()
-    unchanged: tuple[Resource, ...] = ()
+    unchanged: list[Resource] = field(default_factory=list)
 
 
 class Watch:
@@ -99,9 +99,13 @@ class Puller:
                 for resource in resources:
                     if self._ends():
                         break
-                    if self._is_wanted(resource, held, result):
+                    if resource.problem:
+                        self._set_aside(resource, resource.problem, result)
+                    elif not self._is_finished(resource, held):
                         cursor = together([held.get(name) for name in resource.cursors])
-                        futures.append(pool.submit(self._attempt, resource, cursor, result))
+                        if (verdict := self._look(resource, cursor, result)) is not Look.SKIP:
+                            chosen = replace(resource, position=None) if verdict is Look.WHOLE else resource
+                            futures.append(pool.submit(self._attempt, chosen, cursor, result))
                 else:
                     with self._lock:
                         self._watch.listed()
@@ -112,22 +116,19 @@ class Puller:
             future.result()
         return result
 
-    def _is_wanted(self, resource: Resource, held: Mapping[str, Cursor], result: PullResult) -> bool:
-        if resource.problem:
-            with self._lock:
-                result.skipped += (f"{resource.name}: {resource.problem}",)
-            return False
-        if self._is_finished(resource, held):
-            return False
-        cursor = together([held.get(name) for name in resource.cursors])
+    def _set_aside(self, resource: Resource, problem: object, result: PullResult) -> None:
+        with self._lock:
+            result.skipped += (f"{resource.name}: {problem}",)
+
+    def _look(self, resource: Resource, cursor: Cursor, result: PullResult) -> Look:
         verdict = look(resource, cursor, self._started_at)
         with self._lock:
             if verdict is Look.SKIP:
-                result.unchanged += (resource,)
+                result.unchanged.append(resource)
                 self._watch.left_alone(resource)
             else:
                 self._watch.found(resource, rows_to_read(resource, cursor, verdict))
-        return verdict is not Look.SKIP
+        return verdict
 
     def _is_finished(self, resource: Resource, held: Mapping[str, Cursor]) -> bool:
         return all(name in held and held[name].finished_at >= self._started_at for name in resource.cursors)
@@ -146,8 +147,6 @@ class Puller:
         if self._ends():
             return
         began = now_ms()
-        if look(resource, held, self._started_at) is Look.WHOLE:
-            resource = replace(resource, position=None)
         account, position = self._source.account, resource.position or ""
         reading = replace(
             held, finished_at=0, basis="", whole_began=held.whole_began if resource.position else began
@@ -175,8 +174,7 @@ class Puller:
                 Cursor(position, now_ms(), began, whole_from, basis=resource.basis, rows=resource.rows),
             )
         except Skippable as error:
-            with self._lock:
-                result.skipped += (f"{resource.name}: {error}",)
+            self._set_aside(resource, error, result)
         with self._lock:
             result.resources += 1
             self._watch.done(resource)

@@ -194,7 +194,7 @@ def test_a_resource_without_rows_has_no_position_but_is_finished(fake_store):
 
 def test_what_cannot_have_changed_is_not_read_again(pull):
     pull.source.known = {name: {"basis": "7", "rest_ms": 60_000} for name in "ab"}
-    assert pull.run().unchanged == ()
+    assert pull.run().unchanged == []
     pull.source.read_names.clear()
     pull.source.known["b"] = {"basis": "8", "rest_ms": 60_000}
     result = pull.run(started_at=now_ms() + 1)
@@ -210,7 +210,7 @@ def test_a_reading_that_was_broken_off_is_not_taken_for_a_complete_one(pull):
     save(fake := pull.store, "account", Resource("b", ("b",), None), cursor_at(fake, "0"))
     pull.run(most=len(pull.steps) + 1, started_at=now_ms() + 1)
     assert cursors(pull.store, "account")["b"].basis == ""
-    assert pull.run(started_at=now_ms() + 1).unchanged == ()
+    assert pull.run(started_at=now_ms() + 1).unchanged == []
     assert cursors(pull.store, "account")["b"].basis == "8"
 
 
