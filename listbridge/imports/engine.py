@@ -25,7 +25,8 @@ from listbridge.streams.log import append, quarantine
 class PullResult:
     """What a run did; `skipped` are resources that the system would not give, with its words.
 
-    `unchanged` are those that were not read because nothing can have changed.
+    `unchanged` are those that were not read because nothing can have changed, `whole` how many were read
+    from their beginning again because their turn had come.
     """
 
     resources: int = 0
@@ -35,6 +36,7 @@ class PullResult:
     quarantined: int = 0
     skipped: tuple[str, ...] = ()
     unchanged: list[Resource] = field(default_factory=list)
+    whole: int = 0
 
 
 class Watch:
@@ -127,6 +129,7 @@ class Puller:
                 result.unchanged.append(resource)
                 self._watch.left_alone(resource)
             else:
+                result.whole += verdict is Look.WHOLE
                 self._watch.found(resource, rows_to_read(resource, cursor, verdict))
         return verdict
 

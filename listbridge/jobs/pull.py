@@ -116,6 +116,9 @@ class _Run:
             log.write(store, workflow.id, f"skipped {line}", level="warning")
         for line in left_alone(result.unchanged):
             log.write(store, workflow.id, line)
+        if result.whole:
+            line = f"read from the beginning again, because it is time for that: {result.whole} reports"
+            log.write(store, workflow.id, line)
         if stop():
             return None
         self._finish(result, started_at)

@@ -92,9 +92,11 @@ def test_a_row_with_an_old_date_is_found_by_a_whole_reading(importer):
     aged(importer, complete_from=now_ms() - 31 * DAY_MS)
     cost(importer, workflow)
     assert importer.stored() != importer.held()
+    assert not [line for line in importer.log(workflow) if "from the beginning again" in line]
     aged(importer, whole_from=now_ms() - 400 * DAY_MS)
     cost(importer, workflow)
     assert importer.stored() == importer.held()
+    assert any("from the beginning again" in line for line in importer.log(workflow))
 
 
 def test_recipients_are_read_again_when_there_are_more(importer):
