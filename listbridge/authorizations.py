@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from listbridge.errors import Fatal
+from listbridge.learned import Learned
 from listbridge.secrets import Secrets
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
+
+
+# KEYS: the authorization; ARGV: what it was, what it becomes. Repeated, it finds that it is done.
+_CHANGE = """
+local held = redis.call('GET', KEYS[1])
+if held == ARGV[2] then return 1 end
+if held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
 
 
 class NoSuchAuthorization(Fatal):
@@ -18,7 +30,10 @@ class NoSuchAuthorization(Fatal):
 
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):
-    """One account of one system. `secret` is encrypted; for Campaign Monitor it is the API key."""
+    """One account of one system. `secret` is encrypted; for Campaign Monitor it is the API key.
+
+    `learned` is what `listbridge doctor` found out about the system; None before it did.
+    """
 
     id: str
     kind: str
@@ -26,11 +41,12 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     secret: str
     created_at: int
+    learned: Learned | None = None
 
     def public(self) -> dict[str, object]:
-        """Everything but the secret."""
+        """Everything but the secret and what was learned."""
         shown = cast(dict[str, object], msgspec.to_builtins(self))
-        shown.pop("secret")
+        del shown["secret"], shown["learned"]
         return shown
 
 
@@ -65,24 +81,46 @@ def put(store: Store, box: Secrets, *, secret: str, description: str, base_url: 
     """Store a credential in the place of the one with this description and address, or as a new one."""
     for held in list_all(store):
         if (held.description, held.base_url) == (description, base_url):
-            changed = msgspec.structs.replace(held, secret=box.encrypt(secret))
-            store.client.set(keys.authorization(held.id), msgspec.json.encode(changed))
-            return changed
+            return change_secret(store, box, held.id, secret)
     return create(store, box, secret=secret, description=description, base_url=base_url)
 
 
 def change_secret(store: Store, box: Secrets, authorization_id: str, secret: str) -> Authorization:
     """Put another credential in the place of the stored one. Raises `NoSuchAuthorization`."""
-    changed = msgspec.structs.replace(get(store, authorization_id), secret=box.encrypt(secret))
-    store.client.set(keys.authorization(authorization_id), msgspec.json.encode(changed))
-    return changed
+    encrypted = box.encrypt(secret)
+    return _change(store, authorization_id, lambda held: msgspec.structs.replace(held, secret=encrypted))
+
+
+def learn(store: Store, authorization_id: str, learned: Learned) -> Authorization:
+    """Add what was found out; what is unknown now and was known before stays. Raises `NoSuchAuthorization`."""
+
+    def change(held: Authorization) -> Authorization:
+        return msgspec.structs.replace(held, learned=learned.over(held.learned))
+
+    return _change(store, authorization_id, change)
+
+
+def _change(
+    store: Store, authorization_id: str, change: Callable[[Authorization], Authorization]
+) -> Authorization:
+    """Compare and set, so that of two changes at once neither undoes the other."""
+    while True:
+        held = _packed(store, authorization_id)
+        changed = change(_decode(held))
+        packed = msgspec.json.encode(changed)
+        if store.script(_CHANGE, [keys.authorization(authorization_id)], [held, packed]):
+            return changed
 
 
 def get(store: Store, authorization_id: str) -> Authorization:
+    return _decode(_packed(store, authorization_id))
+
+
+def _packed(store: Store, authorization_id: str) -> bytes:
     held = cast(bytes | None, store.client.get(keys.authorization(authorization_id)))
     if held is None:
         raise NoSuchAuthorization(f"no authorization {authorization_id!r}: {NoSuchAuthorization.__doc__}")
-    return _decode(held)
+    return held
 
 
 def list_all(store: Store) -> list[Authorization]:
