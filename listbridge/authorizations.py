@@ -14,7 +14,6 @@ from listbridge.secrets import Secrets
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
-
 # KEYS: the authorization; ARGV: what it was, what it becomes. Repeated, it finds that it is done.
 _CHANGE = """
 local held = redis.call('GET', KEYS[1])
@@ -92,7 +91,7 @@ def change_secret(store: Store, box: Secrets, authorization_id: str, secret: str
 
 
 def learn(store: Store, authorization_id: str, learned: Learned) -> Authorization:
-    """Add what was found out; what is unknown now and was known before stays. Raises `NoSuchAuthorization`."""
+    """Add what was found out; what was known and is unknown now stays. Raises `NoSuchAuthorization`."""
 
     def change(held: Authorization) -> Authorization:
         return msgspec.structs.replace(held, learned=learned.over(held.learned))

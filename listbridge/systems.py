@@ -17,7 +17,9 @@ from listbridge.campaign_monitor import (
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
+from listbridge.campaign_monitor.http import AfterCall
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
+from listbridge.campaign_monitor.readings import option_verb
 from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.webhooks import Registrar
@@ -58,6 +60,10 @@ def never() -> bool:
     return False
 
 
+def unwatched(_: CallRecord) -> None:
+    """Nobody looks at the calls."""
+
+
 def limits_of(settings: Settings) -> Limits:
     """What every account's budget keeps to."""
     timeouts = settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds
@@ -84,10 +90,11 @@ def campaign_monitor_client(
     *,
     workflow: Workflow | None = None,
     stopping: Stopping = never,
+    watch: AfterCall = unwatched,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
-    Imports are patient. `stopping` ends a wait for the budget.
+    Imports are patient. `stopping` ends a wait for the budget. `watch` hears of every call.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
@@ -101,6 +108,7 @@ def campaign_monitor_client(
         nonlocal joined
         outcome, rest_seconds, quota = _lesson(call)
         pacer.after(outcome, rest_seconds=rest_seconds, quota=quota)
+        watch(call)
         if workflow is None:
             return
         if not joined and call.error is None and "{" in call.endpoint:
@@ -158,6 +166,7 @@ def _campaign_monitor_list(
         SuppressionList(context.store, client, config.client_id),
         settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds,
         leave_all_lists=config.unsubscribe_from_all_lists,
+        option_verb=option_verb(authorization.learned),
     )
 
 
@@ -173,7 +182,8 @@ def _campaign_monitor_list_reader(
 ) -> ListReader:
     """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
     client = campaign_monitor_client(context, authorization, stopping=stopping)
-    return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
+    config = workflow.export
+    return CampaignMonitorListReader(client, config.client_id, config.list_id, authorization.learned)
 
 
 SYSTEMS = {

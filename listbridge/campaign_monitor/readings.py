@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from listbridge.learned import Learned, value_of
+
 MULTI_SELECT_IMPORT: Final = "multi_select_import"
 MULTI_SELECT_UPDATE: Final = "multi_select_update"
 MEMBERSHIP_ROW: Final = "membership_row"
@@ -128,3 +130,23 @@ SUPPRESSION_QUESTIONS: Final = (
 )
 
 ASKED: Final = {each.name: each for each in (*QUESTIONS, *SUPPRESSION_QUESTIONS)}
+
+
+# What is used. Each of it is right by the documentation as well, so that an answer that holds no longer
+# costs a warning or an error, and nothing else.
+
+
+def option_verb(learned: Learned | None) -> str:
+    """The verb of segment rules that finds everybody who has an option."""
+    known = value_of(learned, OPTION_VERB)
+    return known if known in ASKED[OPTION_VERB].fine else "EQUALS"
+
+
+def joins(learned: Learned | None) -> bool:
+    """Do imported values of a field of many options join what it held?"""
+    return value_of(learned, MULTI_SELECT_IMPORT) == "append"
+
+
+def empties_unnamed(learned: Learned | None) -> bool:
+    """Does an imported row empty the fields of many options that it doesn't name?"""
+    return value_of(learned, ABSENT_KEY_IMPORT) == "cleared"

@@ -14,7 +14,7 @@ from listbridge.campaign_monitor import readings as q
 from listbridge.campaign_monitor.errors import FatalError, InvalidRequest, RowRefused
 from listbridge.campaign_monitor.models import ImportRow, Subscriber
 from listbridge.doctor.findings import patiently
-from listbridge.doctor.trials import A, B, C, Trials, Unclear
+from listbridge.doctor.trials import INVALID_RULES, A, B, C, Trials, Unclear
 from listbridge.errors import SystemProblem
 from listbridge.learned import VERSION, Answer, Learned
 from listbridge.store.store import now_ms
@@ -108,7 +108,9 @@ def empty_value(trials: Trials) -> Told:
 def unknown_key(trials: Trials) -> Told:
     row = trials.row(trials.scratch.address("unknown-key"), FieldValue(key="[NoSuchField]", value="given"))
     answer = trials.refused_or_shown(row)
-    return ("ignored", "the rest of the row was stored") if isinstance(answer, Subscriber) else _refused(answer)
+    return (
+        ("ignored", "the rest of the row was stored") if isinstance(answer, Subscriber) else _refused(answer)
+    )
 
 
 def unknown_option(trials: Trials) -> Told:
@@ -185,20 +187,25 @@ def segment_verbs(trials: Trials) -> Told:
 
 
 def option_verb(trials: Trials) -> Told:
-    """Of three people two have an option, and one of these another one beside."""
+    """Somebody has one option, somebody that and another one: a verb must find both."""
     for label, held in (("one", (B,)), ("both", (B, C)), ("other", (C,))):
         trials.wrote(trials.scratch.address(f"segment-{label}"), *trials.options(*held))
-    expected = len([each for each in _everybody(trials) if B in trials.chosen(each)])
+    chosen = [trials.chosen(each) for each in _everybody(trials)]
+    having, having_only = sum(B in each for each in chosen), chosen.count({B})
     seen = []
     for verb in CANDIDATES:
         try:
             count = trials.counted(trials.segment(f"finds {verb}", f"{verb} {B}"))
         except InvalidRequest as problem:
-            seen.append(f"{verb} is refused (code {problem.code})")
+            if problem.code != INVALID_RULES:
+                raise
+            seen.append(f"{verb} is refused")
             continue
-        seen.append(f"{verb} counts {count} of {expected}")
-        if count == expected:
+        seen.append(f"{verb} finds {count} of the {having} people who have the option")
+        if count == having:
             return verb, "; ".join(seen)
+        if count != having_only:
+            raise Unclear("; ".join(seen))
     return "none", "; ".join(seen)
 
 
@@ -283,22 +290,30 @@ def suppressed_elsewhere(trials: Trials) -> Told:
 
 
 def suppressed_resubscribe(trials: Trials) -> Told:
-    return _added(trials, _suppressed(trials, "again", known=True), resubscribe=True)
+    return _added(trials, _suppressed(trials, "again", known=True, left=True), resubscribe=True)
 
 
 def resubscribe_lifts(trials: Trials) -> Told:
-    who = _suppressed(trials, "lifted", known=True)
+    who = _suppressed(trials, "lifted", known=True, left=True)
     told, seen = _added(trials, who, resubscribe=True)
     if told == "refused":
         raise Unclear(f"the switch doesn't help: {seen}")
     still = _is_suppressed(trials, who)
-    return ("no", "still on the suppression list") if still else ("yes", "not on the suppression list any more")
+    return (
+        ("no", "still on the suppression list") if still else ("yes", "not on the suppression list any more")
+    )
 
 
-def _suppressed(trials: Trials, label: str, *, known: bool) -> str:
+def _suppressed(trials: Trials, label: str, *, known: bool, left: bool = False) -> str:
+    """Somebody suppressed: known to the list, and unsubscribed from it before."""
     who = trials.scratch.address(f"suppressed-{label}")
     if known:
         trials.wrote(who)
+    if left:
+        # Where that suppresses them too, this has to be undone as well.
+        trials.scratch.suppressed.append(who)
+        patiently(lambda: trials.api.unsubscribe(trials.list_id, who))
+        trials.left(who, "unsubscribed")
     trials.scratch.suppress(who)
     end = time.monotonic() + trials.patience.shows
     while not _is_suppressed(trials, who):
@@ -310,9 +325,7 @@ def _suppressed(trials: Trials, label: str, *, known: bool) -> str:
 
 def _is_suppressed(trials: Trials, who: str) -> bool:
     """Is the address among the newest 1000?"""
-    page = patiently(
-        lambda: trials.api.suppression_list(trials.scratch.client_id, order_direction="desc")
-    )
+    page = patiently(lambda: trials.api.suppression_list(trials.scratch.client_id, order_direction="desc"))
     return any(each.email_address.lower() == who.lower() for each in page.results)
 
 

@@ -83,8 +83,8 @@ def clear_up(scratch: Scratch, say: Say) -> bool:
     except SystemProblem as problem:
         known = f"{scratch.list_id} " if scratch.list_id else ""
         say(
-            f"the scratch list {known}{scratch.title!r} could not be deleted ({problem}): delete it in Campaign "
-            "Monitor, or have `listbridge doctor --scratch-list` do it later"
+            f"the scratch list {known}{scratch.title!r} could not be deleted ({problem}): delete it in "
+            "Campaign Monitor, or have `listbridge doctor --scratch-list` do it later"
         )
         return False
     return done
@@ -135,7 +135,7 @@ class Leftovers:
 
 
 def leftovers(api: CampaignMonitor, client_id: str) -> Leftovers:
-    """What is there of scratch lists: two calls. Of the suppressed addresses the newest 1000 are looked at."""
+    """What is there of scratch lists, and among the newest 1000 suppressed addresses: two calls."""
     lists = [each for each in api.lists(client_id) if _TITLE.fullmatch(each.name)]
     newest = api.suppression_list(client_id, order_direction="desc").results
     suppressed = [each.email_address for each in newest if _ADDRESS.fullmatch(each.email_address)]
@@ -158,7 +158,7 @@ def undisturbed() -> Iterator[None]:
         yield
         return
     held: dict[signal.Signals, Any] = {
-        each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)
+        each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield

@@ -30,6 +30,7 @@ from listbridge.doctor.scratch import Scratch
 MANY_FIELD, TEXT_FIELD = "Doctor options", "Doctor text"
 A, B, C = "alpha", "beta", "gamma"
 TOO_FAST = 429
+INVALID_RULES = 277
 
 
 class Unclear(Exception):
@@ -126,7 +127,7 @@ class Trials:
         time.sleep(min(self.patience.rests / 10, 5.0))
 
     def shown(self, *rows: ImportRow) -> Subscriber:
-        """The person of these rows, which have one address, once they show the name of one. Raises `Unclear`."""
+        """The person of these rows, all of one address, once they show the name of one. Raises `Unclear`."""
         names = {row.name for row in rows}
         return self.until(rows[0].email_address, lambda found: found.name in names, "what was written")
 
@@ -181,7 +182,7 @@ class Trials:
         try:
             self.segment(f"takes {verb}", f"{verb}{operand}")
         except InvalidRequest as problem:
-            if problem.code == 277:
+            if problem.code == INVALID_RULES:
                 return False
             raise
         return True
