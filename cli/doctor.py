@@ -19,6 +19,7 @@ from listbridge.doctor.account import Account
 from listbridge.doctor.examination import Wanted, examine, judged
 from listbridge.doctor.findings import Examination, Finding, Outcome, Verdict, failed, fine
 from listbridge.doctor.here import examine_here
+from listbridge.doctor.hooks import reach
 from listbridge.doctor.learning import Ground, find_out
 from listbridge.doctor.scratch import Leftovers
 from listbridge.learned import Answer
@@ -84,7 +85,9 @@ def doctor(
         exam, account = examine(ctx, chosen, Wanted(client, list_, public_url), tell)
         answers: dict[str, Answer] = {}
         if scratch_list:
-            answers = _learn(ctx, chosen, exam, account, domain, suppress=suppress, yes=yes, as_json=as_json)
+            answers = _learn(
+                ctx, chosen, exam, account, domain, public_url, suppress=suppress, yes=yes, as_json=as_json
+            )
         _end(exam, answers, as_json=as_json)
 
 
@@ -119,6 +122,7 @@ def _learn(
     exam: Examination,
     account: Account,
     domain: str,
+    public_url: str,
     *,
     suppress: bool,
     yes: bool,
@@ -126,6 +130,11 @@ def _learn(
 ) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
     troubles: list[str] = []
+    public_url = public_url or ctx.settings.public_url
+
+    def reach_us(list_id: str) -> None:
+        if public_url:
+            exam.step("reachable", public_url, lambda: reach(account.api, list_id, public_url))
 
     def warn(line: str) -> None:
         troubles.append(line)
@@ -144,7 +153,16 @@ def _learn(
         [client] = account.lists
         ground = Ground(client, domain, suppress)
         answers.update(
-            find_out(ctx, authorization, account.api, ground, say=warn, may_remove=may_remove, on_answer=tell)
+            find_out(
+                ctx,
+                authorization,
+                account.api,
+                ground,
+                say=warn,
+                may_remove=may_remove,
+                on_answer=tell,
+                in_list=reach_us,
+            )
         )
         if troubles:
             return failed("; ".join(troubles), "Remove it as said.")

@@ -9,6 +9,7 @@ from functools import partial
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor.readings import ASKED, Question, option_verb
+from listbridge.campaign_monitor.webhooks import receiver
 from listbridge.context import Context
 from listbridge.doctor.account import (
     Account,
@@ -84,10 +85,10 @@ def examine(
 
 
 def _workflows(context: Context, authorization: Authorization) -> list[Workflow]:
-    """What acts with the authorization and has not ended."""
+    """What acts with the authorization and has not ended; imports that are done keep their webhooks."""
     found = registry.list_all(context.store)
     mine = [each for each in found if each.authorization_id == authorization.id]
-    return [each for each in mine if each.state is not State.COMPLETED]
+    return [each for each in mine if each.state is not State.COMPLETED or receiver(context.store, each.id)]
 
 
 def _examine_clients(

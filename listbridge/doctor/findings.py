@@ -119,12 +119,14 @@ def remedy_of(problem: SystemProblem) -> str:
     return " ".join((getattr(problem, "remedy", "") or inspect.getdoc(type(problem)) or "").split())
 
 
-def patiently(call: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
-    """Call again after passing problems, for so many seconds at most; then raise the last one.
+def patiently(call: Callable[[], T], seconds: float | None = None) -> T:
+    """Call again after passing problems, for so many seconds at most (`PATIENCE_SECONDS`); then raise the
+    last one.
 
     For calls that may be repeated.
     """
-    end, rest = time.monotonic() + seconds, FIRST_REST_SECONDS
+    end = time.monotonic() + (PATIENCE_SECONDS if seconds is None else seconds)
+    rest = FIRST_REST_SECONDS
     while True:
         try:
             return call()

@@ -15,6 +15,7 @@ from listbridge.doctor.findings import Examination, Finding, Verdict, failed, fi
 from listbridge.doctor.here import reached
 from listbridge.workflows.models import Workflow
 
+REACHABLE = "Make the public URL reachable from the internet, with a certificate that others trust."
 RESUME = "Pause and resume the import: it makes, wakes and corrects its webhooks."
 
 
@@ -97,8 +98,7 @@ def _test(context: Context, api: CampaignMonitor, held: Receiver, workflow_id: s
             hook = _own(api, workflow_id, list_id)[0]
             api.test_webhook(list_id, hook.webhook_id)
     except WebhookTestFailed as problem:
-        remedy = "Make the public URL reachable from the internet, with a certificate that others trust."
-        return failed(f"Campaign Monitor got {_failure(problem.result_data)}", remedy)
+        return failed(f"Campaign Monitor got {_failure(problem.result_data)}", REACHABLE)
     finally:
         arrived = settle(
             context.store,
@@ -110,6 +110,21 @@ def _test(context: Context, api: CampaignMonitor, held: Receiver, workflow_id: s
         remedy = "The public URL leads to another installation, or something before ours answers for it."
         return warning("answered with 2xx, and no sample arrived in this store", remedy)
     return fine("Campaign Monitor's test was answered, and its samples arrived here")
+
+
+def reach(api: CampaignMonitor, list_id: str, public_url: str) -> Verdict:
+    """Can Campaign Monitor reach an address? By a webhook that is made in a scratch list and tested.
+
+    `/healthz` refuses a POST, which is an answer as good as any.
+    """
+    hook = api.create_webhook(list_id, f"{public_url}/healthz", EVENTS)
+    try:
+        api.test_webhook(list_id, hook)
+    except WebhookTestFailed as problem:
+        told = _failure(problem.result_data)
+        if not told.startswith("HTTP 405"):
+            return failed(f"Campaign Monitor got {told}", REACHABLE)
+    return fine("Campaign Monitor reaches it")
 
 
 def _failure(data: Any) -> str:

@@ -50,10 +50,12 @@ def find_out(
     say: Say,
     may_remove: Callable[[Leftovers], bool],
     on_answer: OnAnswer = lambda _question, _answer: None,
+    in_list: Callable[[str], None] = lambda _list_id: None,
 ) -> dict[str, Answer]:
     """Ask all questions in scratch lists; what was answered is kept, also when this is broken off.
 
-    `may_remove` is asked when something of a killed run is there. Raises `DoctorAtWork` and the API's
+    `may_remove` is asked when something of a killed run is there; `in_list` may do more in the scratch list,
+    whose id it gets. Raises `DoctorAtWork` and the API's
     problems with making the list.
     """
     lease = Lease(context.store, f"doctor:{ground.client_id}", LEASE_MS)
@@ -70,7 +72,7 @@ def find_out(
             found = leftovers(api, ground.client_id)
             if found and may_remove(found):
                 remove(api, ground.client_id, found, say)
-            _ask(api, ground, "OnlyThisList", TRIALS, say, note)
+            _ask(api, ground, "OnlyThisList", TRIALS, say, note, in_list)
             if ground.suppress:
                 _ask(api, ground, "AllClientLists", SUPPRESSION_TRIALS, say, note)
     finally:
@@ -87,8 +89,10 @@ def _ask(
     asked: Mapping[str, Trial],
     say: Say,
     note: OnAnswer,
+    in_list: Callable[[str], None] = lambda _list_id: None,
 ) -> None:
     with scratch_list(api, ground.client_id, ground.domain, setting, say) as scratch:
+        in_list(scratch.list_id)
         trials = Trials(scratch, PATIENCE)
         trials.set_up()
         answered(trials, asked, note)

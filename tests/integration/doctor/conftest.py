@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from werkzeug.serving import make_server
 
 import cli.runtime
 from cli.main import main
@@ -20,6 +22,7 @@ from listbridge.jobs.pull import pull
 from listbridge.workflows import service
 from simulator.account import Account, Client, SubscriberList
 from simulator.server import SimulatorServer
+from webhooks.app import create_app
 
 SHORT = Patience(shows=0.3, counted=0.3, rests=0.3, poll=0.01)
 
@@ -73,7 +76,9 @@ class Clinic:
 
     def create_import(self, **config: Any) -> Any:
         made = service.create_import(
-            self.context, self.authorization_id, {"client_id": self.client.client_id, **config}
+            self.context,
+            self.authorization_id,
+            {"client_id": self.client.client_id, "keep_updated": True, **config},
         )
         pull(self.context, made.id, ring_fold=lambda: None)
         return made
@@ -108,5 +113,16 @@ def clinic(context, monkeypatch):
         yield clinic
 
 
-def with_settings(clinic: Clinic, **changes: Any) -> None:
-    clinic.context = replace(clinic.context, settings=replace(clinic.context.settings, **changes))
+@pytest.fixture
+def web(clinic):
+    """Our HTTP side, at an address that the simulator reaches; it is the public URL."""
+    app = create_app(clinic.context, lambda: None)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    url = f"http://127.0.0.1:{server.port}"
+    clinic.context = replace(clinic.context, settings=replace(clinic.context.settings, public_url=url))
+    yield url
+    server.shutdown()
+    thread.join()
+    server.server_close()
