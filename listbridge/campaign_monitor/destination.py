@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
-from listbridge.campaign_monitor.codes import NOT_IN_LIST, row_outcome
+from listbridge.campaign_monitor.codes import INVALID_RULES, NOT_IN_LIST, row_outcome
 from listbridge.campaign_monitor.errors import (
     AlreadyExists,
     InvalidRequest,
@@ -93,7 +93,7 @@ class CampaignMonitorList:
         """
         for done, label in enumerate(offer.missing_segments):
             try:
-                self._client.create_segment(self._list_id, label, rules(key, label, self._verb))
+                self._create_segment(key, label)
             except AlreadyExists:
                 continue  # made since the titles were read
             except SegmentLimitReached as problem:
@@ -103,6 +103,15 @@ class CampaignMonitorList:
                     "segments or ask Campaign Monitor for more, then pause and resume the export"
                 ]
         return []
+
+    def _create_segment(self, key: str, label: str) -> None:
+        """With the verb that was learned; should it be refused by now, with the documented one."""
+        try:
+            self._client.create_segment(self._list_id, label, rules(key, label, self._verb))
+        except InvalidRequest as problem:
+            if self._verb == EQUALS or problem.code != INVALID_RULES:
+                raise
+            self._client.create_segment(self._list_id, label, rules(key, label))
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
         if flags.way is Way.UPDATE:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 
 from listbridge.campaign_monitor import FieldValue
 from listbridge.campaign_monitor import readings as q
+from listbridge.campaign_monitor.codes import INVALID_RULES
 from listbridge.campaign_monitor.errors import FatalError, InvalidRequest, RowRefused
 from listbridge.campaign_monitor.models import ImportRow, Subscriber
 from listbridge.doctor.findings import patiently
-from listbridge.doctor.trials import INVALID_RULES, A, B, C, Trials, Unclear
+from listbridge.doctor.trials import A, B, C, Trials, Unclear
 from listbridge.errors import SystemProblem
 from listbridge.learned import VERSION, Answer, Learned
 from listbridge.store.store import now_ms

@@ -23,6 +23,7 @@ from listbridge.campaign_monitor import (
     Subscriber,
     field_key,
 )
+from listbridge.campaign_monitor.codes import INVALID_RULES
 from listbridge.campaign_monitor.errors import AddressTooFast, AlreadyExists, InvalidRequest
 from listbridge.doctor.findings import patiently
 from listbridge.doctor.scratch import Scratch
@@ -30,7 +31,6 @@ from listbridge.doctor.scratch import Scratch
 MANY_FIELD, TEXT_FIELD = "Doctor options", "Doctor text"
 A, B, C = "alpha", "beta", "gamma"
 TOO_FAST = 429
-INVALID_RULES = 277
 
 
 class Unclear(Exception):

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from listbridge.campaign_monitor import readings as q
+from listbridge.doctor import findings
 from simulator.faults import Fault
 
 DEFAULTS = {
@@ -135,8 +136,8 @@ def test_what_costs_care_is_a_warning(clinic):
     assert "export plan" in found["remedy"]
 
 
-def test_writes_that_show_late_are_waited_for(clinic):
-    """Reads that fail in between are repeated, too."""
+def test_passing_problems_are_waited_out(clinic, monkeypatch):
+    monkeypatch.setattr(findings, "PATIENCE_SECONDS", 5.0)
     clinic.server.simulator.faults.add(Fault(kind="500", match="GET .*/subscribers/", times=2, after=1))
     clinic.server.simulator.faults.add(Fault(kind="drop-after", match="POST .*/import", times=2, after=3))
     assert clinic.answers() == DEFAULTS
