@@ -70,7 +70,7 @@ def examine(
         account.connect(campaign_monitor_client(context, authorization, watch=headers.watch))
         return fine("can be read")
 
-    stored = exam.step("stored key", authorization.description, connect)
+    stored = exam.step("stored credential", authorization.description, connect)
     credential = examine_credential(exam, account, authorization.description, stored)
     examine_clock(exam, account, credential)
     workflows = _workflows(context, authorization)

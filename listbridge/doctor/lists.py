@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from listbridge.campaign_monitor import InvalidRequest
 from listbridge.campaign_monitor.list_setup import ALL_LISTS, MANY, Offer, look, named
@@ -35,9 +36,9 @@ class ListExam:
         if not self.feeds:
             return
         audience = self._step("audience field", self._audience_field, [fields])
-        self._step("options", self._options, [audience])
-        self._step("mapped fields", self._mapped, [audience])
-        self._step("segments", self._segments, [audience])
+        mapped = self._step("mapped fields", self._mapped, [audience])
+        self._step("options", self._options, [mapped])
+        self._step("segments", self._segments, [mapped])
 
     def _step(self, check: str, look_at: Callable[[], Verdict], needs: Sequence[Finding]) -> Finding:
         return self.exam.step(check, self.name, permitted(look_at), needs=needs)
@@ -78,7 +79,7 @@ class ListExam:
         return fine(f"{found.key} is {found.data_type}, {shown} in the preference centre")
 
     def _options(self) -> Verdict:
-        missing = self._offer().missing_options
+        missing = self._offer.missing_options
         if missing and self._has_started():
             remedy = "Pause and resume the export: missing options are made at the next look."
             return failed(f"missing: {', '.join(missing)}", remedy)
@@ -88,7 +89,7 @@ class ListExam:
 
     def _mapped(self) -> Verdict:
         try:
-            offer = self._offer()
+            offer = self._offer
         except InvalidRequest as problem:
             return failed(problem.message, "The export fails until this is so.")
         to_make = [each.name for each in offer.missing_fields]
@@ -97,7 +98,7 @@ class ListExam:
         return fine(f"{len(offer.mapped)} mapped, all there" if offer.mapped else "none are mapped")
 
     def _segments(self) -> Verdict:
-        offer = self._offer()
+        offer = self._offer
         if offer.strange:
             names = ", ".join(offer.strange)
             remedy = "Journeys on these start for other people: delete or rename the segment, then resume."
@@ -109,6 +110,7 @@ class ListExam:
             return fine(f"to be made: {', '.join(offer.missing_segments)}")
         return fine("all are there")
 
+    @cached_property
     def _offer(self) -> Offer:
         """What the exports need and what of it is missing; every segment is looked at."""
         ask = wanted_setup(self.feeds, setup_of(self.context.store, self.list_id))

@@ -30,7 +30,7 @@ def test_a_healthy_account_has_nothing_that_fails(clinic, web):
     told = clinic.report("simulated", exit_code=0)
     outcomes = {name: each["outcome"] for name, each in told["by"].items()}
     assert set(outcomes.values()) <= {OK, WARNING}
-    for name in ("credential", "stored key"):
+    for name in ("credential", "stored credential"):
         assert outcomes[name, "simulated"] == OK
     for name in ("lists", "time zone", "suppression list", "campaigns"):
         assert outcomes[name, "A client"] == OK
@@ -93,7 +93,7 @@ def test_an_encryption_key_that_was_lost(clinic):
     packed = msgspec.json.encode(msgspec.structs.replace(held, secret="nonsense"))
     clinic.store.client.set(keys.authorization(held.id), packed)
     by = clinic.report(exit_code=1)["by"]
-    assert by["stored key", "simulated"]["outcome"] == FAILED
+    assert by["stored credential", "simulated"]["outcome"] == FAILED
     assert by["credential", "simulated"]["outcome"] == SKIPPED
 
 

@@ -209,3 +209,12 @@ def test_the_client_has_to_be_said_when_there_are_several(clinic):
     assert "--client" in found["remedy"]
     assert clinic.answers("--client", "another CLIENT") == DEFAULTS
     assert not other.lists
+
+
+def test_it_takes_as_many_calls_as_the_documentation_says(clinic):
+    clinic.answers()
+    plain = sum(clinic.calls().values())
+    clinic.answers("--suppress")
+    both = sum(clinic.calls().values()) - plain
+    assert plain < 105
+    assert both < 145
