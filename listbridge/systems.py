@@ -13,6 +13,7 @@ from listbridge.campaign_monitor import (
     RateLimited,
     codes,
 )
+from listbridge.campaign_monitor.abandoned import receive_abandoned
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
@@ -209,6 +210,11 @@ SYSTEMS = {
 
 def system_of(authorization: Authorization) -> System:
     return SYSTEMS[authorization.kind]
+
+
+def catch_up(store: Store) -> None:
+    """What a system has to look at now and then, whatever workflows there are; harmless when repeated."""
+    receive_abandoned(store)
 
 
 def refusal_code(text: str) -> str:

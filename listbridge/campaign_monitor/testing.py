@@ -2,7 +2,8 @@
 
 Nothing marks a sample. While a test is open, a delivery with at most one event of each type is put aside
 (in the store, without a time limit); whoever tests then asks the list which addresses it knows, and what
-is no sample is received as ever. A tester that dies leaves it to the next one.
+is no sample is received as ever. When a tester dies, all of it is received some minutes later (see
+`abandoned`): better a sample as an event than an opt-out that waits.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import cast
 import msgspec
 
 from listbridge.store import keys
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 
 OPEN_MS = 60_000
 """How long a test is open at most, if whoever opened it dies."""
+ANSWERS_FOR_MS = 300_000
+"""How long whoever tests may take to look at the samples."""
 
 LARGEST_SAMPLE = 3
 """One event of each type."""
@@ -43,8 +46,9 @@ return 1
 
 
 @contextmanager
-def open_test(store: Store, list_id: str) -> Iterator[None]:
-    """While this lasts, samples for the list go aside."""
+def open_test(store: Store, workflow_id: str, list_id: str) -> Iterator[None]:
+    """While this lasts, samples for the list go aside; `settle` them then."""
+    store.client.zadd(keys.TESTS, {f"{workflow_id}/{list_id}": now_ms() + ANSWERS_FOR_MS})
     store.client.set(keys.testing(list_id), 1, px=OPEN_MS)
     try:
         yield
@@ -60,8 +64,19 @@ def put_aside(store: Store, list_id: str, body: bytes) -> bool:
     )
 
 
+def abandoned(store: Store) -> list[tuple[str, str]]:
+    """Import and list of each test whose tester has not looked at the samples in time."""
+    found = cast(list[bytes], store.client.zrange(keys.TESTS, "-inf", now_ms(), byscore=True))
+    pairs = [each.decode().partition("/") for each in found]
+    return [(workflow_id, list_id) for workflow_id, _, list_id in pairs]
+
+
 def settle(
-    store: Store, list_id: str, is_known: Callable[[str], bool], receive: Callable[[bytes], object]
+    store: Store,
+    workflow_id: str,
+    list_id: str,
+    is_known: Callable[[str], bool],
+    receive: Callable[[bytes], object],
 ) -> int:
     """Drop the samples and receive what was none, by whether the list knows an address; -> how many came."""
     name = keys.samples(list_id)
@@ -70,6 +85,7 @@ def settle(
         if any(is_known(address) for address in _addresses(body)):
             receive(body)
         store.client.srem(name, body)
+    store.client.zrem(keys.TESTS, f"{workflow_id}/{list_id}")
     return len(bodies)
 
 

@@ -94,7 +94,7 @@ def _host(url: str) -> str:
 def _test(context: Context, api: CampaignMonitor, held: Receiver, workflow_id: str, list_id: str) -> Verdict:
     """Have Campaign Monitor post samples. They are kept apart, so that they become no events."""
     try:
-        with open_test(context.store, list_id):
+        with open_test(context.store, workflow_id, list_id):
             hook = _own(api, workflow_id, list_id)[0]
             api.test_webhook(list_id, hook.webhook_id)
     except WebhookTestFailed as problem:
@@ -102,6 +102,7 @@ def _test(context: Context, api: CampaignMonitor, held: Receiver, workflow_id: s
     finally:
         arrived = settle(
             context.store,
+            workflow_id,
             list_id,
             lambda address: api.subscriber(list_id, address) is not None,
             lambda body: incoming.receive(context.store, held.account, body, tested=True),

@@ -232,6 +232,10 @@ def told(list_id: str) -> str:
     return f"lb:told:{list_id}"
 
 
+TESTS = "lb:tests"
+"""Import and list of each webhook test -> until when whoever began it answers for its samples (epoch ms)."""
+
+
 def testing(list_id: str) -> str:
     """Set while the webhooks of a list are tested; samples go aside then."""
     return f"lb:testing:{{{list_id}}}"

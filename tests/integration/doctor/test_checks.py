@@ -1,5 +1,6 @@
 """Each check of the doctor: what it finds in a healthy account, and what it says of one that is not."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,13 +8,14 @@ import msgspec
 import pytest
 
 from listbridge import authorizations
+from listbridge.campaign_monitor import testing
 from listbridge.campaign_monitor.testing import open_test
 from listbridge.campaign_monitor.webhooks import receiver
+from listbridge.jobs.sweep import sweep
 from listbridge.learned import VERSION, Answer, Learned
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.streams.log import tail
-from listbridge.workflows import registry
 from simulator.account import CustomField, Segment
 from simulator.faults import Fault
 
@@ -267,14 +269,29 @@ def test_samples_of_the_test_become_no_events(clinic, web):
 
 def test_what_comes_during_a_test_and_is_no_sample_is_received(clinic, web):
     made = clinic.create_import()
-    with open_test(clinic.store, clinic.list.list_id):
+    with open_test(clinic.store, made.id, clinic.list.list_id):
         clinic.server.simulator.act("subscribe", clinic.list.list_id, "ann@example.com")
         clinic.server.simulator.sender.flush()
     assert events(clinic) == []
     assert clinic.outcomes()[TEST] == OK
     assert {event["email"] for event in events(clinic)} == {"ann@example.com"}
     assert clinic.store.client.scard(keys.samples(clinic.list.list_id)) == 0
-    assert registry.get(clinic.store, made.id).state
+    assert not clinic.store.client.exists(keys.TESTS)
+
+
+def test_what_a_killed_doctor_put_aside_is_received_by_the_sweep(clinic, web, monkeypatch):
+    monkeypatch.setattr(testing, "ANSWERS_FOR_MS", 1000)
+    made = clinic.create_import()
+    with open_test(clinic.store, made.id, clinic.list.list_id):
+        clinic.server.simulator.act("subscribe", clinic.list.list_id, "ann@example.com")
+        clinic.server.simulator.sender.flush()
+    sweep(clinic.context)
+    assert events(clinic) == [], "whoever tests may still look at it"
+    time.sleep(1.0)
+
+    assert sweep(clinic.context).fold
+    assert {event["email"] for event in events(clinic)} == {"ann@example.com"}
+    assert not clinic.store.client.exists(keys.TESTS, keys.samples(clinic.list.list_id))
 
 
 def test_a_webhook_that_can_not_be_reached(clinic, web):
