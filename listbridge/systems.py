@@ -192,7 +192,13 @@ def _campaign_monitor_list_reader(
     """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
     client = campaign_monitor_client(context, authorization, stopping=stopping)
     config = workflow.export
-    return CampaignMonitorListReader(client, config.client_id, config.list_id, authorization.learned)
+    return CampaignMonitorListReader(
+        client,
+        config.client_id,
+        config.list_id,
+        authorization.learned,
+        single=config.mode == "update_only",
+    )
 
 
 SYSTEMS = {

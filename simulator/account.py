@@ -120,11 +120,13 @@ class SubscriberList:
 
     def identity(self, email: str) -> str:
         """What the spellings of one person's address have in common."""
-        if self.switches.address_identity == "exact":
+        how = self.switches.address_identity
+        if how == "case":
+            return email.lower()
+        if how == "exact":
             return email
         local, _, domain = email.lower().rpartition("@")
-        plain = local.partition("+")[0] if self.switches.address_identity == "plus" else local
-        return f"{plain}@{domain}"
+        return f"{local.partition('+')[0]}@{domain}"
 
     def in_order(self, state: str, order_field: str) -> list[Subscriber]:
         """Everyone in a state, ascending by email, name or date, then by address. Not to be changed."""

@@ -30,16 +30,23 @@ T = TypeVar("T")
 
 class CampaignMonitorListReader:
     """Reads one list and its client. `calls` counts the pages and answers that were read; `learned` is what
-    is known of the API beyond its documentation."""
+    is known of the API beyond its documentation, `single` that rows travel as single updates."""
 
     batch_limit = MAX_PAGE_SIZE
     statuses: tuple[str, ...] = STATES
 
     def __init__(
-        self, client: CampaignMonitor, client_id: str, list_id: str, learned: Learned | None = None
+        self,
+        client: CampaignMonitor,
+        client_id: str,
+        list_id: str,
+        learned: Learned | None = None,
+        *,
+        single: bool = False,
     ) -> None:
         self._client = client
         self._learned = learned
+        self._single = single
         self._client_id = client_id
         self._list_id = list_id
         self._spellings: dict[str, str] | None = None
@@ -62,8 +69,8 @@ class CampaignMonitorListReader:
             unsubscribe_setting=details.unsubscribe_setting,
             size=size,
             new_fields=tuple(each.name for each in offer.missing_fields),
-            joins=joins(self._learned),
-            emptied=offer.many if empties_unnamed(self._learned) else (),
+            joins=joins(self._learned, single=self._single),
+            emptied=offer.many if empties_unnamed(self._learned, single=self._single) else (),
         )
 
     def leaving_ends_all(self) -> bool:

@@ -142,11 +142,11 @@ def option_verb(learned: Learned | None) -> str:
     return known if known in ASKED[OPTION_VERB].fine else "EQUALS"
 
 
-def joins(learned: Learned | None) -> bool:
-    """Do imported values of a field of many options join what it held?"""
-    return value_of(learned, MULTI_SELECT_IMPORT) == "append"
+def joins(learned: Learned | None, *, single: bool = False) -> bool:
+    """Do imported values of a field of many options join what it held, or those of a single update?"""
+    return value_of(learned, MULTI_SELECT_UPDATE if single else MULTI_SELECT_IMPORT) == "append"
 
 
-def empties_unnamed(learned: Learned | None) -> bool:
-    """Does an imported row empty the fields of many options that it doesn't name?"""
-    return value_of(learned, ABSENT_KEY_IMPORT) == "cleared"
+def empties_unnamed(learned: Learned | None, *, single: bool = False) -> bool:
+    """Does an imported row empty the fields of many options that it doesn't name, or a single update?"""
+    return value_of(learned, ABSENT_KEY_UPDATE if single else ABSENT_KEY_IMPORT) == "cleared"

@@ -75,7 +75,7 @@ def examine(
     examine_clock(exam, account, credential)
     workflows = _workflows(context, authorization)
     shown = _examine_clients(exam, account, workflows, wanted, credential)
-    _examine_lists(exam, context, authorization, account, workflows, wanted, shown)
+    _examine_lists(exam, context, authorization, account, workflows, wanted, shown, credential)
     for workflow in workflows:
         if workflow.kind == "import":
             examine_webhooks(exam, context, account, workflow, public_url, credential)
@@ -134,6 +134,7 @@ def _examine_lists(
     workflows: Sequence[Workflow],
     wanted: Wanted,
     shown: dict[str, Finding],
+    credential: Finding,
 ) -> None:
     """The lists that exports feed, or the one that is wanted."""
     names = account.names()
@@ -141,12 +142,11 @@ def _examine_lists(
     chosen = _id(wanted.list, names)
     for list_id in [chosen] if chosen else list(fed):
         client = account.client_of(list_id) or fed.get(list_id, "")
-        listed = shown.get(client)
         visible = exam.step(
             "visible",
             names.get(list_id, list_id),
             partial(_visible, list_id, names),
-            needs=[listed] if listed else (),
+            needs=[shown.get(client, credential)],
         )
         feeds = registry.exports_to(context.store, list_id)
         verb = option_verb(authorization.learned)

@@ -15,8 +15,9 @@ from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.lists import UnsubscribeSetting
 from listbridge.context import Context
-from listbridge.doctor.answers import SUPPRESSION_TRIALS, TRIALS, Trial, answered, learned_from
+from listbridge.doctor.answers import TRIALS, Trial, answered, learned_from
 from listbridge.doctor.scratch import Leftovers, Say, leftovers, remove, scratch_list
+from listbridge.doctor.suppression_answers import SUPPRESSION_TRIALS
 from listbridge.doctor.trials import Patience, Trials
 from listbridge.errors import Fatal
 from listbridge.learned import Answer

@@ -88,6 +88,8 @@ def test_a_key_that_was_revoked(clinic):
     assert "change-key" in found["remedy"]
     assert by["clock", ""]["found"] == "needs credential (simulated), which failed"
     assert by["rate limit", ""]["outcome"] == SKIPPED
+    assert by["visible", clinic.list.list_id]["outcome"] == SKIPPED
+    assert [name for name, each in by.items() if each["outcome"] == FAILED] == [("credential", "simulated")]
 
 
 def test_an_encryption_key_that_was_lost(clinic):

@@ -90,6 +90,26 @@ def test_a_plan_tells_which_fields_a_row_empties(others, asked):
         assert (code, reason) == ("others_lost", "fields that the row doesn't name are emptied: tea")
 
 
+def test_single_updates_replace_though_imports_append(clinic):
+    clinic.switch(import_multi_select="append")
+    clinic.answers()
+    made = clinic.create_export(existing_users=True, mode="update_only")
+    clinic.server.simulator.act("subscribe", clinic.list.list_id, ANN)
+    clinic.server.simulator.act("subscribe", clinic.list.list_id, BOB)
+    happen(clinic, ANN)
+    clinic.deliver()
+    [field] = clinic.list.fields
+    field.options.append("theirs")
+    clinic.list.find(BOB).values[field.key] = ["theirs"]
+    happen(clinic, BOB)
+
+    code, _, after = planned(clinic, made)[BOB]
+    clinic.deliver()
+
+    assert held(clinic, BOB)[field.key] == ["vip"] == list(after[field.key])
+    assert code == "others_lost"
+
+
 @pytest.mark.parametrize("reading", ["has", "only", "refused"])
 def test_segments_find_everybody_who_has_the_option(clinic, reading):
     clinic.switch(multi_select_equals=reading)

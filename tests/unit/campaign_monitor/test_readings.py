@@ -3,7 +3,8 @@
 import pytest
 
 from listbridge.campaign_monitor import readings as q
-from listbridge.doctor.answers import SUPPRESSION_TRIALS, TRIALS
+from listbridge.doctor.answers import TRIALS
+from listbridge.doctor.suppression_answers import SUPPRESSION_TRIALS
 from listbridge.learned import VERSION, Answer, Learned
 
 
