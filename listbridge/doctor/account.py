@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from listbridge.campaign_monitor import CallRecord, CampaignMonitor, NotVisible, PermissionMissing, zone
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.models import NamedClient, NamedList, Page, SuppressedAddress
-from listbridge.doctor.findings import Examination, Finding, Outcome, Verdict, failed, fine, warning
-from listbridge.doctor.scratch import leftovers
+from listbridge.doctor.findings import Examination, Finding, Verdict, failed, fine, warning
+from listbridge.doctor.scratch import is_scratch, leftovers
 
 FAR_MS, TOO_FAR_MS = 5_000, 300_000
 SMALL_PAGE = 10
@@ -154,22 +154,14 @@ def permitted(look: Callable[[], Verdict]) -> Callable[[], Verdict]:
 
 def examine_leftovers(exam: Examination, account: Account, client: NamedClient, shown: Finding) -> None:
     """Did a killed run leave a scratch list? Told only if so."""
-    if not shown.passed or not any(_is_scratch(each.name) for each in account.lists[client.client_id]):
+    if not shown.passed or not any(is_scratch(each.name) for each in account.lists[client.client_id]):
         return
-    found = leftovers(account.api, client.client_id)
-    exam.note(
-        Finding(
-            "left over",
-            client.name,
-            Outcome.WARNING,
-            found.in_words(),
-            "A run that was killed left this: `listbridge doctor --scratch-list` offers to remove it.",
-        )
+    remedy = "A run that was killed left this (or one is at work): `--scratch-list` offers to remove it."
+    exam.step(
+        "left over",
+        client.name,
+        lambda: warning(leftovers(account.api, client.client_id).in_words(), remedy),
     )
-
-
-def _is_scratch(title: str) -> bool:
-    return title.startswith("Listbridge doctor ")
 
 
 def _counted(number: int, what: str) -> str:

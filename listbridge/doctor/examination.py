@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,6 +34,7 @@ from listbridge.doctor.findings import (
 from listbridge.doctor.here import examine_here, examine_public_url
 from listbridge.doctor.hooks import examine_webhooks
 from listbridge.doctor.lists import ListExam
+from listbridge.errors import SystemProblem
 from listbridge.learned import VERSION, Answer, Learned
 from listbridge.store.store import now_ms
 from listbridge.systems import campaign_monitor_client
@@ -115,9 +117,12 @@ def _examine_clients(
 
 
 def _client_with(account: Account, wanted: str) -> str:
-    """The first client that has a list of that id or name; nothing for none."""
+    """The first client that shows a list of that id or name; nothing for none."""
     for client in account.clients:
-        held = {each.list_id: each.name for each in patiently(partial(account.api.lists, client.client_id))}
+        held: dict[str, str] = {}
+        with suppress(SystemProblem):  # the client's own step tells it
+            lists = patiently(partial(account.api.lists, client.client_id))
+            held = {each.list_id: each.name for each in lists}
         if _id(wanted, held) in held:
             return client.client_id
     return ""

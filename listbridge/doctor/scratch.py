@@ -134,9 +134,14 @@ class Leftovers:
         return ", ".join([*said, *(f"suppressed address {each}" for each in self.suppressed)])
 
 
+def is_scratch(title: str) -> bool:
+    """Is this the title of a scratch list?"""
+    return _TITLE.fullmatch(title) is not None
+
+
 def leftovers(api: CampaignMonitor, client_id: str) -> Leftovers:
     """What is there of scratch lists, and among the newest 1000 suppressed addresses: two calls."""
-    lists = [each for each in api.lists(client_id) if _TITLE.fullmatch(each.name)]
+    lists = [each for each in api.lists(client_id) if is_scratch(each.name)]
     newest = api.suppression_list(client_id, order_direction="desc").results
     suppressed = [each.email_address for each in newest if _ADDRESS.fullmatch(each.email_address)]
     return Leftovers(lists, suppressed)
