@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 import click
 
 from cli import choosing
-from cli.output import json_option, say, show_fields, show_rows
+from cli.output import json_option, say, show_fields, show_json, show_rows
 from cli.runtime import context, fail, settings
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.campaign_monitor import ApiKey, CampaignMonitor, connecting
+from listbridge.learned import Learned
 from listbridge.workflows import service
 
 authorization_option = click.option(
@@ -75,6 +76,38 @@ def check(name: str | None, as_json: bool) -> None:
         held, api = choosing.api_of(ctx, name)
         found = {"id": held.id, "description": held.description, "account_time": api.system_date()}
         show_fields(found | {"clients": [each.name for each in api.clients()]}, as_json=as_json)
+
+
+@authorization.command("show")
+@click.argument("name", required=False)
+@json_option
+def show(name: str | None, as_json: bool) -> None:
+    """Show an authorization without its secret, and what `listbridge doctor` has learned of the account."""
+    with context() as ctx:
+        held = choosing.authorization(ctx, name)
+    fields = held.public() | {"created_at": rfc3339(held.created_at)}
+    rows = _learned(held.learned)
+    if as_json:
+        show_json(fields | {"learned": rows})
+        return
+    show_fields(fields, as_json=False)
+    say("")
+    columns = {"question": "QUESTION", "answer": "ANSWER", "detail": "SEEN BY", "at": "AT"}
+    empty = "Nothing learned yet: `listbridge doctor --scratch-list`."
+    show_rows(rows, columns, as_json=False, empty=empty)
+
+
+def _learned(learned: Learned | None) -> list[dict[str, object]]:
+    """A row for each question that was asked."""
+    return [
+        {
+            "question": name,
+            "answer": each.value or "unknown",
+            "detail": each.detail,
+            "at": rfc3339(each.at),
+        }
+        for name, each in (learned.answers.items() if learned else ())
+    ]
 
 
 @authorization.command("change-key")

@@ -7,6 +7,7 @@ import click
 from cli.accounts import authorization, clients, lists
 from cli.archive import archive
 from cli.demo.command import demo
+from cli.doctor import doctor
 from cli.imports import import_
 from cli.init import init
 from cli.mapping_versions import apply, history, save
@@ -48,5 +49,6 @@ for command in (
     stream,
     archive,
     status,
+    doctor,
 ):
     main.add_command(command)

@@ -14,11 +14,14 @@ from listbridge.campaign_monitor import (
     RateLimited,
     codes,
 )
+from listbridge.campaign_monitor.abandoned import receive_abandoned
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
+from listbridge.campaign_monitor.http import AfterCall
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.memory import Memory
+from listbridge.campaign_monitor.readings import option_verb
 from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.tokens import auth_of
@@ -67,6 +70,10 @@ def never() -> bool:
     return False
 
 
+def unwatched(_: CallRecord) -> None:
+    """Nobody looks at the calls."""
+
+
 def limits_of(settings: Settings) -> Limits:
     """What every account's budget keeps to."""
     timeouts = settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds
@@ -96,17 +103,17 @@ def campaign_monitor_client(
     *,
     workflow: Workflow | None = None,
     stopping: Stopping = never,
-    on_call: OnCall | None = None,
+    watch: AfterCall = unwatched,
+    patient: bool = False,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
-    Imports are patient, and so is who wants to be told of each call (`on_call`), for a survey before one.
-    `stopping` ends a wait for the budget.
+    Imports are patient, and who says so. `stopping` ends a wait for the budget. `watch` hears of every call.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
-    imports = workflow.kind == "import" if workflow is not None else on_call is not None
-    pacer = Pacer(budget, patient=imports, stopping=stopping)
+    patient = patient or (workflow is not None and workflow.kind == "import")
+    pacer = Pacer(budget, patient=patient, stopping=stopping)
     joined = False
 
     def before(_endpoint: str) -> None:
@@ -116,8 +123,7 @@ def campaign_monitor_client(
         nonlocal joined
         outcome, rest_seconds, quota = _lesson(call)
         pacer.after(outcome, rest_seconds=rest_seconds, quota=quota)
-        if on_call is not None:
-            on_call(call.seconds)
+        watch(call)
         if workflow is None:
             return
         if not joined and call.error is None and "{" in call.endpoint:
@@ -170,7 +176,11 @@ def _campaign_monitor_surveyor(
     context: Context, authorization: Authorization, config: ImportConfig, stopping: Stopping, on_call: OnCall
 ) -> Source:
     """Its calls are told to `on_call` and not counted in the progress of a workflow."""
-    client = campaign_monitor_client(context, authorization, stopping=stopping, on_call=on_call)
+
+    def watch(call: CallRecord) -> None:
+        on_call(call.seconds)
+
+    client = campaign_monitor_client(context, authorization, stopping=stopping, watch=watch, patient=True)
     return _source_of(context, config, client, None)
 
 
@@ -210,6 +220,7 @@ def _campaign_monitor_list(
         SuppressionList(context.store, client, config.client_id),
         settings.api_connect_timeout_seconds + settings.api_read_timeout_seconds,
         leave_all_lists=config.unsubscribe_from_all_lists,
+        option_verb=option_verb(authorization.learned),
     )
 
 
@@ -225,7 +236,14 @@ def _campaign_monitor_list_reader(
 ) -> ListReader:
     """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
     client = campaign_monitor_client(context, authorization, stopping=stopping)
-    return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
+    config = workflow.export
+    return CampaignMonitorListReader(
+        client,
+        config.client_id,
+        config.list_id,
+        authorization.learned,
+        single=config.mode == "update_only",
+    )
 
 
 def _look_again(store: Store, client_id: str) -> None:
@@ -249,6 +267,11 @@ SYSTEMS = {
 
 def system_of(authorization: Authorization) -> System:
     return SYSTEMS[authorization.kind]
+
+
+def catch_up(store: Store) -> None:
+    """What a system has to look at now and then, whatever workflows there are; harmless when repeated."""
+    receive_abandoned(store)
 
 
 def refusal_code(text: str) -> str:

@@ -115,10 +115,21 @@ class SubscriberList:
     written: dict[str, datetime] = field(default_factory=dict)
     version: int = 0
     orders: dict[tuple[str, str], tuple[int, list[Subscriber]]] = field(default_factory=dict)
+    switches: Switches = field(default_factory=Switches)
 
     def find(self, email: str) -> Subscriber | None:
-        """The person with this address, in any letter case."""
-        return self.subscribers.get(email.lower())
+        """The person with this address."""
+        return self.subscribers.get(self.identity(email))
+
+    def identity(self, email: str) -> str:
+        """What the spellings of one person's address have in common."""
+        how = self.switches.address_identity
+        if how == "case":
+            return email.lower()
+        if how == "exact":
+            return email
+        local, _, domain = email.lower().rpartition("@")
+        return f"{local.partition('+')[0]}@{domain}"
 
     def in_order(self, state: str, order_field: str) -> list[Subscriber]:
         """Everyone in a state, ascending by email, name or date, then by address. Not to be changed."""
@@ -220,7 +231,7 @@ class Account:
 
     def add_list(self, client: Client, title: str) -> SubscriberList:
         """Make an empty list."""
-        made = SubscriberList(self.new_id(), client, title)
+        made = SubscriberList(self.new_id(), client, title, switches=self.switches)
         client.lists[made.list_id] = made
         return made
 

@@ -100,6 +100,8 @@ def _instead(fault: Fault) -> Response | None:
             "<html><head><title>504 Gateway Time-out</title></head><body>504 Gateway Time-out</body></html>"
         )
         return Response(page, 504, content_type="text/html")
+    if fault.kind == "401-permission":
+        return _error(ApiError(60))
     if fault.kind == "500":
         return _error(ApiError(500))
     if fault.kind in ("429", "429-headers"):

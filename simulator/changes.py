@@ -53,7 +53,7 @@ def join(target: SubscriberList, email: str, name: str, at: Moment) -> Subscribe
     consent = target.client.consent
     consent.setdefault(email.lower(), "Yes")
     person = Subscriber(email, name, "", at.minute, at.minute, reads_with=reader_of(email))
-    target.subscribers[email.lower()] = person
+    target.subscribers[target.identity(email)] = person
     return person
 
 
@@ -85,11 +85,11 @@ def updated(
 
 def rename(target: SubscriberList, person: Subscriber, email: str) -> None:
     """Give a person another address, free in this list; everything else stays."""
-    del target.subscribers[person.email.lower()]
+    del target.subscribers[target.identity(person.email)]
     consent = target.client.consent
     consent[email.lower()] = consent.get(person.email.lower(), "Yes")
     person.email = email
-    target.subscribers[email.lower()] = person
+    target.subscribers[target.identity(email)] = person
 
 
 def opt_out(

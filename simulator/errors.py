@@ -12,6 +12,7 @@ ERRORS: dict[int, tuple[int, str]] = {
     5: (400, "Invalid Date"),
     # No code is known for a body that is not JSON; the message has been seen.
     400: (400, "Failed to deserialize your request. Please check the documentation and try again."),
+    60: (401, "You do not have the required permission to access this resource"),
     100: (401, "Invalid API Key"),
     102: (401, "Invalid ClientID"),
     120: (401, "Invalid OAuth Token"),

@@ -11,6 +11,7 @@ import msgspec
 FaultKind = Literal[
     "429",
     "429-headers",
+    "401-permission",
     "500",
     "504-html",
     "slow",
@@ -49,7 +50,8 @@ class _Match(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Fault(_Match):
     """A fault. `slow` waits `seconds` and then applies the call, `slow-after` applies it and answers
     late; `drop-before` and `drop-after` close the connection without an answer; `429-headers` names
-    `seconds` as X-RateLimit-Reset; `webhook-double` sends each webhook POST (`POST url`) twice."""
+    `seconds` as X-RateLimit-Reset; `401-permission` is code 60; `webhook-double` sends each webhook POST
+    (`POST url`) twice."""
 
     kind: FaultKind
     seconds: float = 1.0

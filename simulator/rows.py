@@ -51,7 +51,9 @@ def subscriber_page(
     """A page of people (ascending by the order asked for), after the `date` filter."""
     start = since(query)
     if start is not None:
-        inclusive = account.switches.date_filter == "inclusive"
+        how = account.switches.date_filter
+        start = start[:10] if how == "day" else start
+        inclusive = how == "inclusive"
         people = [one for one in people if one.date > start or (inclusive and one.date == start)]
     rows = [
         subscriber_row(

@@ -54,6 +54,15 @@ _DATE: dict[str, Predicate] = {
     ),
 }
 _OPTION: dict[str, Predicate] = {**_PRESENCE, **_EQUALITY}
+_MANY: dict[str, dict[str, Predicate]] = {
+    "has": _OPTION,
+    "only": {
+        **_OPTION,
+        "EQUALS": lambda held, operand: [value.lower() for value in held] == [operand.lower()],
+        "CONTAINS": _EQUALITY["EQUALS"],
+    },
+    "refused": {**_PRESENCE, "CONTAINS": _EQUALITY["EQUALS"]},
+}
 
 # Kind of rule -> its verbs, and the error code for another verb.
 _KINDS: dict[str, tuple[dict[str, Predicate], int]] = {
@@ -138,7 +147,7 @@ def _fault(target: SubscriberList, rule_type: str, clause: str) -> tuple[int, bo
     kind, field = _kind(target, rule_type)
     if kind is None:
         return 2705, False
-    code = _clause_fault(kind, field, verb, operand)
+    code = _clause_fault(kind, _verbs(target, kind), field, verb, operand)
     return code, bool(code)
 
 
@@ -157,15 +166,20 @@ def _kind(target: SubscriberList, rule_type: str) -> tuple[str | None, CustomFie
     return (field.data_type, field) if field else (None, None)
 
 
-def _clause_fault(kind: str, field: CustomField | None, verb: str, operand: str) -> int:
-    verbs, wrong_verb = _KINDS[kind]
+def _verbs(target: SubscriberList, kind: str) -> dict[str, Predicate]:
+    return _MANY[target.switches.multi_select_equals] if kind == "MultiSelectMany" else _KINDS[kind][0]
+
+
+def _clause_fault(
+    kind: str, verbs: dict[str, Predicate], field: CustomField | None, verb: str, operand: str
+) -> int:
     if verb not in verbs:
-        return wrong_verb
+        return _KINDS[kind][1]
     if verb in _PRESENCE:
         return 0
     if not operand:
         return 2719
-    if verbs is _OPTION and field is not None:
+    if (verbs is _OPTION or kind == "MultiSelectMany") and field is not None:
         return 0 if operand.lower() in (option.lower() for option in field.options) else 2722
     between = verb == "BETWEEN"
     parts = _bounds(operand) if between else (operand,)
@@ -193,7 +207,7 @@ def _test(target: SubscriberList, rule: dict[str, str]) -> Callable[[Subscriber]
         return _campaign_test(target, rule_type, operand)
     kind, field = _kind(target, rule_type)
     assert kind is not None, "rules on a field are dropped with the field"
-    predicate = _KINDS[kind][0][verb]
+    predicate = _verbs(target, kind).get(verb) or _KINDS[kind][0][verb]
     if field is not None:
         key = field.key
         return lambda person: predicate(person.values.get(key, []), operand)

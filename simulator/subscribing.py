@@ -67,7 +67,7 @@ def refusal(
 
     None means that the person is added, updated or added again.
     """
-    if resubscribe:
+    if resubscribe or not switches.opt_outs_hold:
         return None
     if suppressed and honours_suppression:
         if state is not None:
@@ -96,7 +96,7 @@ def add(
     code = _too_fast(account, target, email) or refusal_in(account, target, email, resubscribe)
     if code is not None:
         raise ApiError(code)
-    rules = values.ValueRules(clear_absent=not account.switches.absent_key_untouched)
+    rules = values.rules_of(account.switches)
     store(account, target, email, row, rules, at)
 
 
@@ -173,7 +173,7 @@ def update(
     old_email = person.email
     if new_email != old_email:
         changes.rename(target, person, new_email)
-    rules = values.ValueRules(clear_absent=not account.switches.absent_key_untouched)
+    rules = values.rules_of(account.switches)
     write_details(target, person, row, rules)
     returning = resubscribe and person.state != "Active"
     if returning:
@@ -229,16 +229,14 @@ def import_rows(
         raise ApiError(209)
     result = ImportResult()
     unique: dict[str, dict[str, Any]] = {}
+    first = account.switches.duplicate_rows == "first"
     for row in rows:
         key = str(row.get("emailaddress") or "").strip().lower()
         if key in unique and key not in (seen.lower() for seen in result.duplicates):
             result.duplicates.append(str(row["emailaddress"]).strip() if key else "")
-        unique[key] = row
+        unique[key] = unique.get(key, row) if first else row
     result.unique = len(unique)
-    rules = values.ValueRules(
-        append=account.switches.import_multi_select == "append",
-        clear_absent=not account.switches.absent_key_untouched,
-    )
+    rules = values.rules_of(account.switches, append=account.switches.import_multi_select == "append")
     for row in unique.values():
         email = str(row.get("emailaddress") or "").strip()
         before = target.find(email)
@@ -262,6 +260,8 @@ def _import_row(
     try:
         email = check_row(row)
         code = _too_fast(account, target, email) or refusal_in(account, target, email, resubscribe)
+        if account.switches.unknown_key == "refused" and values.unknown_keys(target.fields, row):
+            code = code or 253
     except ApiError as error:
         code = error.code
     if code is not None:

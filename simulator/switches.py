@@ -14,7 +14,18 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     `import_multi_select`: values sent for a MultiSelectMany field on import replace or join the old.
     `absent_key_untouched`: an update or import without any entry for a MultiSelectMany field leaves
     it as it is, else empties it.
-    `date_filter`: whether `date` includes rows of that very moment.
+    `bare_keys`: keys are taken without brackets too, else such an entry is passed over.
+    `unknown_key`: an import's row with a key that no field has is stored without it, or refused.
+    `unknown_option`: a value that is no option of a MultiSelectMany field is dropped, or stored.
+    `empty_value`: an empty text without Clear leaves the old one, or empties the field.
+    `clear_option`: Clear with a value takes that value of a MultiSelectMany field, or does nothing.
+    `duplicate_rows`: which of an import's rows of one address counts.
+    `address_identity`: letter case is passed over (`case`), or nothing is (`exact`), or a `+tag` is too
+    (`plus`); to be set while the lists are empty.
+    `date_filter`: whether `date` includes rows of that very moment, or only its day counts.
+    `multi_select_equals`: EQUALS in a rule on a MultiSelectMany field finds who has the option, or who has
+    it only, or is refused; if not the first, CONTAINS finds who has it.
+    `opt_outs_hold`: a row without Resubscribe leaves who is inactive alone, else brings them back.
     `empty_page_count`: `NumberOfPages` when there are no rows.
     `suppressed_never_in_list`: adding a suppressed person who was never in the list is refused with
     204, or done.
@@ -30,7 +41,16 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     bracketed_keys: bool = True
     import_multi_select: Literal["replace", "append"] = "replace"
     absent_key_untouched: bool = True
-    date_filter: Literal["inclusive", "exclusive"] = "inclusive"
+    bare_keys: bool = True
+    unknown_key: Literal["ignored", "refused"] = "ignored"
+    unknown_option: Literal["dropped", "stored"] = "dropped"
+    empty_value: Literal["kept", "cleared"] = "kept"
+    clear_option: Literal["removes", "nothing"] = "removes"
+    duplicate_rows: Literal["first", "last"] = "last"
+    address_identity: Literal["case", "exact", "plus"] = "case"
+    date_filter: Literal["inclusive", "exclusive", "day"] = "inclusive"
+    multi_select_equals: Literal["has", "only", "refused"] = "has"
+    opt_outs_hold: bool = True
     empty_page_count: Literal[0, 1] = 1
     suppressed_never_in_list: Literal["204", "added"] = "added"
     resubscribe_lifts_suppression: bool = True

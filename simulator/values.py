@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from simulator.account import CustomField
+from simulator.switches import Switches
 
 LONGEST_VALUE = 250
 LONGEST_NAME = 100
@@ -18,10 +19,26 @@ _FIRST_DATE, _LAST_DATE = date(1900, 1, 1), date(2076, 6, 6)
 
 @dataclass(frozen=True)
 class ValueRules:
-    """How MultiSelectMany is written: whether sent values join the old, and what no entry means."""
+    """How a call's values are written; see `Switches`."""
 
     append: bool = False
     clear_absent: bool = False
+    bare_keys: bool = True
+    unknown_options: bool = False
+    empty_clears: bool = False
+    clears_options: bool = True
+
+
+def rules_of(switches: Switches, *, append: bool = False) -> ValueRules:
+    """The rules that hold for one call; `append`: sent values of MultiSelectMany join the old."""
+    return ValueRules(
+        append=append,
+        clear_absent=not switches.absent_key_untouched,
+        bare_keys=switches.bare_keys,
+        unknown_options=switches.unknown_option == "stored",
+        empty_clears=switches.empty_value == "cleared",
+        clears_options=switches.clear_option == "removes",
+    )
 
 
 def derive_key(name: str) -> str:
@@ -70,6 +87,8 @@ def write(
     """
     sent: dict[str, list[tuple[str, bool]]] = {}
     for entry in entries:
+        if not rules.bare_keys and not _text(entry.get("key")).startswith("["):
+            continue
         pair = (_text(entry.get("value")), _true(entry.get("clear")))
         sent.setdefault(fold_key(_text(entry.get("key"))), []).append(pair)
     for field in fields:
@@ -82,7 +101,7 @@ def write(
         new = (
             _many(field, old, pairs, rules)
             if field.data_type == "MultiSelectMany"
-            else _one(field, old, pairs)
+            else _one(field, old, pairs, rules)
         )
         if new:
             values[field.key] = new
@@ -90,19 +109,32 @@ def write(
             values.pop(field.key, None)
 
 
+def unknown_keys(fields: Sequence[CustomField], row: Mapping[str, Any]) -> list[str]:
+    """The keys of a row that no field has."""
+    known = {fold_key(field.key) for field in fields}
+    sent = (_text(entry.get("key")) for entry in row.get("customfields") or ())
+    return [key for key in sent if fold_key(key) not in known]
+
+
 def _many(field: CustomField, old: list[str], pairs: list[tuple[str, bool]], rules: ValueRules) -> list[str]:
     kept = set() if ("", True) in pairs else set(old)
-    chosen = {value for value, clear in pairs if value in field.options and not clear}
+    taken = {value for value, clear in pairs if value and not clear}
+    chosen = taken if rules.unknown_options else taken & {*field.options}
     if chosen and not rules.append:
         kept = set()
-    gone = {value for value, clear in pairs if clear}
-    return [option for option in field.options if option in (kept | chosen) - gone]
+    gone = {value for value, clear in pairs if clear} if rules.clears_options else set()
+    held = (kept | chosen) - gone
+    return [*(option for option in field.options if option in held), *sorted(held - {*field.options})]
 
 
-def _one(field: CustomField, old: list[str], pairs: list[tuple[str, bool]]) -> list[str]:
+def _one(field: CustomField, old: list[str], pairs: list[tuple[str, bool]], rules: ValueRules) -> list[str]:
     new = old
     for value, clear in pairs:
-        if clear or (field.data_type == "Date" and value == "0000-00-00"):
+        if (
+            clear
+            or (field.data_type == "Date" and value == "0000-00-00")
+            or (not value and rules.empty_clears)
+        ):
             new = []
         elif value and (stored := accepted(field, value)) is not None:
             new = [stored]

@@ -14,7 +14,11 @@ import msgspec
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.models import CustomField, Segment
+from listbridge.campaign_monitor.readings import ASKED, OPTION_VERB
 from listbridge.exports.protocol import Leftovers
+
+VERBS = ASKED[OPTION_VERB].fine
+"""By which a segment may ask for an option, as was known of the service when it was made."""
 
 _decode = msgspec.json.Decoder(Segment).decode
 
@@ -81,4 +85,4 @@ class CampaignMonitorCaretaker:
 
 def _asks_only(segment: Segment, label: str) -> bool:
     rules = [rule for group in segment.rule_groups for rule in group.rules]
-    return len(rules) == 1 and rules[0].clause == f"EQUALS {label}"
+    return len(rules) == 1 and rules[0].clause in [f"{verb} {label}" for verb in VERBS]

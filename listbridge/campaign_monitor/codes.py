@@ -30,6 +30,7 @@ from .errors import (
 
 IMPORT_HAD_FAILURES = 210
 NOT_IN_LIST = 203
+INVALID_RULES = 277
 
 RowOutcome = Literal[
     "invalid",
@@ -106,7 +107,7 @@ _BY_CODE: dict[int, type[ApiError]] = {
     272: InvalidRequest,
     273: InvalidRequest,
     275: AlreadyExists,
-    277: InvalidRequest,
+    INVALID_RULES: InvalidRequest,
     278: SegmentBusy,
     283: SegmentLimitReached,
     284: InvalidRequest,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
-from listbridge.campaign_monitor.codes import NOT_IN_LIST, row_outcome
+from listbridge.campaign_monitor.codes import INVALID_RULES, NOT_IN_LIST, row_outcome
 from listbridge.campaign_monitor.errors import (
     AlreadyExists,
     InvalidRequest,
@@ -19,6 +19,7 @@ from listbridge.campaign_monitor.errors import (
 from listbridge.campaign_monitor.events import status_of
 from listbridge.campaign_monitor.list_setup import (
     ALL_LISTS,
+    EQUALS,
     MANY,
     Offer,
     create_mapped,
@@ -48,6 +49,7 @@ class CampaignMonitorList:
     """One list. `call_seconds` is the client's connect and read timeout together, and a margin.
 
     `leave_all_lists`: people may be unsubscribed though that takes them off all lists of the client.
+    `option_verb` is the one of segment rules that finds everybody who has an option.
     """
 
     batch_limit = MAX_PAGE_SIZE
@@ -62,6 +64,7 @@ class CampaignMonitorList:
         timeout_seconds: float,
         *,
         leave_all_lists: bool = False,
+        option_verb: str = EQUALS,
     ) -> None:
         self._client = client
         self._client_id = client_id
@@ -70,6 +73,7 @@ class CampaignMonitorList:
         self._suppression = suppression
         self._zone: ZoneInfo | None = None
         self._may_unsubscribe = leave_all_lists
+        self._verb = option_verb
         self.call_seconds = timeout_seconds + MARGIN_SECONDS
 
     def prepare(self, setup: ListSetup) -> Prepared:
@@ -77,7 +81,7 @@ class CampaignMonitorList:
 
         Options are added and never removed: removing one deletes the segment rules on the field.
         """
-        offer = look(self._client, self._list_id, setup)
+        offer = look(self._client, self._list_id, setup, verb=self._verb)
         key = self._audience_field(offer, setup)
         prepared = offer.prepared(key, create_mapped(self._client, self._list_id, offer))
         return replace(prepared, notes=(*prepared.notes, *self._create_segments(offer, key)))
@@ -89,7 +93,7 @@ class CampaignMonitorList:
         """
         for done, label in enumerate(offer.missing_segments):
             try:
-                self._client.create_segment(self._list_id, label, rules(key, label))
+                self._create_segment(key, label)
             except AlreadyExists:
                 continue  # made since the titles were read
             except SegmentLimitReached as problem:
@@ -99,6 +103,15 @@ class CampaignMonitorList:
                     "segments or ask Campaign Monitor for more, then pause and resume the export"
                 ]
         return []
+
+    def _create_segment(self, key: str, label: str) -> None:
+        """With the verb that was learned; should it be refused by now, with the documented one."""
+        try:
+            self._client.create_segment(self._list_id, label, rules(key, label, self._verb))
+        except InvalidRequest as problem:
+            if self._verb == EQUALS or problem.code != INVALID_RULES:
+                raise
+            self._client.create_segment(self._list_id, label, rules(key, label))
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
         if flags.way is Way.UPDATE:

@@ -15,9 +15,11 @@ from listbridge.campaign_monitor.events import status_of
 from listbridge.campaign_monitor.list_setup import ALL_LISTS, key_of_new_field, look
 from listbridge.campaign_monitor.models import CustomField, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
+from listbridge.campaign_monitor.readings import empties_unnamed, joins, option_verb
 from listbridge.campaign_monitor.timezones import to_epoch_ms, to_text, zone
 from listbridge.exports.protocol import Listed, ListPage, ListSetup, Survey
 from listbridge.exports.values import fitted
+from listbridge.learned import Learned
 from listbridge.store.store import now_ms
 
 STATES: tuple[State, ...] = get_args(State)
@@ -27,13 +29,24 @@ T = TypeVar("T")
 
 
 class CampaignMonitorListReader:
-    """Reads one list and its client. `calls` counts the pages and answers that were read."""
+    """Reads one list and its client. `calls` counts the pages and answers that were read; `learned` is what
+    is known of the API beyond its documentation, `single` that rows travel as single updates."""
 
     batch_limit = MAX_PAGE_SIZE
     statuses: tuple[str, ...] = STATES
 
-    def __init__(self, client: CampaignMonitor, client_id: str, list_id: str) -> None:
+    def __init__(
+        self,
+        client: CampaignMonitor,
+        client_id: str,
+        list_id: str,
+        learned: Learned | None = None,
+        *,
+        single: bool = False,
+    ) -> None:
         self._client = client
+        self._learned = learned
+        self._single = single
         self._client_id = client_id
         self._list_id = list_id
         self._spellings: dict[str, str] | None = None
@@ -42,7 +55,7 @@ class CampaignMonitorListReader:
     def survey(self, setup: ListSetup) -> Survey:
         details = self._counted(lambda: self._client.list(self._list_id))
         size = self.size()
-        offer = look(self._client, self._list_id, setup)
+        offer = look(self._client, self._list_id, setup, verb=option_verb(self._learned))
         self.calls += offer.calls
         key = offer.field.key if offer.field else key_of_new_field(setup.field_name)
         return Survey(
@@ -56,6 +69,8 @@ class CampaignMonitorListReader:
             unsubscribe_setting=details.unsubscribe_setting,
             size=size,
             new_fields=tuple(each.name for each in offer.missing_fields),
+            joins=joins(self._learned, single=self._single),
+            emptied=offer.many if empties_unnamed(self._learned, single=self._single) else (),
         )
 
     def leaving_ends_all(self) -> bool:

@@ -18,6 +18,7 @@ MANY: Final = "MultiSelectMany"
 TEXT: Final = "Text"
 ALL_LISTS: Final = "AllClientLists"
 """The unsubscribe setting by which who leaves one list leaves all of the client's."""
+EQUALS: Final = "EQUALS"
 GENERATED: Final = ("Country", "USState")
 """Their options are made by the service."""
 
@@ -39,6 +40,9 @@ class Offer:
     """How many calls it took to find out."""
     missing_fields: tuple[MappedField, ...] = ()
     lacking: Mapping[str, tuple[str, ...]] = dataclass_field(default_factory=dict)
+    many: tuple[str, ...] = ()
+    """The keys of all fields of many options."""
+    verb: str = EQUALS
 
     def to_make(self) -> dict[str, CustomField]:
         """The missing fields by name, as they would be."""
@@ -63,22 +67,24 @@ class Offer:
             },
             self.field is not None,
             tuple(
-                f"the segment {title!r} was there and has other rules than {key} EQUALS {title}: it is left "
-                "as it is"
+                f"the segment {title!r} was there and has other rules than {key} {self.verb} {title}: it is "
+                "left as it is"
                 for title in self.strange
             ),
         )
 
 
-def look(client: CampaignMonitor, list_id: str, setup: ListSetup) -> Offer:
+def look(client: CampaignMonitor, list_id: str, setup: ListSetup, *, verb: str = EQUALS) -> Offer:
     """Read the list's fields and segments: two calls, and one for each segment not looked at before.
+
+    `verb` is the one of segment rules that finds everybody who has an option.
 
     Raises `InvalidRequest` when a mapped field is missing and not to be made, or a field has another type
     than the export needs.
     """
     fields = client.custom_fields(list_id)
     mapped = {each.name: found for each in setup.mapped_fields if (found := _existing(fields, each))}
-    field = _named(fields, setup.field_name)
+    field = named(fields, setup.field_name)
     if field is not None and field.data_type != MANY:
         raise InvalidRequest(
             f"the list's field {field.field_name!r} is {field.data_type}; the audiences need a {MANY} "
@@ -94,10 +100,12 @@ def look(client: CampaignMonitor, list_id: str, setup: ListSetup) -> Offer:
         mapped,
         missing,
         tuple(label for label in wanted if label not in held),
-        _strange(client, unknown, field),
+        _strange(client, unknown, field, verb),
         calls=1 + setup.segments + (len(unknown) if field else 0),
         missing_fields=tuple(each for each in setup.mapped_fields if each.name not in mapped),
         lacking=_lacking(setup.mapped_fields, mapped),
+        many=tuple(each.key for each in fields if each.data_type == MANY),
+        verb=verb,
     )
 
 
@@ -133,12 +141,12 @@ def key_of_new_field(name: str) -> str:
     return f"[{name.replace(' ', '')}]"
 
 
-def rules(key: str, label: str) -> tuple[RuleGroup, ...]:
+def rules(key: str, label: str, verb: str = EQUALS) -> tuple[RuleGroup, ...]:
     """The rules of a label's segment."""
-    return (RuleGroup(rules=(SegmentRule(rule_type=key, clause=f"EQUALS {label}"),)),)
+    return (RuleGroup(rules=(SegmentRule(rule_type=key, clause=f"{verb} {label}"),)),)
 
 
-def _named(fields: Sequence[CustomField], name: str) -> CustomField | None:
+def named(fields: Sequence[CustomField], name: str) -> CustomField | None:
     """The field of that key or name; a name goes before a key."""
     by_key = {field_key(field.key): field for field in fields}
     by_name = {field_key(field.field_name): field for field in fields}
@@ -147,7 +155,7 @@ def _named(fields: Sequence[CustomField], name: str) -> CustomField | None:
 
 def _existing(fields: Sequence[CustomField], wanted: MappedField) -> CustomField | None:
     """The mapped field, or None when it is to be made."""
-    found = _named(fields, wanted.name)
+    found = named(fields, wanted.name)
     if found is None and not wanted.create:
         known = ", ".join(sorted({field.field_name for field in fields})) or "none"
         raise InvalidRequest(
@@ -177,21 +185,21 @@ def _chooses(field: CustomField) -> bool:
 
 
 def _strange(
-    client: CampaignMonitor, segments: Sequence[NamedSegment], field: CustomField | None
+    client: CampaignMonitor, segments: Sequence[NamedSegment], field: CustomField | None, verb: str
 ) -> tuple[str, ...]:
     """The titles of segments that are not about the field's option of that name."""
     return tuple(
         each.title
         for each in segments
-        if field is None or not _is_of(field, each.title, client.segment(each.segment_id).rule_groups)
+        if field is None or not _is_of(field, each.title, client.segment(each.segment_id).rule_groups, verb)
     )
 
 
-def _is_of(field: CustomField, label: str, groups: Sequence[RuleGroup]) -> bool:
+def _is_of(field: CustomField, label: str, groups: Sequence[RuleGroup], wanted: str) -> bool:
     """Is this the one rule? The field may be written by key or by name, the verb in any case."""
     found = [rule for group in groups for rule in group.rules]
     if len(groups) != 1 or len(found) != 1:
         return False
     verb, _, operand = found[0].clause.partition(" ")
     names = {field_key(field.key), field_key(field.field_name)}
-    return field_key(found[0].rule_type) in names and verb.upper() == "EQUALS" and operand == label
+    return field_key(found[0].rule_type) in names and verb.upper() == wanted and operand == label

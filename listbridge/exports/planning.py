@@ -49,12 +49,15 @@ class ListRules:
     """How the list treats rows.
 
     `takes` says whether an address is acceptable, `stored` how a field of a kind keeps a value (None: not).
+    `joins` and `emptied` are what is known beyond the documentation, see `Survey`.
     """
 
     honours_suppression: bool
     takes: Callable[[str], bool]
     stored: Callable[[str, str], str | None]
     adopting: bool = False
+    joins: bool = False
+    emptied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ def _stored(
 def _written(row: Row, listed: Listed | None, spec: ListSpec, rules: ListRules) -> tuple[Held, str, str]:
     """What the list holds after a row, and the code and words of what is lost on the way.
 
-    Sent options replace what the field held. Were they to join it, only `lost` would be otherwise.
+    Sent options replace what the field held, unless it is known that they join it.
     """
     name, values = _held(listed) or ("", {})
     written, field = dict(values), spec.field_key
@@ -229,17 +232,29 @@ def _written(row: Row, listed: Listed | None, spec: ListSpec, rules: ListRules) 
         if len(kept) < len(texts):
             dropped.append(key)
     held, sent = {*values.get(field, ())}, {*row.options, *row.other_options}
-    written[field] = tuple(sorted(sent or held - {*row.cleared}))
+    staying = held - {*row.cleared}
+    written[field] = tuple(sorted(sent | staying if rules.joins else sent or staying))
+    lost = staying - {*written[field]}
     if not written[field]:
         del written[field]
+    emptied = [written.pop(key) for key in _unnamed(row, spec, rules) if key in written]
     after = (name if row.name is None else row.name, written)
     if dropped:
         words = dict(row.dropped)
         said = "; ".join(f"{key}: {words.get(key, 'the API drops the value')}" for key in dropped)
         return after, "dropped", f"left out, the rest is stored: {said}"
-    if sent and (lost := held - sent - {*row.cleared}):
+    if lost:
         return after, "others_lost", f"options of others may go: {', '.join(sorted(lost))}"
+    if emptied:
+        gone = sorted(option for options in emptied for option in options)
+        return after, "others_lost", f"fields that the row doesn't name are emptied: {', '.join(gone)}"
     return after, "", ""
+
+
+def _unnamed(row: Row, spec: ListSpec, rules: ListRules) -> list[str]:
+    """The keys of fields that the row empties by not naming them."""
+    named = {spec.field_key, *(key for key, _ in row.values), *(key for key, _ in row.removed)}
+    return [key for key in rules.emptied if key not in named]
 
 
 def _held(listed: Listed | None) -> Held | None:

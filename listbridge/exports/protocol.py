@@ -238,7 +238,9 @@ class Survey:
 
     `prepared` has the keys that the list has or would get. `confirms`: new people are asked by mail and
     are unconfirmed until they answer. `honours_suppression`: suppressed people who were in the list are
-    refused. `new_fields` are mapped fields that would be made.
+    refused. `new_fields` are mapped fields that would be made. `joins`: it is known that sent values of a
+    field of many options join what it held; `emptied` are the keys of fields that are known to be emptied
+    by a row that doesn't name them.
     """
 
     title: str
@@ -252,6 +254,8 @@ class Survey:
     size: int
     """People in all statuses together."""
     new_fields: tuple[str, ...] = ()
+    joins: bool = False
+    emptied: tuple[str, ...] = ()
 
 
 class ListReader(Protocol):

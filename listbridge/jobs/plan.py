@@ -117,7 +117,14 @@ class _Planner:
         self._survey_calls = self._reader.calls - 2
         self._spec = spec_of(self._context, self._list_id, self._feeds, self._setup)
         takes, stored = self._reader.takes, self._reader.stored
-        self._rules = ListRules(survey.honours_suppression, takes, stored, self._setup.adopting)
+        self._rules = ListRules(
+            survey.honours_suppression,
+            takes,
+            stored,
+            self._setup.adopting,
+            joins=survey.joins,
+            emptied=survey.emptied,
+        )
         self._read_suppressed()
         self._others = dict(self._reader.other_lists())
         if self._options.other_lists:

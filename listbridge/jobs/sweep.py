@@ -12,6 +12,7 @@ from listbridge.jobs.feeds import is_otherwise
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
 from listbridge.store.store import now_ms
+from listbridge.systems import catch_up
 from listbridge.workflows import registry
 from listbridge.workflows.models import Workflow
 
@@ -29,6 +30,7 @@ class Due:
 def sweep(context: Context) -> Due:
     """Look at every stream, list and import."""
     store = context.store
+    catch_up(store)
     workflows = registry.list_all(store)
     return Due(
         fold=any(has_lag(store, context.program)),

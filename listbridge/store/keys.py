@@ -242,6 +242,20 @@ def told(list_id: str) -> str:
     return f"lb:told:{list_id}"
 
 
+TESTS = "lb:tests"
+"""Import and list of each webhook test -> until when whoever began it answers for its samples (epoch ms)."""
+
+
+def testing(list_id: str) -> str:
+    """Set while the webhooks of a list are tested; samples go aside then."""
+    return f"lb:testing:{{{list_id}}}"
+
+
+def samples(list_id: str) -> str:
+    """The deliveries that came while the webhooks of a list were tested."""
+    return f"lb:testing:{{{list_id}}}:samples"
+
+
 def list_setup(list_id: str) -> str:
     """What an export made in a list: the field's key, its options, the segments."""
     return f"lb:list:{list_id}"

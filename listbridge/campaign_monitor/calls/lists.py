@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ..custom_fields import DataType
 from ..limits import check_field_name
 from ..models import CustomField, ListDetails, ListStats, NewCustomField
 from .caller import Caller
+
+UnsubscribeSetting = Literal["AllClientLists", "OnlyThisList"]
 
 
 class ListCalls(Caller):
@@ -16,6 +19,25 @@ class ListCalls(Caller):
     def list(self, list_id: str) -> ListDetails:
         """A list's title and how it treats opt-ins and unsubscribes."""
         return self._value("GET /lists/{list}", ListDetails, list_id)
+
+    def create_list(self, client_id: str, title: str, *, unsubscribe_setting: UnsubscribeSetting) -> str:
+        """Create a list without confirmed opt-in and return its id.
+
+        Raises `AlreadyExists` for a title that a list of the client has. When the answer is lost, the list
+        may exist all the same: look for its title.
+        """
+        body = {
+            "Title": title,
+            "UnsubscribePage": "",
+            "UnsubscribeSetting": unsubscribe_setting,
+            "ConfirmedOptIn": False,
+            "ConfirmationSuccessPage": "",
+        }
+        return self._value("POST /lists/{client}", str, client_id, body=body)
+
+    def delete_list(self, list_id: str) -> None:
+        """Delete a list with its people. Raises `InvalidRequest` (252) when a draft of a campaign uses it."""
+        self._command("DELETE /lists/{list}", list_id)
 
     def list_stats(self, list_id: str) -> ListStats:
         """Counts of people by state."""

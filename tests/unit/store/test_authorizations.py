@@ -1,8 +1,10 @@
+import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
 from listbridge import authorizations
 from listbridge.authorizations import NoSuchAuthorization
+from listbridge.learned import VERSION, Answer, Learned, value_of
 from listbridge.secrets import NoEncryptionKey, Secrets, WrongEncryptionKey
 from listbridge.store import keys
 
@@ -97,3 +99,53 @@ def test_a_key_can_be_replaced_while_the_old_one_is_still_listed(box):
 def test_what_was_not_encrypted_by_us_is_refused(box):
     with pytest.raises(WrongEncryptionKey):
         box.decrypt("in clear")
+
+
+def learned(at, **answers):
+    made = {name: Answer(value=value, at=at) for name, value in answers.items()}
+    return Learned(version=VERSION, at=at, answers=made)
+
+
+def test_what_was_learned_is_kept_beside_the_secret(fake_store, box):
+    made = create(fake_store, box)
+    authorizations.learn(fake_store, made.id, learned(1, date_filter="inclusive", bare_key=""))
+    authorizations.change_key(fake_store, box, made.id, "another key")
+    authorizations.learn(fake_store, made.id, learned(2, date_filter="", empty_value="kept"))
+
+    held = authorizations.get(fake_store, made.id)
+
+    assert box.decrypt(held.secret) == "another key"
+    assert {name: each.value for name, each in held.learned.answers.items()} == {
+        "date_filter": "inclusive",
+        "empty_value": "kept",
+    }
+    assert held.learned.at == 2
+
+
+def test_a_token_is_renewed_though_something_was_learned_meanwhile(fake_store, box):
+    made = create(fake_store, box)
+    authorizations.learn(fake_store, made.id, learned(1, date_filter="inclusive"))
+
+    assert authorizations.replace_secret(fake_store, box, made, "renewed")
+
+    held = authorizations.get(fake_store, made.id)
+    assert (box.decrypt(held.secret), held.learned.at) == ("renewed", 1)
+    assert not authorizations.replace_secret(fake_store, box, made, "from an old one")
+
+
+def test_an_authorization_from_before_anything_could_be_learned_is_read_and_changed(fake_store, box):
+    made = create(fake_store, box)
+    fields = {
+        name: getattr(made, name) for name in made.__struct_fields__ if name not in ("learned", "credential")
+    }
+    fake_store.client.set(keys.authorization(made.id), msgspec.json.encode(fields))
+
+    authorizations.learn(fake_store, made.id, learned(1, date_filter="inclusive"))
+
+    assert value_of(authorizations.get(fake_store, made.id).learned, "date_filter") == "inclusive"
+
+
+def test_answers_to_other_versions_of_the_questions_count_for_nothing():
+    old = Learned(version=VERSION - 1, at=1, answers={"date_filter": Answer(value="inclusive")})
+    assert value_of(old, "date_filter") == value_of(None, "date_filter") == ""
+    assert "date_filter" not in learned(2, bare_key="accepted").over(old).answers

@@ -1,0 +1,1 @@
+"""Is everything there that exports and imports need, step by step; and what a live account really does."""
