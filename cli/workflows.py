@@ -10,6 +10,7 @@ import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
+from cli.drift import reconcile
 from cli.export_options import config_of, export_options
 from cli.holding import edit, holding_config, holding_options, resume, resuming, start
 from cli.outcomes import rejections, remove, retry, status, why
@@ -42,7 +43,7 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
-for command in (plan, start, edit):
+for command in (plan, start, edit, reconcile):
     export.add_command(command)
 
 
@@ -66,10 +67,13 @@ def create_export(
     quiet_zone: str | None,
     paused: bool,
     as_json: bool,
+    no_reconcile: bool,
     **options: Any,
 ) -> None:
     """Create an export and start it."""
     config = config_of(config_file, **options)
+    if no_reconcile:
+        config["reconcile_every"] = None
     config = holding_config(config, brakes, brake_least_people, quiet_hours, quiet_zone)
     wanted = list_ or config.get("list_id")
     if not isinstance(wanted, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from listbridge.authorizations import Authorization
 from listbridge.campaign_monitor import (
@@ -51,6 +52,8 @@ class System:
     """(store, client, address) -> whether our copy of the client's suppression list has it."""
     caretaker: Callable[[Context, Authorization, Workflow], Caretaker]
     """Makes what clears a list up."""
+    patient_list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
+    """A reader that lets exports go first."""
 
 
 def never() -> bool:
@@ -84,14 +87,16 @@ def campaign_monitor_client(
     *,
     workflow: Workflow | None = None,
     stopping: Stopping = never,
+    patient: bool = False,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
-    Imports are patient. `stopping` ends a wait for the budget.
+    Imports are `patient`: they let exports go first. `stopping` ends a wait for the budget.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
-    pacer = Pacer(budget, patient=workflow is not None and workflow.kind == "import", stopping=stopping)
+    patient = patient or (workflow is not None and workflow.kind == "import")
+    pacer = Pacer(budget, patient=patient, stopping=stopping)
     joined = False
 
     def before(_endpoint: str) -> None:
@@ -169,10 +174,15 @@ def _campaign_monitor_caretaker(
 
 
 def _campaign_monitor_list_reader(
-    context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
+    context: Context,
+    authorization: Authorization,
+    workflow: Workflow,
+    stopping: Stopping,
+    *,
+    patient: bool = False,
 ) -> ListReader:
     """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
-    client = campaign_monitor_client(context, authorization, stopping=stopping)
+    client = campaign_monitor_client(context, authorization, stopping=stopping, patient=patient)
     return CampaignMonitorListReader(client, workflow.export.client_id, workflow.export.list_id)
 
 
@@ -185,6 +195,7 @@ SYSTEMS = {
         opt_outs_read_at,
         is_suppressed,
         _campaign_monitor_caretaker,
+        partial(_campaign_monitor_list_reader, patient=True),
     ),
 }
 

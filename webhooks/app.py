@@ -18,6 +18,7 @@ from webhooks import (
     audiences,
     authorizations,
     document,
+    drift,
     errors,
     health,
     mapping,
@@ -48,6 +49,7 @@ BLUEPRINTS = (
     workflows.blueprint,
     people.blueprint,
     plans.blueprint,
+    drift.blueprint,
     metrics.blueprint,
     document.blueprint,
 )

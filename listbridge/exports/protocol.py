@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from listbridge.streams.events import Event
+
 FieldValue = str | tuple[str, ...]
 
 
@@ -213,13 +215,15 @@ class Caretaker(Protocol):
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A person as a list holds them: `status` in our words and since when (epoch ms, 0 if unreadable);
-    `values` by the system's field key, the audience field among them."""
+    `values` by the system's field key, the audience field among them. `row` is what the system gave, for
+    `ListReader.events`."""
 
     address: str
     status: str
     since: int
     name: str
     values: Mapping[str, tuple[str, ...]]
+    row: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +276,14 @@ class ListReader(Protocol):
 
     def people(self, status: str, position: str = "") -> Iterator[ListPage]:
         """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given."""
+        ...
+
+    def person(self, address: str) -> Listed | None:
+        """One person in any state, None when the list does not have the address: one call."""
+        ...
+
+    def events(self, people: Sequence[Listed]) -> Sequence[Event]:
+        """The people's states in this list as an import of it would bring them."""
         ...
 
     def suppressed(self) -> Iterator[Sequence[str]]:

@@ -192,6 +192,14 @@ def list_reader(
     return system_of(authorization).list_reader(context, authorization, workflow, stopping)
 
 
+def patient_list_reader(
+    context: Context, workflow: Workflow, stopping: Callable[[], bool] = lambda: False
+) -> ListReader:
+    """The reader of an export's list that lets deliveries go first."""
+    authorization = authorizations.get(context.store, workflow.authorization_id)
+    return system_of(authorization).patient_list_reader(context, authorization, workflow, stopping)
+
+
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
     remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
