@@ -17,6 +17,7 @@ from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
 from cli.runtime import context
+from cli.trial import try_person
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.exports.ledger import dropped_of
@@ -43,7 +44,7 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
-for command in (plan, start, edit, reconcile):
+for command in (plan, try_person, start, edit, reconcile):
     export.add_command(command)
 
 

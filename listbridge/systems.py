@@ -19,11 +19,12 @@ from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
+from listbridge.campaign_monitor.restorer import CampaignMonitorRestorer
 from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
-from listbridge.exports.protocol import Caretaker, Destination, ListReader
+from listbridge.exports.protocol import Caretaker, Destination, ListReader, Restorer
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
 from listbridge.store.store import Store
@@ -54,6 +55,7 @@ class System:
     """Makes what clears a list up."""
     patient_list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     """A reader that lets exports go first."""
+    restorer: Callable[[Context, Authorization, Workflow], Restorer]
 
 
 def never() -> bool:
@@ -173,6 +175,13 @@ def _campaign_monitor_caretaker(
     return CampaignMonitorCaretaker(client, workflow.export.list_id)
 
 
+def _campaign_monitor_restorer(
+    context: Context, authorization: Authorization, workflow: Workflow
+) -> Restorer:
+    client = campaign_monitor_client(context, authorization, workflow=workflow)
+    return CampaignMonitorRestorer(client, workflow.export.list_id)
+
+
 def _campaign_monitor_list_reader(
     context: Context,
     authorization: Authorization,
@@ -196,6 +205,7 @@ SYSTEMS = {
         is_suppressed,
         _campaign_monitor_caretaker,
         partial(_campaign_monitor_list_reader, patient=True),
+        _campaign_monitor_restorer,
     ),
 }
 

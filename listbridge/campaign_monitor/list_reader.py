@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any, TypeVar, get_args
 
 from listbridge.campaign_monitor import CampaignMonitor
@@ -72,7 +73,7 @@ class CampaignMonitorListReader:
         inactive = stats.total_unsubscribes + stats.total_deleted + stats.total_bounces
         return stats.total_active_subscribers + inactive
 
-    def people(self, status: str, position: str = "") -> Iterator[ListPage]:
+    def people(self, status: str, position: str = "", expected: int = 0) -> Iterator[ListPage]:
         client_zone = zone(self._client_details().time_zone)
         total = 0
 
@@ -86,6 +87,7 @@ class CampaignMonitorListReader:
 
         now = now_ms() + (self._client.clock_offset_ms or 0)
         reading: dict[str, Any] = {"position": position or None, "latest": to_text(now, client_zone)}
+        reading["likely_last"] = max(ceil(expected / self.batch_limit), 1)
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
             yield ListPage([self._listed(person) for person in stretch.rows], stretch.until, total)
 

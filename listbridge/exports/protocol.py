@@ -226,6 +226,22 @@ class Listed:
     row: object = field(default=None, compare=False, repr=False)
 
 
+class Restorer(Protocol):
+    """Takes back what a trial did to one person of a list. All methods raise `listbridge.errors`."""
+
+    def put_back(self, before: Listed, keys: Sequence[str]) -> None:
+        """Give somebody the name, the consent and the values in these fields that they had `before`."""
+        ...
+
+    def delete(self, address: str) -> None:
+        """Take somebody out of the list; it keeps the address as deleted."""
+        ...
+
+    def unsubscribe(self, address: str) -> None:
+        """Refused where that takes people off all lists."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ListPage:
     """Some people of a list; `position` is where the reading goes on after them, `total` how many there
@@ -274,8 +290,10 @@ class ListReader(Protocol):
         """How many are in the list, in all statuses together: one call."""
         ...
 
-    def people(self, status: str, position: str = "") -> Iterator[ListPage]:
-        """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given."""
+    def people(self, status: str, position: str = "", expected: int = 0) -> Iterator[ListPage]:
+        """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given.
+
+        A right guess of how many are `expected` saves a call."""
         ...
 
     def person(self, address: str) -> Listed | None:

@@ -34,7 +34,7 @@ from listbridge.exports.drift import (
     of_stranger,
 )
 from listbridge.exports.findings import Found, Result, Run
-from listbridge.exports.ledger import Candidate, Ledger, note_others, raise_doubt
+from listbridge.exports.ledger import Candidate, Ledger, delivered_people, note_others, raise_doubt
 from listbridge.exports.protocol import Listed, ListReader
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
@@ -235,7 +235,7 @@ class _Check:
 
     def _read_status(self, status: str) -> bool:
         """Read a state of the list from where its reading stopped; False when it is to stop."""
-        pages = self._reader.people(status, self.run.position)
+        pages = self._reader.people(status, self.run.position, self._expected(status))
         read_at = self._read_at()
         while (page := next(pages, None)) is not None:
             self._look()
@@ -248,6 +248,13 @@ class _Check:
             read_at = self._read_at()
         self._save(step=self.run.step + 1, position="")
         return not self._stop()
+
+    def _expected(self, status: str) -> int:
+        """How many are probably in a state: as many as last time, or those whom the list was told of."""
+        last = findings.result_of(self._store, self._list_id)
+        if last is not None and not last.problem:
+            return last.in_list.get(status, 0)
+        return delivered_people(self._store, self._list_id) if status == ACTIVE else 0
 
     def _save(self, **changes: object) -> None:
         calls = self._calls_before + self._reader.calls

