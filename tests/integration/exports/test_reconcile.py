@@ -1,13 +1,19 @@
 """Checks of a list: what people change by hand is found, told, and put right only where that may be."""
 
+import csv
+import json
 import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
+import cli.runtime
+from cli.main import main
 from listbridge import audiences
 from listbridge.errors import Retriable
 from listbridge.exports import findings
@@ -17,10 +23,12 @@ from listbridge.jobs.deliver import bell_of
 from listbridge.jobs.reconcile import NothingToCheck, UnderWay, lease_of, reconcile, reconcile_due
 from listbridge.jobs.sweep import sweep
 from listbridge.standing.drift import rows
+from listbridge.standing.metrics import samples
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.workflows import log, registry, service
 from simulator.account import CustomField
+from webhooks.app import create_app
 
 ANN, BOB, CID, DAN, EVE, FAY = (f"{name}@example.com" for name in ("ann", "bob", "cid", "dan", "eve", "fay"))
 FIELD, CITY = "[LyticsAudiences]", "[City]"
@@ -406,7 +414,23 @@ def test_it_costs_a_call_for_each_thousand_people(large):
     assert (result.drift, result.in_list) == ({"changed": 3}, {"active": 2500})
     assert large.calls("GET /lists/{list}/active") == 3
     assert reads(large) == 3 + 4
-    assert result.calls == reads(large) + 3, "the client's zone, the list's size, the fields"
+    assert result.calls == reads(large) + 2, "the client's zone and the fields"
+
+
+@pytest.mark.parametrize("people", [0, 1, 999, 1001, 2001, 3400])
+def test_a_list_that_has_shrunk_or_grown_since_the_last_check_is_read_whole(large, people):
+    check(large)
+    for email in large.people[people:]:
+        del large.list.subscribers[email]
+    large.list.version += 1
+    for number in range(len(large.people), people):
+        large.act("subscribe", f"q{number}@example.com")
+
+    result = check(large)
+
+    assert result.in_list.get("active", 0) >= people
+    assert result.drift.get("missing", 0) == max(2500 - people, 0)
+    assert result.drift.get("changed", 0) == sum(int(email[1:5]) < people for email in large.changed)
 
 
 def test_a_check_whose_reading_fails_goes_on_from_its_page(large):
@@ -531,11 +555,7 @@ def test_a_check_that_was_cut_off_is_due_when_its_rest_is_over(large):
     assert reconcile_due(large.context, list_id) is None
     assert sweep(large.context).checks == ()
     run = findings.run_of(large.context.store, list_id)
-    findings.save_run(
-        large.context.store,
-        list_id,
-        type(run)(**{**{f: getattr(run, f) for f in run.__struct_fields__}, "wake_at": 1}),
-    )
+    findings.save_run(large.context.store, list_id, msgspec.structs.replace(run, wake_at=1))
 
     assert sweep(large.context).checks == (list_id,)
     assert reconcile_due(large.context, list_id).drift == {"changed": 3}
@@ -561,3 +581,97 @@ def test_what_was_found_is_counted_and_logged(delivered):
     assert log.progress(delivered.context.store, delivered.made.id)["drift_changed"] == 1
     line = log.read(delivered.context.store, delivered.made.id)[-1]
     assert (line["level"], "drift: 1 changed" in line["message"]) == ("warning", True)
+
+
+# As people ask for it
+
+
+@pytest.fixture
+def command(delivered, monkeypatch):
+    monkeypatch.setattr(cli.runtime, "settings", lambda: delivered.context.settings)
+    return lambda *arguments: CliRunner().invoke(main, ["export", *arguments])
+
+
+@pytest.fixture
+def ask(delivered):
+    app = create_app(delivered.context, lambda: None)
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {delivered.context.settings.api_tokens[0]}"
+    return lambda path: client.get(path)
+
+
+def test_the_command_shows_what_is_otherwise_and_writes_all_of_it(delivered, command, tmp_path):
+    delivered.act("update", ANN, values={CITY: ["Rome"]})
+    delivered.act("unsubscribe", BOB)
+
+    done = command("reconcile", delivered.made.id, "--csv", str(tmp_path / "drift.csv"))
+
+    assert done.exit_code == 0, done.output
+    assert "add --repair" in done.output
+    with open(tmp_path / "drift.csv", encoding="utf-8") as file:
+        found = {row["email"]: row for row in csv.DictReader(file)}
+    assert json.loads(found[ANN]["held"]) == {CITY: ["Rome"]}
+    assert json.loads(found[ANN]["wanted"]) == {CITY: ["Paris"]}
+    assert (found[BOB]["kind"], found[BOB]["done"]) == ("opted_out", "state is known now")
+
+
+def test_the_command_repairs_and_says_so_in_json(delivered, command):
+    delivered.act("update", ANN, values={CITY: ["Rome"]})
+
+    found = json.loads(command("reconcile", delivered.made.id, "--repair", "--json").stdout)
+
+    assert (found["result"]["drift"], found["result"]["sent_again"]) == ({"changed": 1}, 1)
+    assert found["result"]["samples"]["changed"][0]["email"] == ANN
+    assert found["under_way"] is None
+
+
+def test_a_list_as_it_should_be_is_told_in_one_line(delivered, command):
+    assert "The list is as it should be: 3 people" in command("reconcile", delivered.made.id).output
+
+
+def test_an_import_has_no_list_to_check(delivered, command):
+    made = service.create_import(
+        delivered.context, delivered.authorization.id, {"client_id": delivered.client.client_id}
+    )
+
+    done = command("reconcile", made.id)
+
+    assert (done.exit_code, "only an export's list is checked" in done.output) == (1, True)
+
+
+def test_the_last_check_is_shown_with_the_status_over_http_and_as_metrics(delivered, command, ask):
+    url = f"/v1/workflows/{delivered.made.id}/drift"
+    assert ask(url).json == {"result": None, "under_way": None}
+    delivered.act("update", ANN, values={CITY: ["Rome"]})
+    command("reconcile", delivered.made.id)
+
+    found = ask(f"{url}?sample=1").json["result"]
+    status = json.loads(command("status", delivered.made.id, "--json").output)
+    counted = {
+        sample.labels["kind"]: sample.value
+        for sample in samples(delivered.context)
+        if sample.name == "listbridge_export_drift_total"
+    }
+
+    assert (found["drift"], found["samples"]["changed"][0]["held"]) == ({"changed": 1}, {CITY: ["Rome"]})
+    assert (status["drift"], status["list_checked"]) == ({"changed": 1}, found["finished_at"])
+    assert counted == {
+        "changed": 1,
+        "extra": 0,
+        "missing": 0,
+        "opted_out": 0,
+        "returned": 0,
+        "duplicate": 0,
+    }
+
+
+def test_a_new_check_forgets_what_the_last_one_found(delivered):
+    delivered.act("update", ANN, values={CITY: ["Rome"]})
+    check(delivered)
+    delivered.act("update", ANN, values={CITY: ["Paris"]})
+    delivered.act("update", BOB, values={CITY: ["Rome"]})
+
+    assert check(delivered).drift == {"changed": 1}
+    assert drifts(delivered) == {BOB: ("changed", "reported")}
+    store = delivered.context.store
+    assert not [name for part in store.parts for name in store.client.keys(part.listed("*"))]
