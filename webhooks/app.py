@@ -17,6 +17,7 @@ from listbridge.store.location import store_url
 from webhooks import (
     audiences,
     authorizations,
+    connecting,
     document,
     drift,
     errors,
@@ -27,6 +28,7 @@ from webhooks import (
     plans,
     profiles,
     receivers,
+    rejections,
     workflows,
 )
 from webhooks.auth import bearer_lock
@@ -45,9 +47,11 @@ BLUEPRINTS = (
     audiences.blueprint,
     profiles.blueprint,
     mapping.blueprint,
+    connecting.blueprint,
     authorizations.blueprint,
     workflows.blueprint,
     people.blueprint,
+    rejections.blueprint,
     plans.blueprint,
     drift.blueprint,
     metrics.blueprint,

@@ -1,7 +1,7 @@
 """What a check of a list leaves in the store: how far it has come, whom it saw, what it found.
 
 All writes are safe to repeat, so a check that dies goes on from the last page whose people were written
-down. A person found takes about 150 bytes until the next check, a person seen 8 bytes while it lasts.
+down. A person found takes about 120 bytes until the next check, a person seen 8 bytes while it lasts.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def hash_of(person: str) -> bytes:
 
 
 def seen_in(store: Store, part: PartitionKeys, list_id: str) -> set[bytes]:
-    """The hashes of those of a partition whom the check has seen: about 100 bytes each in memory."""
+    """The hashes of those of a partition whom the check has seen: about 150 bytes each in memory."""
     held = cast(bytes | None, store.client.get(part.listed(list_id))) or b""
     return {held[at : at + HASH_BYTES] for at in range(0, len(held), HASH_BYTES)}
 

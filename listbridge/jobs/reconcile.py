@@ -4,7 +4,7 @@ It reads each state of the list once, page by page, and decides about each perso
 delivery. It goes on from its page after a crash. To repair is to put people in doubt: the next delivery
 sends their rows with all switches off, under all of its rules. Nobody is added and nobody is resubscribed.
 
-In memory stays a page and, for one partition at a time, about 100 bytes for each person seen; with
+In memory stays a page and, for one partition at a time, about 150 bytes for each person seen; with
 addresses from another field than the key's, about 200 bytes for each person whose address is another.
 """
 

@@ -139,6 +139,26 @@ class TestDrift(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/drift"
 
 
+class TestRejections(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/rejections"
+
+
+class TestRetryRejections(BearerDoor):
+    method, path = "POST", "/v1/workflows/w1/rejections/retry"
+
+
+class TestLeftovers(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/leftovers"
+
+
+class TestRemove(BearerDoor):
+    method, path = "POST", "/v1/workflows/w1/remove"
+
+
+class TestConnect(BearerDoor):
+    method, path = "POST", "/v1/authorizations/connect"
+
+
 class TestMetrics(BearerDoor):
     method, path = "GET", "/metrics"
 
@@ -160,7 +180,7 @@ class TestUnknownPath(BearerDoor):
     method, path = "GET", "/v1/nothing-here"
 
 
-OPEN = {("GET", "/healthz")}
+OPEN = {("GET", "/healthz"), ("GET", "/oauth/campaign-monitor/callback")}
 LOCKED_BY_ITS_OWN_TOKEN = "/webhooks/"
 
 
