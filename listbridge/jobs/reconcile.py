@@ -171,14 +171,15 @@ def _checked(
 def _attempt(check: _Check, store: Store, list_id: str) -> Result | None:
     try:
         return check.run_to_end()
-    except Retriable as problem:
-        run = check.run
-        wake_at = now_ms() + backoff_ms(run.failures + 1, problem.retry_after_seconds)
-        later = msgspec.structs.replace(run, failures=run.failures + 1, wake_at=wake_at)
-        findings.save_run(store, list_id, later)
-        raise
     except Fatal as problem:
         check.give_up(str(problem))
+        raise
+    except Exception as problem:
+        # Otherwise the sweep would try again at once, for ever.
+        run, seconds = check.run, problem.retry_after_seconds if isinstance(problem, Retriable) else None
+        wake_at = now_ms() + backoff_ms(run.failures + 1, seconds)
+        later = msgspec.structs.replace(run, failures=run.failures + 1, wake_at=wake_at)
+        findings.save_run(store, list_id, later)
         raise
 
 

@@ -19,7 +19,7 @@ from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.brakes import Held
-from listbridge.exports.decisions import Person, Send, address_of, content_of
+from listbridge.exports.decisions import ListSpec, Person, Send, address_of, content_of
 from listbridge.exports.delivered import Refused, adopted, pack
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.history import happened, to_remember
@@ -48,6 +48,8 @@ from listbridge.workflows.models import ACTIVE, State, Workflow
 
 LEASE_SECONDS = 10.0
 """For how long a delivery that is under way is waited for."""
+
+ATTEMPTS = 3
 
 TakeOut = Literal["delete", "unsubscribe"]
 _TAKEN_OUT = {"delete": "deleted", "unsubscribe": "unsubscribed"}
@@ -103,7 +105,7 @@ def try_out(context: Context, workflow_id: str, email: str, *, for_undo: bool = 
     key = person_key(email)
     if key is None:
         raise NoTrial(f"{email!r} is no e-mail address: write it as in name@example.com")
-    return _Trying(context, workflow, key).run()
+    return _Trying(context, workflow, key).run(for_undo=for_undo)
 
 
 def _check_undoable(workflow: Workflow) -> None:
@@ -127,7 +129,7 @@ class _Trying:
         ]
         self._person_of = person_reader(context, workflow, self._list_id, self._feeds)
 
-    def run(self) -> Trial:
+    def run(self, *, for_undo: bool) -> Trial:
         ask = wanted_setup(self._feeds, setup_of(self._store, self._list_id))
         survey = self._reader.survey(ask)
         held = setup_of(self._store, self._list_id)
@@ -140,6 +142,11 @@ class _Trying:
         trial = Trial(self._workflow, self._key, planned, before, before)
         if not planned.sends or planned.effect is Effect.REFUSED:
             return trial
+        if for_undo and (planned.effect is Effect.UNSUBSCRIBED or not _comes_back_to(before)):
+            raise NotUndone(
+                f"the person would be {planned.effect.value}, which can't be undone: try without --undo. "
+                f"{NoTrial.__doc__}"
+            )
         return self._send(trial, address)
 
     def _held(self, ledger: Ledger) -> Candidate:
@@ -193,10 +200,7 @@ class _Trying:
             deliverer = Deliverer(
                 self._store, ledger, destination, self._person_of, lease.extend, in_flight=1
             )
-            try:
-                send = deliverer.send_one(self._key, spec, prepared_of(setup))
-            except Held as held:
-                raise NoTrial(f"{held}: the export waits for a person. {NoTrial.__doc__}") from None
+            send = self._send_until_answered(deliverer, ledger, spec, setup)
             for workflow in real:
                 log.count(self._store, workflow.id, deliverer.result.counters())
             [after] = ledger.held(self._store.part(self._key), [(self._key, None)])
@@ -212,6 +216,21 @@ class _Trying:
             recorded=after.delivered_packed,
         )
 
+    def _send_until_answered(
+        self, deliverer: Deliverer, ledger: Ledger, spec: ListSpec, setup: Setup
+    ) -> Send | None:
+        """Who is to be brought back is refused first, asked for, and sent again."""
+        sent = None
+        for _ in range(ATTEMPTS):
+            try:
+                sent = deliverer.send_one(self._key, spec, prepared_of(setup)) or sent
+            except Held as held:
+                raise NoTrial(f"{held}: the export waits for a person. {NoTrial.__doc__}") from None
+            [after] = ledger.held(self._store.part(self._key), [(self._key, None)])
+            if after.doubt is None or after.refused is None or not after.refused.asked:
+                break
+        return sent
+
     def _adopt(self, ledger: Ledger, before: Listed | None, setup: Setup) -> None:
         """What the person holds counts as told, as it would by the start's own reading of the list."""
         if not setup.adopting or before is None:
@@ -224,6 +243,11 @@ def _started(workflow: Workflow) -> Workflow:
     """As it is when it runs outside its quiet hours, with nothing confirmed that nobody has confirmed."""
     export = msgspec.structs.replace(workflow.export, quiet_hours=None)
     return msgspec.structs.replace(workflow, state=State.RUNNING, config=export)
+
+
+def _comes_back_to(before: Listed | None) -> bool:
+    """Can a person be brought to the state that they were in?"""
+    return before is None or before.status in ("active", *_TAKEN_OUT.values())
 
 
 def _state(after: Candidate) -> str:

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 import cli.runtime
 from cli.main import main
+from listbridge import audiences
 from listbridge.errors import Retriable
 from listbridge.exports.ledger import delivered_to
 from listbridge.exports.planning import Effect
@@ -244,6 +245,39 @@ def test_an_undo_of_an_export_that_runs_is_refused_before_anything_is_sent(expor
         attempt(export, for_undo=True)
 
     assert export.list.find(ANN) is None
+
+
+def test_an_unsubscribing_is_not_undone_and_so_not_begun(export):
+    export.made = export.create("vip", existing_users=True, on_exit="unsubscribe")
+    export.happen(("enter", ANN, "vip"))
+    export.deliver()
+    service.pause(export.context, export.made.id)
+    export.happen(("exit", ANN, "vip"))
+
+    with pytest.raises(NotUndone, match="can't be undone"):
+        attempt(export, for_undo=True)
+    assert export.held(ANN) == ["vip"]
+
+    assert attempt(export).plan.effect is Effect.UNSUBSCRIBED
+    assert export.held(ANN) == "Unsubscribed"
+
+
+def test_who_was_brought_back_is_out_again_after_the_undo(export):
+    export.made = export.create("vip", existing_users=True, resubscribe="when_opted_in_later")
+    service.pause(export.context, export.made.id)
+    export.act("subscribe", ANN)
+    export.act("unsubscribe", ANN)
+    export.account.clock.advance(-600)
+    export.list.find(ANN).date = export.account.moment(export.client).minute
+    export.account.clock.advance(600)
+    export.happen(("enter", ANN, "vip", {"opted_in_at": audiences.now()}))
+
+    trial = attempt(export, for_undo=True)
+    assert (trial.plan.effect, export.held(ANN)) == (Effect.RETURNED, ["vip"])
+    now = undo(export.context, trial)
+
+    assert (now.status, export.list.find(ANN).values) == ("unsubscribed", {})
+    assert export.refusals()[ANN].code == "unsubscribed"
 
 
 def test_what_was_told_already_is_not_sent_again(export):
