@@ -37,6 +37,15 @@ _HOLDING = (
     click.option("--max-new-subscribers", type=int, help="The most that are added to the list in a day."),
     click.option("--quiet-hours", metavar="HH:MM-HH:MM", help="Deliver nothing then."),
     click.option("--quiet-zone", metavar="ZONE", help="Whose clocks the quiet hours go by: Europe/Berlin."),
+    click.option(
+        "--reconcile-every", type=int, metavar="HOURS", help="Check the list so often.  [default: 24]"
+    ),
+    click.option("--no-reconcile", is_flag=True, help="Check the list only when asked."),
+    click.option(
+        "--drift",
+        type=click.Choice(["report", "repair"]),
+        help="What a check does about rows that others changed.  [default: report]",
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from listbridge.exports.protocol import Leftovers
 from listbridge.standing import exports as standing
 from listbridge.standing import rejections as refusals
 from listbridge.standing import why as stories
+from listbridge.standing.drift import last_check
 from listbridge.workflows import registry, removal
 from listbridge.workflows.models import Workflow
 from listbridge.workflows.removal import PARTS, Part
@@ -149,7 +150,9 @@ def status(workflow_id: str, as_json: bool) -> None:
         found = _export(ctx, workflow_id)
         shown = standing.shown(ctx, found)
         shown["refused_now"] = standing.refused_now(ctx, found)
+        shown |= last_check(ctx.store, found.export.list_id)
     kept = ("id", "description", "state", "reason", "wake_at", "progress", "standing", "refused_now")
+    kept += ("list_checked", "drift")
     show_fields({name: shown[name] for name in kept}, as_json=as_json)
 
 

@@ -34,7 +34,7 @@ OnPlan = Callable[[Plan], None]
 def plan(workflow_id: str, sample: int, other_lists: bool, csv_file: str | None, as_json: bool) -> None:
     """What a start of an export would do now. Changes nothing."""
     options = PlanOptions(sample, other_lists)
-    with context() as ctx, _rows_to(csv_file) as on_plan, _progress() as progress:
+    with context() as ctx, _rows_to(csv_file) as on_plan, bars() as progress:
         made = plan_export(ctx, workflow_id, options, on_plan=on_plan, progress=progress)
     if as_json:
         show_json(msgspec.to_builtins(made))
@@ -61,7 +61,7 @@ def _cell(value: Any) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def bars() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on standard error where that is a terminal, else a line for each step."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

@@ -10,6 +10,7 @@ import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
+from cli.drift import reconcile
 from cli.export_options import config_of, export_options
 from cli.holding import edit, holding_config, holding_options, resume, resuming, start
 from cli.imports import import_, show_run
@@ -17,6 +18,7 @@ from cli.outcomes import rejections, remove, retry, status, why
 from cli.output import json_option, say, show_fields, show_rows, text
 from cli.plans import plan
 from cli.runtime import context
+from cli.trial import try_person
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.exports.ledger import dropped_of
@@ -50,7 +52,7 @@ def export() -> None:
     """Exports: audience membership into a list."""
 
 
-for command in (plan, start, edit):
+for command in (plan, try_person, start, edit, reconcile):
     export.add_command(command)
 
 
@@ -74,10 +76,13 @@ def create_export(
     quiet_zone: str | None,
     paused: bool,
     as_json: bool,
+    no_reconcile: bool,
     **options: Any,
 ) -> None:
     """Create an export and start it."""
     config = config_of(config_file, **options)
+    if no_reconcile:
+        config["reconcile_every"] = None
     config = holding_config(config, brakes, brake_least_people, quiet_hours, quiet_zone)
     wanted = list_ or config.get("list_id")
     if not isinstance(wanted, str):

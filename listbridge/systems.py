@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from listbridge.authorizations import API_KEY, Authorization
 from listbridge.campaign_monitor import (
@@ -22,13 +23,14 @@ from listbridge.campaign_monitor.http import AfterCall
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.readings import option_verb
+from listbridge.campaign_monitor.restorer import CampaignMonitorRestorer
 from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.tokens import auth_of
 from listbridge.campaign_monitor.visits import Choice
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
-from listbridge.exports.protocol import Caretaker, Destination, ListReader
+from listbridge.exports.protocol import Caretaker, Destination, ListReader, Restorer
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
 from listbridge.store.store import Store, now_ms
@@ -63,6 +65,9 @@ class System:
     """Makes what clears a list up."""
     look_again: Callable[[Store, str], None]
     """(store, client): the next import asks for everything that may have changed, however old it is."""
+    patient_list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
+    """A reader that lets exports go first."""
+    restorer: Callable[[Context, Authorization, Workflow], Restorer]
 
 
 def never() -> bool:
@@ -108,7 +113,8 @@ def campaign_monitor_client(
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
-    Imports are patient, and who says so. `stopping` ends a wait for the budget. `watch` hears of every call.
+    Imports are `patient`, and who says so: they let exports go first. `stopping` ends a wait for the budget.
+    `watch` hears of every call.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
@@ -231,11 +237,23 @@ def _campaign_monitor_caretaker(
     return CampaignMonitorCaretaker(client, workflow.export.list_id)
 
 
+def _campaign_monitor_restorer(
+    context: Context, authorization: Authorization, workflow: Workflow
+) -> Restorer:
+    client = campaign_monitor_client(context, authorization, workflow=workflow)
+    return CampaignMonitorRestorer(client, workflow.export.list_id)
+
+
 def _campaign_monitor_list_reader(
-    context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
+    context: Context,
+    authorization: Authorization,
+    workflow: Workflow,
+    stopping: Stopping,
+    *,
+    patient: bool = False,
 ) -> ListReader:
     """Its calls are not counted in the workflow's progress: reading changes nothing, there neither."""
-    client = campaign_monitor_client(context, authorization, stopping=stopping)
+    client = campaign_monitor_client(context, authorization, stopping=stopping, patient=patient)
     config = workflow.export
     return CampaignMonitorListReader(
         client,
@@ -261,6 +279,8 @@ SYSTEMS = {
         is_suppressed,
         _campaign_monitor_caretaker,
         _look_again,
+        partial(_campaign_monitor_list_reader, patient=True),
+        _campaign_monitor_restorer,
     ),
 }
 

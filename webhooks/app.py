@@ -19,6 +19,7 @@ from webhooks import (
     authorizations,
     connecting,
     document,
+    drift,
     errors,
     health,
     mapping,
@@ -52,6 +53,7 @@ BLUEPRINTS = (
     people.blueprint,
     rejections.blueprint,
     plans.blueprint,
+    drift.blueprint,
     metrics.blueprint,
     document.blueprint,
 )

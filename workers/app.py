@@ -48,6 +48,7 @@ def make_app(settings: Settings) -> Celery:
             "deliver": {"queue": "deliver"},
             "pull": {"queue": "pull"},
             "plan": {"queue": "pull"},
+            "reconcile": {"queue": "pull"},
             "archive": {"queue": "archive"},
             "sweep": {"queue": "schedule"},
         },

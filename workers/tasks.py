@@ -18,6 +18,7 @@ from listbridge.jobs import archive as archive_job
 from listbridge.jobs import deliver as deliver_job
 from listbridge.jobs import kept_import_plans, kept_plans
 from listbridge.jobs import pull as pull_job
+from listbridge.jobs import reconcile as reconcile_job
 from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
 from listbridge.store.location import store_url
@@ -93,6 +94,16 @@ def plan(workflow_id: str) -> None:
     maker.make_plan(context(), workflow_id, stopping=_stopping.is_set)
 
 
+@shared_task(name="reconcile", expires=EXPIRES_SECONDS)
+def reconcile(list_id: str) -> None:
+    """Check one list against what should be there, if that is due."""
+    result = reconcile_job.reconcile_due(context(), list_id, stopping=_stopping.is_set)
+    if result is not None and result.learned:
+        ring_fold()
+    if result is not None and result.sent_again:
+        ring_deliver(list_id)
+
+
 @shared_task(name="archive", expires=EXPIRES_SECONDS)
 def archive() -> None:
     """Archive what the streams hold, compact, trim."""
@@ -111,3 +122,5 @@ def sweep() -> None:
         deliver.delay(list_id)
     for workflow_id in due.imports:
         pull.delay(workflow_id)
+    for list_id in due.checks:
+        reconcile.delay(list_id)

@@ -156,10 +156,12 @@ def read_backwards(
     *,
     latest: str,
     overlap_minutes: int = OVERLAP_MINUTES,
+    likely_last: int = 1,
 ) -> Iterator[Stretch[T]]:
     """Read rows that may leave, from `position` on, a stretch for each page, the last page first.
 
     Some rows come twice, and all come again that lie in the `overlap_minutes` before the position.
+    Which page is the last is asked of page `likely_last`: where that is right, it saves a call.
     A position is a minute, or `SINCE/PAGE/MINUTE` in the middle: what is asked for, the next page,
     and the minute that is reached after page 1. Raises `PagesInconsistent`.
     """
@@ -170,7 +172,7 @@ def read_backwards(
         newest = min(position or "", latest)
         since = shifted(newest, -overlap_minutes - 1)
     try:
-        for page in _pages_backwards(fetch, since or None, number):
+        for page in _pages_backwards(fetch, since or None, number, likely_last):
             _check_order(page.results, minute)
             if not reached:
                 newest = max(newest, min(_newest(page.results, minute), latest))
@@ -195,12 +197,14 @@ def started_at(position: str) -> str:
     return position.partition("/")[0]
 
 
-def _pages_backwards(fetch: Fetch[T], since: str | None, number: int) -> Iterator[Page[T]]:
+def _pages_backwards(fetch: Fetch[T], since: str | None, number: int, likely_last: int) -> Iterator[Page[T]]:
     """The pages from `number` (0: the last) to the first."""
-    page = fetch(since, number or 1)
-    if not number and page.number_of_pages > 1:
-        number = page.number_of_pages
-        page = fetch(since, number)
+    page = fetch(since, number or likely_last)
+    if not number:
+        number = likely_last
+        if page.number_of_pages > likely_last:
+            number = page.number_of_pages
+            page = fetch(since, number)
     while True:
         if page.page_number > max(number, 1):
             raise PagesInconsistent(f"asked for page {number} and got page {page.page_number}")

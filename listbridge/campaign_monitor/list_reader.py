@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any, TypeVar, get_args
 
 from listbridge.campaign_monitor import CampaignMonitor
@@ -11,16 +12,18 @@ from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
 from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.dated import read_backwards
-from listbridge.campaign_monitor.events import status_of
+from listbridge.campaign_monitor.events import STATUSES, Account, status, status_event, status_of
 from listbridge.campaign_monitor.list_setup import ALL_LISTS, key_of_new_field, look
-from listbridge.campaign_monitor.models import CustomField, Page, Subscriber
+from listbridge.campaign_monitor.models import BasicDetails, CustomField, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.readings import empties_unnamed, joins, option_verb
 from listbridge.campaign_monitor.timezones import to_epoch_ms, to_text, zone
 from listbridge.exports.protocol import Listed, ListPage, ListSetup, Survey
 from listbridge.exports.values import fitted
+from listbridge.identity import person_key
 from listbridge.learned import Learned
 from listbridge.store.store import now_ms
+from listbridge.streams.events import Event
 
 STATES: tuple[State, ...] = get_args(State)
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
@@ -50,11 +53,14 @@ class CampaignMonitorListReader:
         self._client_id = client_id
         self._list_id = list_id
         self._spellings: dict[str, str] | None = None
+        self._details: BasicDetails | None = None
+        self._title: str | None = None
         self.calls = 0
 
     def survey(self, setup: ListSetup) -> Survey:
         details = self._counted(lambda: self._client.list(self._list_id))
         size = self.size()
+        self._title = details.title
         offer = look(self._client, self._list_id, setup, verb=option_verb(self._learned))
         self.calls += offer.calls
         key = offer.field.key if offer.field else key_of_new_field(setup.field_name)
@@ -82,9 +88,8 @@ class CampaignMonitorListReader:
         inactive = stats.total_unsubscribes + stats.total_deleted + stats.total_bounces
         return stats.total_active_subscribers + inactive
 
-    def people(self, status: str, position: str = "") -> Iterator[ListPage]:
-        details = self._counted(lambda: self._client.client(self._client_id)).basic_details
-        client_zone = zone(details.time_zone)
+    def people(self, status: str, position: str = "", expected: int = 0) -> Iterator[ListPage]:
+        client_zone = zone(self._client_details().time_zone)
         total = 0
 
         def fetch(since: str | None, number: int) -> Page[Subscriber]:
@@ -95,17 +100,53 @@ class CampaignMonitorListReader:
             total = page.total_number_of_records
             return page
 
-        def listed(person: Subscriber) -> Listed:
-            try:
-                since = to_epoch_ms(person.date, client_zone)
-            except ValueError:
-                since = 0
-            return self._listed(person, since)
-
         now = now_ms() + (self._client.clock_offset_ms or 0)
         reading: dict[str, Any] = {"position": position or None, "latest": to_text(now, client_zone)}
+        reading["likely_last"] = max(ceil(expected / self.batch_limit), 1)
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
-            yield ListPage([listed(person) for person in stretch.rows], stretch.until, total)
+            yield ListPage([self._listed(person) for person in stretch.rows], stretch.until, total)
+
+    def person(self, address: str) -> Listed | None:
+        found = self._counted(lambda: self._client.subscriber(self._list_id, address, include_tracking=True))
+        return None if found is None else self._listed(found)
+
+    def events(self, people: Sequence[Listed]) -> list[Event]:
+        if not people:
+            return []
+        made = (self._event(self._account(), each) for each in people)
+        return [each for each in made if each is not None]
+
+    def _event(self, account: Account, listed: Listed) -> Event | None:
+        """None for a row without a readable address or time."""
+        if isinstance(listed.row, Subscriber):
+            try:
+                made = status_event(account, self._list_id, listed.row)
+            except ValueError:
+                return None
+            return made if isinstance(made, Event) else None
+        key = person_key(listed.address)
+        if key is None:
+            return None
+        state = next(word for word, each in STATUSES.items() if each == listed.status)
+        date = to_text(listed.since, account.zone)
+        return status(
+            account, self._list_id, key, address=listed.address, state=state, date=date, name=None, fields={}
+        )
+
+    def _account(self) -> Account:
+        """The names that events carry."""
+        details = self._client_details()
+        if self._title is None:
+            self._title = self._counted(lambda: self._client.list(self._list_id)).title
+        lists = {self._list_id: self._title}
+        return Account(details.client_id, details.company_name, zone(details.time_zone), lists)
+
+    def _client_details(self) -> BasicDetails:
+        """The client's name and zone, asked for once."""
+        if self._details is None:
+            found = self._counted(lambda: self._client.client(self._client_id))
+            self._details = found.basic_details
+        return self._details
 
     def suppressed(self) -> Iterator[Sequence[str]]:
         def fetch(number: int) -> Page[Any]:
@@ -142,13 +183,19 @@ class CampaignMonitorListReader:
         self.calls += 1
         return call()
 
-    def _listed(self, person: Subscriber, since: int) -> Listed:
+    def _listed(self, person: Subscriber) -> Listed:
+        try:
+            since = to_epoch_ms(person.date, zone(self._client_details().time_zone))
+        except ValueError:
+            since = 0
         values: dict[str, tuple[str, ...]] = {}
         for each in person.custom_fields:
             if each.value:
                 key = self._key(each.key)
                 values[key] = (*values.get(key, ()), each.value)
-        return Listed(person.email_address, status_of(person.state), since, person.name or "", values)
+        return Listed(
+            person.email_address, status_of(person.state), since, person.name or "", values, row=person
+        )
 
     def _key(self, spelling: str) -> str:
         """The field's key for a key or a name as a row has it."""

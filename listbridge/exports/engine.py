@@ -130,6 +130,27 @@ class Deliverer:
             after_pass()
         return self.result
 
+    def send_one(self, key: str, spec: ListSpec, prepared: Prepared) -> Send | None:
+        """Decide about one person and send what is due to them, as a pass does; None when nothing is.
+
+        The cursor stays, so nobody is overlooked. Raises what `run` raises.
+        """
+        now, part = now_ms(), self._store.part(key)
+        brake = Brake(self._store, spec.list_id, spec.feeds)
+        brake.look(now)
+        cursor = self._ledger.cursor(part)
+        gathered = _Gathered(part, cursor, cursor)
+        for candidate in self._ledger.held(part, [(key, None)]):
+            self._sort(candidate, spec, gathered, now)
+        self._read_back(gathered)
+        brake.add(part, _counted(gathered, now), told=len(gathered.sends))
+        if gathered.records:
+            self._ledger.record(part, now, gathered.records)
+        planned = self._plan(gathered, spec, now)
+        if planned:
+            self._sender.send(prepared, planned)
+        return planned[0].send if planned else None
+
     def _pass(self, spec: ListSpec, prepared: Prepared, brake: Brake, stop: Callable[[], bool]) -> bool:
         now = now_ms()
         brake.look(now)

@@ -19,13 +19,14 @@ KEPT = 6
 SHOWN_LABELS = 8
 LONGEST_LABEL = 60
 
-What = Literal["stored", "refused", "unanswered", "later", "absent"]
+What = Literal["stored", "refused", "unanswered", "later", "absent", "taken back"]
 _LETTERS: dict[What, str] = {
     "stored": "s",
     "refused": "r",
     "unanswered": "u",
     "later": "l",
     "absent": "a",
+    "taken back": "t",
 }
 _WORDS = {letter: what for what, letter in _LETTERS.items()}
 

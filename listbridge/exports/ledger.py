@@ -286,6 +286,10 @@ class Ledger:
             for (key, sequence), profile, told, refusal, doubt in zip(people, *pipe.execute(), strict=True)
         ]
 
+    def cursor(self, part: PartitionKeys) -> int:
+        """How far the partition's changes have been delivered."""
+        return int(cast(bytes | None, self._store.client.get(part.cursor(self._list))) or 0)
+
     def plan(
         self, part: PartitionKeys, was: int, cursor: int, rows: Iterable[tuple[Candidate, bytes, int]]
     ) -> None:
@@ -470,6 +474,14 @@ def delivered_to(store: Store, list_id: str, people: Sequence[str]) -> dict[str,
     return {
         key: unpack_delivered(packed) for key, packed in zip(people, pipe.execute(), strict=True) if packed
     }
+
+
+def delivered_people(store: Store, list_id: str) -> int:
+    """How many people the list was told of."""
+    pipe = store.client.pipeline(transaction=False)
+    for part in store.parts:
+        pipe.hlen(part.delivered(list_id))
+    return int(sum(pipe.execute()))
 
 
 def refused_in(store: Store, list_id: str) -> Iterator[tuple[str, Refused]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from listbridge.streams.events import Event
+
 FieldValue = str | tuple[str, ...]
 
 
@@ -213,13 +215,31 @@ class Caretaker(Protocol):
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A person as a list holds them: `status` in our words and since when (epoch ms, 0 if unreadable);
-    `values` by the system's field key, the audience field among them."""
+    `values` by the system's field key, the audience field among them. `row` is what the system gave, for
+    `ListReader.events`."""
 
     address: str
     status: str
     since: int
     name: str
     values: Mapping[str, tuple[str, ...]]
+    row: object = field(default=None, compare=False, repr=False)
+
+
+class Restorer(Protocol):
+    """Takes back what a trial did to one person of a list. All methods raise `listbridge.errors`."""
+
+    def put_back(self, before: Listed, keys: Sequence[str]) -> None:
+        """Give somebody the name, the consent and the values in these fields that they had `before`."""
+        ...
+
+    def delete(self, address: str) -> None:
+        """Take somebody out of the list; it keeps the address as deleted."""
+        ...
+
+    def unsubscribe(self, address: str) -> None:
+        """Refused where that takes people off all lists."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +294,18 @@ class ListReader(Protocol):
         """How many are in the list, in all statuses together: one call."""
         ...
 
-    def people(self, status: str, position: str = "") -> Iterator[ListPage]:
-        """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given."""
+    def people(self, status: str, position: str = "", expected: int = 0) -> Iterator[ListPage]:
+        """Everybody in a status, page by page, some perhaps twice; from a `position` on, if one is given.
+
+        A right guess of how many are `expected` saves a call."""
+        ...
+
+    def person(self, address: str) -> Listed | None:
+        """One person in any state, None when the list does not have the address: one call."""
+        ...
+
+    def events(self, people: Sequence[Listed]) -> Sequence[Event]:
+        """The people's states in this list as an import of it would bring them."""
         ...
 
     def suppressed(self) -> Iterator[Sequence[str]]:

@@ -64,7 +64,7 @@ def deliver(
             bells.clear(store, bell_of(list_id))
             return None
         try:
-            destination = _destination(context, feeds, active[0], stopping)
+            destination = destination_for(context, feeds, active[0], stopping)
         except Fatal as problem:
             _fail(context, active, problem)
             return None
@@ -88,7 +88,7 @@ def _feeds(context: Context, list_id: str) -> list[Workflow]:
     return [awake(context.store, each) for each in registry.exports_to(context.store, list_id)]
 
 
-def _destination(
+def destination_for(
     context: Context, feeds: Sequence[Workflow], workflow: Workflow, stopping: Callable[[], bool]
 ) -> Destination:
     """The list, by an active export's credential. The oldest export's consent is sent; all that unsubscribe
@@ -131,7 +131,7 @@ def _deliver(
 
     try:
         with lease.kept():
-            setup = _prepare(context, list_id, feeds, destination)
+            setup = prepare_list(context, list_id, feeds, destination)
             _take_over(ledger, lease)
             if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
                 return deliverer.result
@@ -192,13 +192,23 @@ def list_reader(
     return system_of(authorization).list_reader(context, authorization, workflow, stopping)
 
 
+def patient_list_reader(
+    context: Context, workflow: Workflow, stopping: Callable[[], bool] = lambda: False
+) -> ListReader:
+    """The reader of an export's list that lets deliveries go first."""
+    authorization = authorizations.get(context.store, workflow.authorization_id)
+    return system_of(authorization).patient_list_reader(context, authorization, workflow, stopping)
+
+
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
     remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
         registry.fail(context.store, workflow.id, f"{problem}. {remedy}" if remedy else str(problem))
 
 
-def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destination: Destination) -> Setup:
+def prepare_list(
+    context: Context, list_id: str, feeds: Sequence[Workflow], destination: Destination
+) -> Setup:
     """Make sure that the list offers what the exports need; asks the system when that changed, and now and
     then.
 

@@ -10,6 +10,7 @@ from listbridge.exports.ledger import lags
 from listbridge.jobs.archive import is_due as archive_is_due
 from listbridge.jobs.feeds import is_otherwise
 from listbridge.jobs.pull import lease_of
+from listbridge.jobs.reconcile import due_lists
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.systems import catch_up
@@ -19,12 +20,14 @@ from listbridge.workflows.models import Workflow
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What has to be done: a fold, deliveries by list, imports by workflow, a pass of the archive."""
+    """What has to be done: a fold, deliveries and checks by list, imports by workflow, a pass of the
+    archive."""
 
     fold: bool
     lists: tuple[str, ...]
     imports: tuple[str, ...]
     archive: bool
+    checks: tuple[str, ...] = ()
 
 
 def sweep(context: Context) -> Due:
@@ -47,6 +50,7 @@ def sweep(context: Context) -> Due:
             and not store.client.exists(keys.lease(lease_of(w.id)))
         ),
         archive=archive_is_due(context),
+        checks=tuple(due_lists(context, workflows)),
     )
 
 

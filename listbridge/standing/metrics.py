@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from listbridge.context import Context
+from listbridge.exports.drift import Kind as Drifting
 from listbridge.standing.accounts import AccountStanding, accounts_standing
 from listbridge.standing.exports import opt_out_lag, opt_outs_read_at
 from listbridge.standing.lists import ListStanding, standing_of
@@ -28,6 +29,7 @@ METRICS: Mapping[str, tuple[Kind, str]] = {
     "listbridge_export_backfill_people_left": ("gauge", "People a look at everybody has not come to"),
     "listbridge_export_rows_total": ("counter", "Outcomes of rows, by outcome"),
     "listbridge_export_refusals_total": ("counter", "Refused rows, by code"),
+    "listbridge_export_drift_total": ("counter", "Rows that checks found otherwise, by kind"),
     "listbridge_export_opt_outs_read_age_seconds": ("gauge", "Since an import read all who left the list"),
     "listbridge_opt_out_lag_seconds": ("gauge", "For how long an opt-out that reached us may have waited"),
     "listbridge_workflow_state": ("gauge", "1 for the state that the workflow is in, 0 for the others"),
@@ -48,6 +50,7 @@ METRICS: Mapping[str, tuple[Kind, str]] = {
 
 _OUTCOMES = ("added", "updated", "unsubscribed", "unchanged", "refused", "in_doubt", "retries")
 _REFUSED = "refused_"
+_DRIFT = {f"drift_{kind.value}": kind.value for kind in Drifting}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ def _of_export(
     yield Sample("listbridge_export_backfill_people_left", labels, left)
     for outcome in _OUTCOMES:
         yield Sample("listbridge_export_rows_total", labels | {"outcome": outcome}, progress.get(outcome, 0))
+    for name, kind in _DRIFT.items():
+        yield Sample("listbridge_export_drift_total", labels | {"kind": kind}, progress.get(name, 0))
     for name, count in progress.items():
         if name.startswith(_REFUSED):
             code = name.removeprefix(_REFUSED)

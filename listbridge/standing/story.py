@@ -42,6 +42,7 @@ _HAPPENED = {
     "unanswered": "sent, and no answer came: nobody knew whether it was stored",
     "later": "sent, and the list would not take it yet",
     "absent": "the list does not have the person, so nothing was cleared",
+    "taken back": "a trial was undone: what the list had before was put back",
 }
 
 

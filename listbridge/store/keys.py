@@ -154,6 +154,14 @@ class PartitionKeys:
     def retry(self, list_id: str) -> str:
         return f"{self._prefix}retry:{list_id}"
 
+    def drift(self, list_id: str) -> str:
+        """Key -> how the person's row in a list was otherwise than it should be when it was checked."""
+        return f"{self._prefix}drift:{list_id}"
+
+    def listed(self, list_id: str) -> str:
+        """Hashes of the people whom a check of a list has seen there, end to end."""
+        return f"{self._prefix}listed:{list_id}"
+
     def tracked(self, kind: str, list_id: str) -> str:
         """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
         return f"{self._prefix}tracked:{kind}:{list_id}"
@@ -230,6 +238,16 @@ def suppressed(client_id: str, what: str) -> str:
 def adoption(list_id: str) -> str:
     """How far the people whom a list held before have been read."""
     return f"lb:adoption:{list_id}"
+
+
+def reconciling(list_id: str) -> str:
+    """How far a check of a list has come."""
+    return f"lb:reconciling:{list_id}"
+
+
+def reconciled(list_id: str) -> str:
+    """What the last check of a list found."""
+    return f"lb:reconciled:{list_id}"
 
 
 def plan(workflow_id: str) -> str:

@@ -97,6 +97,9 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     brakes: Brakes = Brakes()
     max_new_subscribers: int | None = None
     quiet_hours: QuietHours | None = None
+    reconcile_every: int | None = 24
+    """Hours between checks of the list; None: only when somebody asks."""
+    drift: Literal["report", "repair"] = "report"
 
     def mappings(self) -> dict[str, FieldMapping]:
         """What profile fields are mapped to, by profile field."""

@@ -220,6 +220,18 @@ class ExportConfigSchema(Schema):
         allow_none=True,
         metadata={"description": "When nothing is delivered; what comes in is kept for afterwards."},
     )
+    reconcile_every = fields.Integer(
+        load_default=24,
+        allow_none=True,
+        strict=True,
+        validate=validate.Range(min=1, max=8760),
+        metadata={"description": "Hours between checks of the list against what it was told; null: none."},
+    )
+    drift = fields.String(
+        load_default="report",
+        validate=validate.OneOf(["report", "repair"]),
+        metadata={"description": "What such a check does about rows that others changed."},
+    )
 
     @validates_schema
     def _whole(self, data: dict[str, Any], **_: Any) -> None:

@@ -135,6 +135,10 @@ class TestPlan(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/plan"
 
 
+class TestDrift(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/drift"
+
+
 class TestRejections(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/rejections"
 

@@ -64,6 +64,8 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
             "brakes": {"leaving": 0.3, "unsubscribed": 0.1, "refused": 0.5, "least_people": 100},
             "max_new_subscribers": None,
             "quiet_hours": None,
+            "reconcile_every": 24,
+            "drift": "report",
         },
     }
     assert rung == [("deliver", "l1")]
