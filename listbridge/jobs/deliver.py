@@ -229,7 +229,8 @@ def _prepare(context: Context, list_id: str, feeds: Sequence[Workflow], destinat
     people = rewind(context.store, list_id)
     for workflow in feeds:
         log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
-    held = msgspec.structs.replace(held, feeds=began)
+    by_address = any(workflow.export.email_field != "email" for workflow in feeds)
+    held = msgspec.structs.replace(held, feeds=began, by_address=by_address)
     save_setup(context.store, list_id, held)
     return held
 
