@@ -189,7 +189,8 @@ class Sender:
         suppressed = self._destination.suppressed([item.send.row.email for item in items])
         found = []
         for item in items:
-            row, asks_new = item.send.row, _asks_new(item)
+            row = item.send.row
+            asks_new = row.email in suppressed or _asks_new(item)
             asked = [*row.moved_from, *([row.email] if asks_new else [])]
             known = {address: self._looked_up(prepared, address) for address in asked}
             new = known.pop(row.email) if asks_new else None
