@@ -23,7 +23,7 @@ from listbridge.exports.brakes import (
     Held,
     track,
 )
-from listbridge.exports.claims import owners, wait_for
+from listbridge.exports.claims import owners, set_free, wait_for
 from listbridge.exports.contest import Contest, Verdict
 from listbridge.exports.decisions import (
     BY_MODE,
@@ -72,6 +72,8 @@ class _Gathered:
     refused: list[str] = field(default_factory=list)
     """Whom we refuse for what their row holds (an opt-out is no fault of a row)."""
     swallowed: dict[str, int] = field(default_factory=dict)
+    free: list[str] = field(default_factory=list)
+    """Addresses of people who want others and are refused: who waits for one may have it."""
     singles: int = 0
 
     def is_full(self, room: int) -> bool:
@@ -158,6 +160,7 @@ class Deliverer:
                 )
                 if gathered.records:
                     self._ledger.record(lag.part, now, gathered.records)
+                set_free(self._store, spec.list_id, gathered.free, now)
                 planned += self._plan(gathered, spec, now)
                 if len(planned) >= room:
                     break
@@ -266,6 +269,7 @@ class Deliverer:
         entry = happened("refused", now_ms(), code=refusal.code)
         self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
+        gathered.free += refusal.row.moved_from
         if refusal.code not in OPTED_OUT | BY_MODE:
             gathered.refused.append(candidate.key)
 

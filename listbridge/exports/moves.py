@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from listbridge.exports.decisions import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, is_later
+from listbridge.exports.decisions import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send, is_later
 from listbridge.exports.protocol import Found, Row
 
 GONE = "deleted"
@@ -123,6 +123,18 @@ def route(row: Row, looked: Looked, terms: Terms) -> Route:
     if not terms.adds or (terms.known and not there and not returns):
         return _gone(row, there, terms, held)
     return Write(held)
+
+
+def terms_of(person: Person, send: Send, mode: Mode, *, known: bool, now: int) -> Terms:
+    """What holds for a person who moves; of the addresses that the list is asked for, its word counts."""
+    asked = {*send.row.moved_from, send.row.email.lower()}
+    told = [
+        each
+        for address, each in person.elsewhere.items()
+        if address not in asked and each[0] in OF_THE_PERSON
+    ]
+    latest = max(told, key=lambda each: each[1], default=None)
+    return Terms(send.opted_in_at, latest, known=known, adds=mode != "update_only", now=now)
 
 
 def cleared_row(row: Row, address: str, others: tuple[str, ...]) -> Row:

@@ -43,6 +43,7 @@ from listbridge.exports.moves import (
     cleared_row,
     for_place,
     route,
+    terms_of,
 )
 from listbridge.exports.protocol import (
     SINGLE,
@@ -288,21 +289,10 @@ class Sender:
         return calls
 
     def _terms(self, item: Planned) -> Terms:
-        held, row = item.candidate, item.send.row
+        held = item.candidate
         known = held.in_list or (held.refused is not None and held.refused.code in OF_THE_PERSON)
-        asked = {*row.moved_from, row.email.lower()}
-        told = [
-            each
-            for address, each in item.person.elsewhere.items()
-            if address not in asked and each[0] in OF_THE_PERSON
-        ]
-        return Terms(
-            item.send.opted_in_at,
-            max(told, key=lambda each: each[1], default=None),
-            known=known,
-            adds=self.mode != "update_only",
-            now=now_ms() + self._destination.clock_offset_ms(),
-        )
+        now = now_ms() + self._destination.clock_offset_ms()
+        return terms_of(item.person, item.send, self.mode, known=known, now=now)
 
     def _held(self, item: Planned, hold: Hold) -> Record:
         """The record of somebody whose row may not go to their new address."""

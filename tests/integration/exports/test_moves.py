@@ -340,6 +340,22 @@ def test_who_was_refused_for_a_duplicate_address_gets_it_when_it_is_free(export,
     assert export.held(NEW) == (["vip"] if how == "moves" else None)
 
 
+def test_an_address_is_free_when_who_has_it_wants_another_and_can_not_have_that(export):
+    create(export)
+    delivered(export, (ANN, OLD), (BOB, B))
+    delivered(export, (CAT, OLD))
+
+    changes(export, (ANN, B))
+    export.deliver_until_rest()
+
+    assert codes(export) == {ANN: "duplicate_address"}
+    assert states(export) == {OLD: ["vip"], B: ["vip"]}
+    assert (
+        export.context.store.client.hget(export.context.store.part(OLD).claims(export.list.list_id), OLD)
+        == CAT.encode()
+    )
+
+
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "500", "429"])
 @pytest.mark.parametrize("there", [False, True], ids=["new", "in the list"])
 @pytest.mark.parametrize("after", [0, 1])
