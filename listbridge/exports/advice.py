@@ -15,8 +15,8 @@ _ADVICE = {
     "mobile": "correct the number at its source; with its country's prefix it is clear",
     "in_list": "nothing: the export only adds people; `mode` upsert updates them too",
     "duplicate_address": (
-        "give one of the two another address at its source, or take the one that has it out of the audiences: "
-        "then the other is tried again by itself"
+        "give one of the two people another address at its source, or take the one who has it out of the "
+        "audiences: then the other is tried again by itself"
     ),
     "not_in_list": "nothing, or add them: the export only updates people; `mode` upsert adds them",
     "unreadable": "nothing: the next event of this person repairs the profile",
