@@ -23,7 +23,7 @@ from listbridge.exports.brakes import (
     Held,
     track,
 )
-from listbridge.exports.claims import owners, set_free, wait_for
+from listbridge.exports.claims import owners, set_free, take, wait_for
 from listbridge.exports.contest import Contest, Verdict
 from listbridge.exports.decisions import (
     BY_MODE,
@@ -74,6 +74,8 @@ class _Gathered:
     swallowed: dict[str, int] = field(default_factory=dict)
     free: list[str] = field(default_factory=list)
     """Addresses of people who want others and are refused: who waits for one may have it."""
+    out: list[tuple[str, str]] = field(default_factory=list)
+    """(address, person) of those who opted out: news of the address is news of them."""
     singles: int = 0
 
     def is_full(self, room: int) -> bool:
@@ -207,6 +209,11 @@ class Deliverer:
     def _claim(self, gathered: _Gathered, spec: ListSpec, now: int) -> None:
         """Leave out those whose address another person has, or is about to leave."""
         self._keep_lease()
+        for (address, key), owner in zip(
+            gathered.out, take(self._store, spec.list_id, gathered.out), strict=True
+        ):
+            if owner != key:
+                wait_for(self._store, spec.list_id, address, key)
         contest = Contest(self._store, self._ledger, spec, self._person_of)
         wanted = [(send.row.email.lower(), candidate.key) for candidate, _, send in gathered.sends]
         kept = []
@@ -270,6 +277,8 @@ class Deliverer:
         self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
         gathered.free += refusal.row.moved_from
+        if refusal.code in OPTED_OUT:
+            gathered.out.append((refusal.row.email.lower(), candidate.key))
         if refusal.code not in OPTED_OUT | BY_MODE:
             gathered.refused.append(candidate.key)
 
