@@ -293,12 +293,12 @@ def decide(
     returns = out is not None and is_later(opted_in_at, out[1])
     if not returns:
         # Whoever moves is looked for under both addresses: the row at the old one is to be cleared.
-        if _is_out(person) and not (row.moved_from and not tried):
+        if _is_out(person) and not (row.moves and not tried):
             return _held_back(person, refused, row, stale=_waits_for_feed(person, spec))
         if tried and not _came_back(person, refused):
             return Skip("refused before")
     leaves = _leaves(person, spec, options, delivered, in_doubt=in_doubt)
-    if row.moved_from:
+    if row.moves:
         resubscribe = returns and not (in_doubt and not _was_answered(delivered, refused))
         restart = resubscribe and not in_doubt and _restart_autoresponders(person, spec)
         flags = Flags(resubscribe, restart_autoresponders=restart, way=Way.MOVE)
@@ -326,11 +326,13 @@ def moving(
         return replace(row, email=delivered.address or person.key)
     wanted = row.email.lower()
     found = places(person.key, delivered, refused, OF_THE_PERSON)
-    others = tuple(each for each in found if each != wanted and each not in person.lost)
+    others = [each for each in found if each != wanted]
     if not others:
         return row
     cleared = tuple(label for label in spec.labels if label not in row.options)
-    return replace(row, moved_from=others, cleared=cleared)
+    ours = tuple(each for each in others if each not in person.lost)
+    lost = tuple(each for each in others if each in person.lost)
+    return replace(row, moved_from=ours, formerly=lost, cleared=cleared)
 
 
 def status_of(person: Person) -> tuple[str, int] | None:

@@ -50,7 +50,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
         """Does the list already hold all that this row would write?"""
         return (
             (self.field, self.options) == (field, row.options)
-            and not row.moved_from
+            and not row.moves
             and (self.address or row.key) == row.email.lower()
             and row.name in (None, self.name)
             and (row.consent or self.consent, row.mobile or self.mobile, row.sms or self.sms)
@@ -131,7 +131,7 @@ def delivered(
         left=left,
         returning=returning,
         address="" if address == row.key else address,
-        earlier=row.moved_from,
+        earlier=row.moved_from + row.formerly,
     )
 
 

@@ -8,7 +8,7 @@ their addresses stays out under the others: the row stays as it is, or is cleare
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from listbridge.exports.decisions import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send, is_later
 from listbridge.exports.protocol import Found, Row
@@ -23,7 +23,8 @@ OptOut = tuple[str, int]
 class Looked:
     """How the list has the other addresses of a person, and the new one if that was asked for.
 
-    `suppressed`: the new one is never sent to. `ours`: an attempt may have written our row to the new one.
+    `lost`: those that have become somebody else's; `suppressed`: the new one is never sent to. `ours`: an
+    attempt may have written our row to the new one.
     `calls` were made to find out.
     """
 
@@ -33,6 +34,7 @@ class Looked:
     suppressed: bool = False
     ours: bool = False
     calls: int = 0
+    lost: Mapping[str, Found | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def route(row: Row, looked: Looked, terms: Terms) -> Route:
     if not looked.new_asked and not active:
         return Ask()
     held = tuple(address for address, found in there.items() if _is_ours(found, row))
-    out = _held_elsewhere(looked, there, terms)
+    out = _held_elsewhere(looked, terms)
     if out is not None and not is_later(terms.opted_in_at, out[1][1]):
         (code, since), address = out[1], out[0]
         wrote = looked.ours and looked.new is not None and looked.new.status not in OPTED_OUT
@@ -120,14 +122,14 @@ def route(row: Row, looked: Looked, terms: Terms) -> Route:
         return Rename(movable[0], others, resubscribe=there[movable[0]].status in OPTED_OUT)
     if not row.options:
         return Nothing()
-    if not terms.adds or (terms.known and not there and not returns):
+    if not terms.adds or (terms.known and not there and not looked.lost and not returns):
         return _gone(row, there, terms, held)
     return Write(held)
 
 
 def terms_of(person: Person, send: Send, mode: Mode, *, known: bool, now: int) -> Terms:
     """What holds for a person who moves; of the addresses that the list is asked for, its word counts."""
-    asked = {*send.row.moved_from, send.row.email.lower()}
+    asked = {*send.row.moved_from, *send.row.formerly, send.row.email.lower()}
     told = [
         each
         for address, each in person.elsewhere.items()
@@ -155,10 +157,12 @@ def _is_ours(found: Found, row: Row) -> bool:
     return not {*found.options}.isdisjoint({*row.options, *row.cleared})
 
 
-def _held_elsewhere(looked: Looked, there: Mapping[str, Found], terms: Terms) -> tuple[str, OptOut] | None:
+def _held_elsewhere(looked: Looked, terms: Terms) -> tuple[str, OptOut] | None:
     """The latest opt-out under another address that holds for the person, and the address."""
     outs = [
-        (each, (found.status, found.since)) for each, found in there.items() if found.status in OF_THE_PERSON
+        (each, (found.status, found.since))
+        for each, found in (*looked.olds.items(), *looked.lost.items())
+        if found is not None and found.status in OF_THE_PERSON
     ]
     if terms.told is not None:
         outs.append(("another address", terms.told))
@@ -179,7 +183,7 @@ def _out_at_new(looked: Looked, terms: Terms) -> OptOut | None:
 def _gone(row: Row, there: Mapping[str, Found], terms: Terms, held: tuple[str, ...]) -> Hold:
     for address, found in there.items():
         return Hold(found.status, f"{found.status} in this list under {address}", found.since, address, held)
-    old = row.moved_from[0]
+    old = (*row.moved_from, *row.formerly)[0]
     return Hold(GONE, f"the list has {old} no more: somebody took it out", terms.now, old)
 
 

@@ -187,8 +187,11 @@ def _moved(person: Person, send: Send, known: Known, spec: ListSpec, rules: List
     stored = told is not None and (told.known or not (known.in_doubt or known.refused))
     known_there = stored or (known.refused is not None and known.refused.code in OF_THE_PERSON)
     olds = {each: _as_found(known.olds.get(each), spec) for each in row.moved_from}
-    looked = Looked(olds, _as_found(known.listed, spec), new_asked=True, suppressed=known.suppressed)
-    asks = len(olds) + (known.listed is not None)
+    lost = {each: _as_found(known.olds.get(each), spec) for each in row.formerly}
+    looked = Looked(
+        olds, _as_found(known.listed, spec), new_asked=True, suppressed=known.suppressed, lost=lost
+    )
+    asks = len(olds) + len(lost) + (known.listed is not None)
     listed: Listed | None
     match route(row, looked, terms_of(person, send, spec.mode, known=known_there, now=0)):
         case Rename(old, clears, returns):
@@ -197,7 +200,7 @@ def _moved(person: Person, send: Send, known: Known, spec: ListSpec, rules: List
         case Write(clears, returns):
             listed, flags = known.listed, Flags(returns, way=WAYS[spec.mode])
             written = for_place(row, looked.new)
-            reason = f"from {row.moved_from[0]}, which loses our options"
+            reason = f"from {', '.join(row.moved_from + row.formerly)}, where our options go"
         case Hold(code, message):
             return replace(_refused(person.key, row.email, code, message, known.listed), asks=asks)
         case _:

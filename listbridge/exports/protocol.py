@@ -21,7 +21,8 @@ class Row:
     `consent` (None: as the export says for everybody), `mobile` (E.164) and `sms` are sent when they are
     given. `dropped` are values that their field can't take, and why: left out, the rest is sent.
     `moved_from` are other addresses (lower case) under which the list may have the person: with
-    `Way.MOVE` the first of them is the one that gets the address `email`.
+    `Way.MOVE` the first of them is the one that gets the address `email`. `formerly` are such addresses
+    that have become somebody else's: an opt-out there still counts.
     """
 
     key: str
@@ -38,6 +39,12 @@ class Row:
     sms: str | None = None
     dropped: tuple[tuple[str, str], ...] = ()
     moved_from: tuple[str, ...] = ()
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        """Has the list to be asked for other addresses of the person first?"""
+        return bool(self.moved_from or self.formerly)
 
 
 class Way(StrEnum):

@@ -192,11 +192,13 @@ class Sender:
         for item in items:
             row = item.send.row
             asks_new = row.email in suppressed or _asks_new(item)
-            asked = [*row.moved_from, *([row.email] if asks_new else [])]
+            asked = [*row.moved_from, *row.formerly, *([row.email] if asks_new else [])]
             known = {address: self._looked_up(prepared, address) for address in asked}
             new = known.pop(row.email) if asks_new else None
             ours = item.candidate.doubt is not None
-            found.append(Looked(known, new, asks_new, row.email in suppressed, ours, len(asked)))
+            lost = {address: known.pop(address) for address in row.formerly}
+            suppressed_too = row.email in suppressed
+            found.append(Looked(known, new, asks_new, suppressed_too, ours, len(asked), lost))
         return found
 
     def _looked_up(self, prepared: Prepared, address: str) -> Found | None:
@@ -252,7 +254,7 @@ class Sender:
         settled: list[tuple[Planned, Record]] = []
         self._result.calls += sum(looked.calls for looked in looks)
         for item, looked in zip(batch.items, looks, strict=True):
-            row, found = item.send.row, {**looked.olds}
+            row, found = item.send.row, {**looked.lost, **looked.olds}
             found[row.email.lower()] = looked.new
             chosen = route(row, looked, self._terms(item))
             switch = isinstance(chosen, Rename | Write) and chosen.resubscribe
@@ -361,7 +363,9 @@ class Sender:
             if stored and steps:
                 following.append(_stepping(item, steps))
             elif batch.flags.way is Way.MOVE and code in (IN_LIST, NOT_IN_LIST) and not item.asks_new:
-                row = replace(item.send.row, moved_from=item.told.earlier if item.told else ())
+                places = item.told.earlier if item.told else ()
+                ours = tuple(each for each in places if each not in item.send.row.formerly)
+                row = replace(item.send.row, moved_from=ours)
                 again = replace(item, send=replace(item.send, row=row), asks_new=True)
                 following.append(Batch([again], batch.flags))
             elif stored and item.ends is not None:

@@ -12,7 +12,7 @@ from delivery_world import FEED, FIELD, LABELS, LIST, MINUTE, Known, Subscriber,
 
 from listbridge.exports.claims import owners
 from listbridge.exports.decisions import OF_THE_PERSON, OPTED_OUT, ListSpec, Person
-from listbridge.exports.delivered import places
+from listbridge.exports.delivered import places, unpack_refused
 from listbridge.exports.ledger import delivered_to, raise_doubt
 from listbridge.exports.protocol import Found, Outcome, OutcomeKind, Way
 from listbridge.profiles.membership import Membership
@@ -101,6 +101,13 @@ class MovingWorld(World):
         held.person = row.key
         self.stored.add(row.key)
 
+    def _is_held(self, key):
+        """Is the person refused for an opt-out that the list really has, under an address that was theirs?"""
+        packed = self.store.client.hget(self.store.part(key).refused(LIST), key)
+        refused = unpack_refused(packed) if packed else None
+        row = self.subscribers.get(refused.address) if refused else None
+        return row is not None and row.state == refused.code and row.state in OF_THE_PERSON
+
     def _heeded(self, row, held):
         """Did the person opt out under another address before the list was last asked about it?"""
         if row.key not in self.out:
@@ -182,7 +189,7 @@ class MovingWorld(World):
             if held is not None and held.state in OPTED_OUT:
                 continue
             assert len(claimants) == people
-            free = [key for key in claimants if key not in self.out]
+            free = [key for key in claimants if key not in self.out and not self._is_held(key)]
             if free and len(free) == people:
                 assert held is not None, address
                 assert held.person in free, address

@@ -107,6 +107,10 @@ KNOWN, OPTED_IN = Terms(), Terms(opted_in_at=LATER)
          held("bounced", OLD)),
         ("another of their addresses opted out", looked(active("A")), Terms(told=("unsubscribed", NOW)),
          held("unsubscribed", "another address", OLD)),
+        ("the old one is somebody else's", looked({}, None, lost={OLD: active("A")}), KNOWN, Write()),
+        ("somebody else's, and nobody's now", looked({}, None, lost={OLD: None}), KNOWN, Write()),
+        ("somebody else's, opted out", looked({}, None, lost={OLD: out("unsubscribed", "A")}), KNOWN,
+         held("unsubscribed", OLD)),
         ("two may have it, one does", looked({MID: None, OLD: active("A")}, None), KNOWN, Rename(OLD)),
         ("two have it", looked({MID: active("A"), OLD: active("A")}, None), KNOWN, Rename(MID, (OLD,))),
         ("two, one opted out", looked({MID: active("A"), OLD: out()}, None), KNOWN,
@@ -221,7 +225,7 @@ def test_who_is_due_nothing(why, who, held, refusal):
 def test_another_address_that_became_somebody_elses_is_left_alone():
     decision = decide(person("a", lost=frozenset({OLD})), SPEC, told("A"), None, in_doubt=False)
     assert isinstance(decision, Send)
-    assert (decision.row.moved_from, decision.flags.way) == ((), Way.IMPORT)
+    assert (decision.row.moved_from, decision.row.formerly) == ((), (OLD,))
 
 
 def test_who_left_every_audience_is_cleared_where_they_are():
