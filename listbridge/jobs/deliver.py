@@ -445,17 +445,16 @@ def _under_addresses(
     key, store = candidate.key, context.store
     value = lookup(fields, email_field)
     wanted = value.lower() if isinstance(value, str) else key
-    others = places(key, candidate.delivered, candidate.refused, OF_THE_PERSON)
-    asked = [each for each in dict.fromkeys((wanted, *others)) if each != key]
-    if not asked:
-        return _Known(own, {}, frozenset())
-    has = owners(store, list_id, [key, *asked])
-    lost = frozenset(each for each in (key, *asked) if has.get(each, key) != key)
+    told = places(key, candidate.delivered, candidate.refused, OF_THE_PERSON)
+    others = [each for each in told if each != wanted]
+    has = owners(store, list_id, others)
+    lost = frozenset(address for address, owner in has.items() if owner != key)
+    asked = [each for each in (wanted, *others) if each != key]
     pipe = store.client.pipeline(transaction=False)
     for address in asked:
         pipe.hget(store.part(address).profiles, address)
     found = {key: own} if own is not None else {}
-    for address, packed in zip(asked, pipe.execute(), strict=True):
+    for address, packed in zip(asked, pipe.execute() if asked else (), strict=True):
         if packed and (status := _status_in(context, packed, status_field, list_id)):
             found[address] = status
     elsewhere = {each: status for each, status in found.items() if each != wanted and each not in lost}
