@@ -14,6 +14,7 @@ from enum import Enum
 from listbridge.errors import Skippable
 from listbridge.exports.claims import owners, take
 from listbridge.exports.decisions import (
+    DUPLICATE,
     OF_THE_PERSON,
     ListSpec,
     Person,
@@ -67,6 +68,8 @@ class Contest:
         goes_to = address_of(person, self.spec).lower()
         if goes_to == address and options:
             return Verdict.ANOTHERS
+        if held.doubt is None and held.refused is not None and held.refused.code == DUPLICATE:
+            return Verdict.OURS  # they can't leave it for the one they want
         decision = decide(
             person,
             self.spec,

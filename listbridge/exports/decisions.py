@@ -286,8 +286,8 @@ def decide(
     tried = tried and not (row.new and refused is not None and refused.code == "suppressed")
     if problem := _fault(row, spec):
         return Skip("refused before") if tried else Refuse(*problem, row)
-    # The list's options may be others by now.
-    tried = tried and not (refused is not None and refused.code == UNKNOWN_OPTION)
+    # The list's options may be others by now, and an address somebody else's or free.
+    tried = tried and not (refused is not None and refused.code in (UNKNOWN_OPTION, DUPLICATE))
     opted_in_at = opt_in(person, spec)
     out = _opted_out(person, refused)
     returns = out is not None and is_later(opted_in_at, out[1])

@@ -226,7 +226,10 @@ class Deliverer:
             else:
                 wait_for(self._store, spec.list_id, send.row.email.lower(), candidate.key)
                 words = f"the row of {owner} has this address"
-                self._refuse(candidate, Refuse(DUPLICATE, words, send.row), gathered)
+                if _is_known_duplicate(candidate, words):
+                    self.result.unchanged += 1
+                else:
+                    self._refuse(candidate, Refuse(DUPLICATE, words, send.row), gathered)
         gathered.sends = kept
 
     def _sort(self, candidate: Candidate, spec: ListSpec, gathered: _Gathered, now: int) -> None:
@@ -345,6 +348,16 @@ class Deliverer:
     def _keep_lease(self) -> None:
         if not self._still_mine():
             raise LostLease("the lease on this list ran out")
+
+
+def _is_known_duplicate(candidate: Candidate, words: str) -> bool:
+    """Are they refused for that already, with nothing else to settle?"""
+    refused = candidate.refused
+    return (
+        candidate.doubt is None
+        and refused is not None
+        and (refused.code, refused.message) == (DUPLICATE, words)
+    )
 
 
 def _returning(candidate: Candidate) -> bool:
