@@ -8,7 +8,7 @@ it passes to who wants the address next.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from listbridge.exports.ledger import due_again
 from listbridge.store.store import Store
@@ -70,10 +70,14 @@ def wait_for(store: Store, list_id: str, address: str, key: str) -> None:
 
 def set_free(store: Store, list_id: str, addresses: Iterable[str], now: int) -> None:
     """Have those tried again who are refused because of these addresses."""
-    for address in dict.fromkeys(addresses):
-        name = store.part(address).claimants(list_id)
-        found = cast(list[bytes], store.client.zrangebylex(name, f"[{address} ", f"({address}!"))
+    asked = list(dict.fromkeys(addresses))
+    if not asked:
+        return
+    pipe = store.client.pipeline(transaction=False)
+    for address in asked:
+        pipe.zrangebylex(store.part(address).claimants(list_id), f"[{address} ", f"({address}!")
+    for address, found in zip(asked, pipe.execute(), strict=True):
         if found:
             people = [each.decode().removeprefix(f"{address} ") for each in found]
             due_again(store, list_id, people, now)
-            store.client.zrem(name, *found)
+            store.client.zrem(store.part(address).claimants(list_id), *found)

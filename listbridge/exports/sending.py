@@ -37,7 +37,6 @@ from listbridge.exports.moves import (
     Hold,
     Looked,
     Nothing,
-    Rename,
     Terms,
     Write,
     cleared_row,
@@ -95,6 +94,11 @@ class Planned:
     def row(self) -> Row:
         """What the next call sends."""
         return self.step or self.send.row
+
+    @property
+    def moves(self) -> bool:
+        """Does the person's row come from other addresses?"""
+        return self.told is not None and bool(self.told.earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +242,9 @@ class Sender:
             self.undo(batch.items)
             return error
         if isinstance(answer, Sent):
-            self._result.added += answer.added
-            self._result.updated += answer.updated
+            if not any(item.moves for item in batch.items):
+                self._result.added += answer.added
+                self._result.updated += answer.updated
             waiting[:0] = self._record(batch, answer.outcomes)
         elif batch.flags.way is Way.MOVE:
             waiting[:0] = self._routed(batch, [each for each in answer if isinstance(each, Looked)])
@@ -250,45 +255,41 @@ class Sender:
 
     def _routed(self, batch: Batch, looks: Sequence[Looked]) -> list[Batch]:
         """What follows for people who move, now that the list has told how it has their addresses."""
+        self._result.calls += sum(looked.calls for looked in looks)
         calls: list[Batch] = []
         settled: list[tuple[Planned, Record]] = []
-        self._result.calls += sum(looked.calls for looked in looks)
         for item, looked in zip(batch.items, looks, strict=True):
-            row, found = item.send.row, {**looked.lost, **looked.olds}
-            found[row.email.lower()] = looked.new
-            chosen = route(row, looked, self._terms(item))
-            switch = isinstance(chosen, Rename | Write) and chosen.resubscribe
-            match chosen:
-                case Ask():
-                    calls.append(Batch([replace(item, asks_new=True)], batch.flags))
-                case Rename() | Write() if switch and not batch.flags.resubscribe:
-                    # A later opt-in is known, and the switch was not allowed to this attempt: decide anew.
-                    code, _ = next((f.status, 0) for f in found.values() if f and f.status in OPTED_OUT)
-                    settled.append((item, self._refusal(item, code, f"{code} in this list")))
-                case Rename(old, clears):
-                    moved = replace(for_place(row, found[old]), moved_from=(old,))
-                    flags = replace(
-                        batch.flags,
-                        resubscribe=switch,
-                        restart_autoresponders=switch and batch.flags.restart_autoresponders,
-                    )
-                    calls.append(_call_for(item, moved, flags, _clearings(row, clears, found)))
-                case Write(clears):
-                    moved = for_place(row, looked.new)
-                    flags = Flags(switch, way=WAYS[self.mode])
-                    calls.append(_call_for(item, moved, flags, _clearings(row, clears, found)))
-                case Hold() as hold:
-                    record = self._held(item, hold)
-                    steps = _clearings(row, hold.clears, found)
-                    if steps:
-                        calls.append(_stepping(replace(item, ends=record), steps))
-                    else:
-                        settled.append((item, record))
-                case Nothing():
-                    history = _entry(item, "absent")
-                    settled.append((item, Record(item.candidate.key, "absent", item.due, history=history)))
+            follows = self._follow(item, looked, batch.flags)
+            if isinstance(follows, Batch):
+                calls.append(follows)
+            else:
+                settled.append((item, follows))
         self._write(settled)
         return calls
+
+    def _follow(self, item: Planned, looked: Looked, flags: Flags) -> Batch | Record:
+        """The call that follows for somebody who moves, or the record where none does."""
+        row, found = item.send.row, {**looked.lost, **looked.olds, item.send.row.email.lower(): looked.new}
+        chosen = route(row, looked, self._terms(item))
+        if isinstance(chosen, Ask):
+            return Batch([replace(item, asks_new=True)], flags)
+        if isinstance(chosen, Nothing):
+            return Record(item.candidate.key, "absent", item.due, history=_entry(item, "absent"))
+        steps = _clearings(row, chosen.clears, found)
+        if isinstance(chosen, Hold):
+            record = self._held(item, chosen)
+            return _stepping(replace(item, ends=record), steps) if steps else record
+        if chosen.resubscribe and not flags.resubscribe:
+            # A later opt-in is known, and this attempt may not use the switch: it is decided anew.
+            code = next(each.status for each in found.values() if each and each.status in OPTED_OUT)
+            return self._refusal(item, code, f"{code} in this list")
+        if isinstance(chosen, Write):
+            switches = Flags(chosen.resubscribe, way=WAYS[self.mode])
+            return _call_for(item, for_place(row, looked.new), switches, steps)
+        restart = chosen.resubscribe and flags.restart_autoresponders
+        switches = replace(flags, resubscribe=chosen.resubscribe, restart_autoresponders=restart)
+        moved = replace(for_place(row, found[chosen.old]), moved_from=(chosen.old,))
+        return _call_for(item, moved, switches, steps)
 
     def _terms(self, item: Planned) -> Terms:
         held = item.candidate
@@ -345,29 +346,21 @@ class Sender:
         )
 
     def _record(self, batch: Batch, outcomes: Iterable[Outcome]) -> list[Batch]:
-        """Write the outcomes down; -> the calls that follow, for those who are unsubscribed now."""
+        """Write the outcomes down; -> the calls that follow, for those who are unsubscribed now, cleared at
+        another address, or looked up again."""
         by_key = {outcome.key: outcome for outcome in outcomes}
         following: list[Batch] = []
         settled: list[tuple[Planned, Record]] = []
         for item in batch.items:
-            outcome = by_key.get(item.candidate.key)
-            code = outcome.code if outcome is not None else ""
-            if item.step is not None and code == NOT_IN_LIST:
-                outcome = Outcome(item.candidate.key, OutcomeKind.STORED)  # nothing is left to be cleared
+            outcome = _as_of_step(item, by_key.get(item.candidate.key))
             stored = outcome is not None and outcome.kind is OutcomeKind.STORED
             if stored and batch.flags.way is Way.UNSUBSCRIBE:
                 self._result.unsubscribed += 1
-            steps = item.steps
-            if item.send.leaves and not item.begun and item.ends is None:
-                steps = (*steps, (item.send.row, Way.UNSUBSCRIBE))
+            steps = _steps_of(item)
             if stored and steps:
                 following.append(_stepping(item, steps))
-            elif batch.flags.way is Way.MOVE and code in (IN_LIST, NOT_IN_LIST) and not item.asks_new:
-                places = item.told.earlier if item.told else ()
-                ours = tuple(each for each in places if each not in item.send.row.formerly)
-                row = replace(item.send.row, moved_from=ours)
-                again = replace(item, send=replace(item.send, row=row), asks_new=True)
-                following.append(Batch([again], batch.flags))
+            elif outcome is not None and _is_overtaken(item, outcome) and not item.asks_new:
+                following.append(_looking_again(item, batch.flags))
             elif stored and item.ends is not None:
                 settled.append((item, item.ends))
             else:
@@ -378,8 +371,7 @@ class Sender:
     def _as_record(self, item: Planned, outcome: Outcome | None) -> Record:
         """The record of an outcome; a row without one stays in doubt."""
         key = item.candidate.key
-        unclear = outcome is not None and outcome.kind is OutcomeKind.REFUSED and _is_halfway(item, outcome)
-        if outcome is None or outcome.kind is OutcomeKind.LATER or unclear:
+        if outcome is None or outcome.kind is OutcomeKind.LATER or _is_halfway(item, outcome):
             self._result.in_doubt += 1
             code = outcome.code if outcome else ""
             return Record(
@@ -393,7 +385,7 @@ class Sender:
             self._result.sent += 1
             self._result.drop(item.send.row.dropped)
             history = _entry(item, "stored")
-            if item.told is None or not item.told.earlier:
+            if item.told is None or not item.moves:
                 return Record(key, "stored", item.due, history=history)
             self._result.moved += 1
             others = item.send.row.other_options
@@ -451,7 +443,7 @@ def _calls_of(batch: Batch) -> int:
 
 def _call_for(item: Planned, row: Row, flags: Flags, steps: tuple[tuple[Row, Way], ...]) -> Batch:
     send = replace(item.send, row=row, flags=flags)
-    return Batch([replace(item, send=send, steps=steps, asks_new=item.asks_new)], flags, asked=True)
+    return Batch([replace(item, send=send, steps=steps)], flags, asked=True)
 
 
 def _clearings(
@@ -470,11 +462,38 @@ def _stepping(item: Planned, steps: tuple[tuple[Row, Way], ...]) -> Batch:
     return Batch([replace(item, begun=True, step=row, steps=tuple(rest))], Flags(way=way))
 
 
+def _steps_of(item: Planned) -> tuple[tuple[Row, Way], ...]:
+    """The calls that follow once this one is stored."""
+    leaves = item.send.leaves and not item.begun and item.ends is None
+    return (*item.steps, (item.send.row, Way.UNSUBSCRIBE)) if leaves else item.steps
+
+
+def _as_of_step(item: Planned, outcome: Outcome | None) -> Outcome | None:
+    """The outcome of a call, for the person: where nobody is, nothing is left to be cleared."""
+    if item.step is None or outcome is None or outcome.code != NOT_IN_LIST:
+        return outcome
+    return Outcome(item.candidate.key, OutcomeKind.STORED)
+
+
+def _looking_again(item: Planned, flags: Flags) -> Batch:
+    """The look at all addresses of somebody whose move was overtaken."""
+    row, places = item.send.row, item.told.earlier if item.told is not None else ()
+    row = replace(row, moved_from=tuple(each for each in places if each not in row.formerly))
+    return Batch([replace(item, send=replace(item.send, row=row), steps=(), asks_new=True)], flags)
+
+
+def _is_overtaken(item: Planned, outcome: Outcome) -> bool:
+    """Is a move refused because the list has the addresses otherwise than it told just before?"""
+    moves = item.step is None and item.send.flags.way is Way.MOVE
+    return moves and outcome.code in (IN_LIST, NOT_IN_LIST)
+
+
 def _is_halfway(item: Planned, outcome: Outcome) -> bool:
-    """Is it the refusal of a move whose reason is gone by now, or of a call that followed a row?"""
+    """Does a refusal leave it open what the list holds: a move overtaken again, or a row not yet cleared?"""
+    if outcome.kind is not OutcomeKind.REFUSED:
+        return False
     clears = item.step is not None and item.step.email != item.send.row.email
-    moves = item.send.flags.way is Way.MOVE and outcome.code in (IN_LIST, NOT_IN_LIST)
-    return clears or moves
+    return clears or _is_overtaken(item, outcome)
 
 
 def _entry(item: Planned, what: What, code: str = "") -> tuple[bytes, bytes]:

@@ -54,7 +54,7 @@ def test_a_changed_address_moves_the_subscriber_and_leaves_no_duplicate(export):
 
     assert states(export) == {NEW: ["vip"], B: ["vip"]}
     assert export.list.find(NEW).name == "Ann"
-    assert (result.moved, result.sent, result.refused) == (1, 1, 0)
+    assert (result.moved, result.sent, result.refused, result.updated) == (1, 1, 0, 0)
     assert (export.calls(UPDATE), export.calls(LOOK), export.calls() - before) == (1, 1, 0)
     assert export.deliver().calls == 0
 
