@@ -158,7 +158,10 @@ def update(
     resubscribe: bool,
     at: Moment,
 ) -> None:
-    """Update the person at `email`, who may be inactive. Raises `ApiError` 203, 211, 220, 201, -213, 215."""
+    """Update the person at `email`, who may be inactive and stays so unless `resubscribe` says otherwise.
+
+    Raises `ApiError` 203, 211, 220, 201, 429, -213, 215.
+    """
     person = target.find(email)
     if person is None:
         raise ApiError(203)
@@ -170,6 +173,8 @@ def update(
     check_consent(row)
     if target.find(new_email) not in (None, person):
         raise ApiError(201)
+    if code := _too_fast(account, target, new_email):
+        raise ApiError(code)
     old_email = person.email
     if new_email != old_email:
         changes.rename(target, person, new_email)

@@ -34,6 +34,7 @@ INVALID_RULES = 277
 
 RowOutcome = Literal[
     "invalid",
+    "in_list",
     "not_in_list",
     "suppressed",
     "deleted",
@@ -51,6 +52,7 @@ _ROW_OUTCOMES: dict[int, RowOutcome] = {
     211: "invalid",
     221: "invalid",  # the address and the mobile number
     220: "mobile",
+    201: "in_list",  # the new address of a changed one
     NOT_IN_LIST: "not_in_list",
     204: "suppressed",
     205: "deleted",
@@ -88,7 +90,6 @@ _BY_CODE: dict[int, type[ApiError]] = {
     122: AuthenticationError,
     152: InvalidRequest,
     176: RowRefused,  # address not in the suppression list
-    201: RowRefused,  # the new address is already in the list
     **dict.fromkeys((code for code in _ROW_OUTCOMES if code != 429), RowRefused),
     209: InvalidRequest,
     IMPORT_HAD_FAILURES: SkippableError,

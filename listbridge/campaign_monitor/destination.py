@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.calls.caller import MAX_PAGE_SIZE
 from listbridge.campaign_monitor.codes import INVALID_RULES, NOT_IN_LIST, row_outcome
+from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.errors import (
     AlreadyExists,
     InvalidRequest,
@@ -27,11 +28,19 @@ from listbridge.campaign_monitor.list_setup import (
     offers,
     rules,
 )
-from listbridge.campaign_monitor.models import Consent, FieldValue, ImportFailure, ImportResult, ImportRow
+from listbridge.campaign_monitor.models import (
+    Consent,
+    FieldValue,
+    ImportFailure,
+    ImportResult,
+    ImportRow,
+    Subscriber,
+)
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_epoch_ms, zone
 from listbridge.exports.protocol import (
     Flags,
+    Found,
     ListSetup,
     Outcome,
     OutcomeKind,
@@ -114,17 +123,18 @@ class CampaignMonitorList:
             self._client.create_segment(self._list_id, label, rules(key, label))
 
     def send(self, prepared: Prepared, rows: Sequence[Row], flags: Flags) -> Sent:
-        if flags.way is Way.UPDATE:
+        if flags.way in (Way.UPDATE, Way.MOVE):
             return self._update(prepared, *rows, flags=flags)
         if flags.way is Way.UNSUBSCRIBE:
             return self._unsubscribe(*rows)
         return self._import(prepared, rows, flags)
 
     def _update(self, prepared: Prepared, row: Row, *, flags: Flags) -> Sent:
+        old = row.moved_from[0] if flags.way is Way.MOVE else row.email
         try:
             self._client.update_subscriber(
                 self._list_id,
-                row.email,
+                old,
                 self._as_import_row(prepared, row),
                 resubscribe=flags.resubscribe,
                 restart_autoresponders=flags.restart_autoresponders,
@@ -172,11 +182,23 @@ class CampaignMonitorList:
 
     def state_of(self, email: str) -> tuple[str, int] | None:
         found = self._client.subscriber(self._list_id, email)
-        if found is None:
-            return None
+        return self._status_of(found) if found is not None else None
+
+    def _status_of(self, found: Subscriber) -> tuple[str, int]:
         if self._zone is None:
             self._zone = zone(self._client.client(self._client_id).basic_details.time_zone)
         return status_of(found.state), to_epoch_ms(found.date, self._zone)
+
+    def look_up(self, prepared: Prepared, email: str) -> Found | None:
+        found = self._client.subscriber(self._list_id, email)
+        if found is None:
+            return None
+        key = field_key(prepared.field_key)
+        held = (each.value for each in found.custom_fields if each.value and field_key(each.key) == key)
+        return Found(*self._status_of(found), tuple(sorted(held)))
+
+    def suppressed(self, emails: Sequence[str]) -> set[str]:
+        return self._suppression.among(emails)
 
     def still_offers(self, prepared: Prepared, labels: Sequence[str]) -> bool:
         return offers(self._client.custom_fields(self._list_id), prepared, labels)

@@ -26,6 +26,7 @@ from listbridge.campaign_monitor.events import (
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.testing import LARGEST_SAMPLE, put_aside
 from listbridge.campaign_monitor.timezones import to_epoch_ms
+from listbridge.exports.claims import owners
 from listbridge.exports.delivered import Delivered, content
 from listbridge.exports.ledger import delivered_to, note_others, raise_doubt
 from listbridge.exports.setup import Setup, setup_of
@@ -45,6 +46,8 @@ MAX_AHEAD_MS = 2 * 86_400_000
 SELF = "self"
 
 T = TypeVar("T")
+Row = tuple[str, Delivered | None, bool]
+"""The person whose an address is, what the list was told of them, and whether their row is there (still)."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -98,21 +101,22 @@ def receive(store: Store, account: Account, body: bytes, *, tested: bool = False
         reason = f"list {delivery.list_id} is not one of this import's"
         delivery = Delivery(delivery.list_id, (), [Unreadable(CM_ACTIVITY, body, reason)])
     setup = setup_of(store, delivery.list_id)
-    held = delivered_to(store, delivery.list_id, sorted({key for key, _ in delivery.told})) if setup else {}
+    rows = _rows_of(store, delivery, setup)
     events: list[Event] = []
     unreadable = list(delivery.unreadable)
     doubted: list[str] = []
     for key, told in delivery.told:
         try:
-            own = is_echo(account, told, setup, held.get(key))
+            person, held, here = rows.get(key, (key, None, True))
+            own = (is_echo if here else is_parting_echo)(account, told, setup, held)
             events += events_of(account, delivery.list_id, key, told, own=own)
         except ValueError as error:
             unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
             continue
-        if not own and (differs(told, setup, held.get(key)) or _unread(told, setup, held.get(key))):
-            doubted.append(key)
+        if here and not own and (differs(told, setup, held) or _unread(told, setup, held)):
+            doubted.append(person)
     if setup is not None:
-        note_others(store, delivery.list_id, _others(delivery, setup, held))
+        note_others(store, delivery.list_id, _others(delivery, setup, rows))
     counts = append(store, events)
     if delivery.told:
         store.client.set(keys.told(delivery.list_id), now_ms())
@@ -255,10 +259,20 @@ def is_echo(account: Account, told: Told, setup: Setup | None, held: Delivered |
         return False
     shown = content(told.name if held.name is not None else None, our_options(told, setup))
     at = to_epoch_ms(told.date, account.zone)
-    return any(
-        written == shown and abs(at - (system_at - system_at % 60_000)) <= ECHO_WINDOW_MS
-        for system_at, written in held.writes
-    )
+    return any(written == shown and _is_about(at, system_at) for system_at, written in held.writes)
+
+
+def is_parting_echo(account: Account, told: Told, setup: Setup | None, held: Delivered | None) -> bool:
+    """Is it our own write to an address that the person has left: nothing of ours, at the time of a write?"""
+    if setup is None or held is None or told.type == "Deactivate" or our_options(told, setup):
+        return False
+    at = to_epoch_ms(told.date, account.zone)
+    return any(_is_about(at, system_at) for system_at, _ in held.writes)
+
+
+def _is_about(at: int, system_at: int) -> bool:
+    """Does a webhook's time (epoch ms) fit that of a write?"""
+    return abs(at - (system_at - system_at % 60_000)) <= ECHO_WINDOW_MS
 
 
 def differs(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
@@ -273,13 +287,32 @@ def _unread(told: Told, setup: Setup | None, held: Delivered | None) -> bool:
     return setup is not None and setup.adopting and held is None and told.type != "Deactivate"
 
 
-def _others(delivery: Delivery, setup: Setup, held: Mapping[str, Delivered]) -> dict[str, tuple[str, ...]]:
+def _others(delivery: Delivery, setup: Setup, rows: Mapping[str, Row]) -> dict[str, tuple[str, ...]]:
     """What our field holds of others, for those whom we told the list otherwise of."""
     found: dict[str, tuple[str, ...]] = {}
+    before: dict[str, tuple[str, ...]] = {}
     for key, told in delivery.told:
-        if key in held and told.type != "Deactivate" and told.fields is not None:
-            found[key] = tuple(sorted(_options(told, setup) - {*setup.labels}))
-    return {key: others for key, others in found.items() if others != held[key].others}
+        person, held, here = rows[key]
+        if held is not None and here and told.type != "Deactivate" and told.fields is not None:
+            found[person] = tuple(sorted(_options(told, setup) - {*setup.labels}))
+            before[person] = held.others
+    return {person: others for person, others in found.items() if others != before[person]}
+
+
+def _rows_of(store: Store, delivery: Delivery, setup: Setup | None) -> dict[str, Row]:
+    """What the list was told of those whom the addresses of a delivery belong to, by address."""
+    addresses = sorted({key for key, _ in delivery.told})
+    if setup is None:
+        return {}
+    whose = owners(store, delivery.list_id, addresses) if setup.by_address else {}
+    people = {address: whose.get(address, address) for address in addresses}
+    held = delivered_to(store, delivery.list_id, sorted({*people.values()}))
+    found: dict[str, Row] = {}
+    for address, person in people.items():
+        row = held.get(person)
+        places = (address,) if row is None else (row.address or person, *row.earlier)
+        found[address] = (person, row, address in places)
+    return found
 
 
 def our_options(told: Told, setup: Setup) -> tuple[str, ...]:

@@ -14,6 +14,10 @@ _ADVICE = {
     "consent": "send Yes, No or Unchanged: see `consent_to_track`",
     "mobile": "correct the number at its source; with its country's prefix it is clear",
     "in_list": "nothing: the export only adds people; `mode` upsert updates them too",
+    "duplicate_address": (
+        "give one of the two people another address at its source, or take the one who has it out of the "
+        "audiences: then the other is tried again by itself"
+    ),
     "not_in_list": "nothing, or add them: the export only updates people; `mode` upsert adds them",
     "unreadable": "nothing: the next event of this person repairs the profile",
     "unacceptable": "read the message; the row is sent again when it changes",

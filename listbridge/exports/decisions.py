@@ -8,11 +8,11 @@ What counts as the opt-in is the feed's to say (see `opt_in`); that it must be l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from listbridge.exports.brakes import NO_LIMITS, Limits
-from listbridge.exports.delivered import Delivered, Refused, content
+from listbridge.exports.delivered import Delivered, Refused, content, places
 from listbridge.exports.protocol import FieldValue, Flags, Row, Way
 from listbridge.exports.values import CLEARED, Unfit, consent, e164, filled, fitted, lookup
 from listbridge.profiles.membership import Membership
@@ -32,6 +32,12 @@ SHOWN_CHOICES = 10
 OPTED_OUT = frozenset({"unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"})
 """Statuses in which a list does not take a person back without the resubscribe switch."""
 
+OF_THE_PERSON = OPTED_OUT - {"bounced"}
+"""Those of them that hold for a person's other addresses too: a dead mailbox is only one address's."""
+
+DUPLICATE = "duplicate_address"
+"""Refused because another person's row has the address."""
+
 OPTED_IN_FIELD = "opted_in_at"
 """The profile field with the latest opt-in that came with audience events."""
 
@@ -49,7 +55,7 @@ OnExit = Literal["update_field", "unsubscribe", "nothing"]
 Mode = Literal["upsert", "update_only", "add_only"]
 WhenNull = Literal["skip", "clear", "set_if_empty"]
 
-_WAYS: Mapping[Mode, Way] = {"upsert": Way.IMPORT, "update_only": Way.UPDATE, "add_only": Way.ADD}
+WAYS: Mapping[Mode, Way] = {"upsert": Way.IMPORT, "update_only": Way.UPDATE, "add_only": Way.ADD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,11 @@ class ListSpec:
     mode: Mode = "upsert"
 
     @property
+    def by_address(self) -> bool:
+        """May rows go to other addresses than people's keys, so that these change and are claimed?"""
+        return self.email_field != "email"
+
+    @property
     def keeps(self) -> tuple[str, ...]:
         """The keys of the fields whose values are left alone."""
         return keeps_of(self.when_null)
@@ -168,6 +179,10 @@ class Person:
     """Profile field -> the opt-in time that it holds (epoch ms), for fields other than `opted_in_at`."""
     left: Mapping[str, int] = field(default_factory=dict)
     """The audiences that they have left, and when that came in (epoch ms)."""
+    elsewhere: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Their status and its time under other addresses of theirs than the row's."""
+    lost: frozenset[str] = frozenset()
+    """Addresses of theirs that have become somebody else's."""
 
     @property
     def newest(self) -> int:
@@ -262,6 +277,8 @@ def decide(
         return Skip(THERE)
     unsure = in_doubt or refused is not None
     row = build_row(person, spec, options, delivered, unsure=unsure, raised=raised)
+    row = moving(row, person, spec, delivered, refused)
+    person = replace(person, status=status_of(person))
     if delivered is not None and not unsure and delivered.holds(row, spec.field_key):
         return Skip("unchanged")
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
@@ -269,25 +286,67 @@ def decide(
     tried = tried and not (row.new and refused is not None and refused.code == "suppressed")
     if problem := _fault(row, spec):
         return Skip("refused before") if tried else Refuse(*problem, row)
-    # The list's options may be others by now.
-    tried = tried and not (refused is not None and refused.code == UNKNOWN_OPTION)
+    # The list's options may be others by now, and an address somebody else's or free.
+    tried = tried and not (refused is not None and refused.code in (UNKNOWN_OPTION, DUPLICATE))
     opted_in_at = opt_in(person, spec)
     out = _opted_out(person, refused)
     returns = out is not None and is_later(opted_in_at, out[1])
     if not returns:
-        if _is_out(person):
+        # Whoever moves is looked for under both addresses: the row at the old one is to be cleared.
+        if _is_out(person) and not (row.moves and not tried):
             return _held_back(person, refused, row, stale=_waits_for_feed(person, spec))
         if tried and not _came_back(person, refused):
             return Skip("refused before")
     leaves = _leaves(person, spec, options, delivered, in_doubt=in_doubt)
+    if row.moves:
+        resubscribe = returns and not (in_doubt and not _was_answered(delivered, refused))
+        restart = resubscribe and not in_doubt and _restart_autoresponders(person, spec)
+        flags = Flags(resubscribe, restart_autoresponders=restart, way=Way.MOVE)
+        return Send(row, flags, opted_in_at is not None, leaves, opted_in_at)
     if not options and unsure and not (delivered is not None and delivered.known):
         return ReadBack(row, leaves, Way.UPDATE if spec.mode == "update_only" else Way.IMPORT)
     # A repeat goes without the switches; what the list answers to it is decided about anew.
     resubscribe = returns and not (in_doubt and not _was_answered(delivered, refused))
     queue = not in_doubt and delivered is None and _queue_autoresponders(person, spec)
     restart = resubscribe and not in_doubt and _restart_autoresponders(person, spec)
-    flags = Flags(resubscribe, queue, restart, _WAYS[spec.mode])
+    flags = Flags(resubscribe, queue, restart, WAYS[spec.mode])
     return Send(row, flags, opted_in_at is not None, leaves, opted_in_at)
+
+
+def moving(
+    row: Row, person: Person, spec: ListSpec, delivered: Delivered | None, refused: Refused | None
+) -> Row:
+    """The row, with the other addresses under which the list may have the person.
+
+    Whoever is in no audience is not moved: the row is cleared where it is. In `add_only` nobody is.
+    """
+    if not spec.by_address or spec.mode == "add_only":
+        return row
+    if delivered is not None and not row.options and not delivered.earlier:
+        return replace(row, email=delivered.address or person.key)
+    wanted = row.email.lower()
+    found = places(person.key, delivered, refused, OF_THE_PERSON)
+    others = [each for each in found if each != wanted]
+    if not others:
+        return row
+    cleared = tuple(label for label in spec.labels if label not in row.options)
+    ours = tuple(each for each in others if each not in person.lost)
+    lost = tuple(each for each in others if each in person.lost)
+    return replace(row, moved_from=ours, formerly=lost, cleared=cleared)
+
+
+def status_of(person: Person) -> tuple[str, int] | None:
+    """The person's status in the list, all their addresses taken together.
+
+    An opt-out under another address holds for this one too, unless this one became active in a later minute.
+    """
+    outs = [each for each in person.elsewhere.values() if each[0] in OF_THE_PERSON]
+    if _is_out(person) and person.status is not None:
+        outs.append(person.status)
+    out = max(outs, key=lambda each: each[1], default=None)
+    if out is None or _active_after(person, out[1]):
+        return person.status
+    return out
 
 
 def opt_in(person: Person, spec: ListSpec, *, stale: bool = False) -> int | None:

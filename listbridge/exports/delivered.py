@@ -24,6 +24,8 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     before this one. An entry without `writes` was read from the list. `dropped` are the values that were
     left out, by field key, and why; `left`: the row is followed by unsubscribing the person. `returning`:
     a row with the resubscribe switch was on its way, and nothing is known of its outcome.
+    `address` is where the row went to (lower case; empty: to the person's key), `earlier` the other
+    addresses at which the list may still have the person while a move is in doubt.
     """
 
     at: int
@@ -41,11 +43,15 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     dropped: tuple[tuple[str, str], ...] = ()
     left: bool = False
     returning: bool = False
+    address: str = ""
+    earlier: tuple[str, ...] = ()
 
     def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold all that this row would write?"""
         return (
             (self.field, self.options) == (field, row.options)
+            and not row.moves
+            and (self.address or row.key) == row.email.lower()
             and row.name in (None, self.name)
             and (row.consent or self.consent, row.mobile or self.mobile, row.sms or self.sms)
             == (self.consent, self.mobile, self.sms)
@@ -68,7 +74,8 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
 
     `at` is epoch ms by the system's clock; `since` is when the person opted out, 0 where it is not
     known or not the reason. `asked`: the list said so to a row without the resubscribe switch, and whether
-    a later opt-in counts is to be decided now.
+    a later opt-in counts is to be decided now. `address` is where that was said (lower case; empty: the
+    person's key).
     """
 
     at: int
@@ -77,6 +84,7 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
     row: str
     since: int = 0
     asked: bool = False
+    address: str = ""
 
 
 def content(name: str | None, options: tuple[str, ...]) -> str:
@@ -105,6 +113,7 @@ def delivered(
     """The record of writing `row` now; `kept` are values that the list holds as long as no row says
     otherwise."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
+    address = row.email.lower()
     return Delivered(
         at=at,
         name=row.name,
@@ -121,7 +130,20 @@ def delivered(
         dropped=row.dropped,
         left=left,
         returning=returning,
+        address="" if address == row.key else address,
+        earlier=row.moved_from + row.formerly,
     )
+
+
+def places(
+    key: str, delivered: Delivered | None, refused: Refused | None, codes: Collection[str]
+) -> tuple[str, ...]:
+    """The addresses at which the list may have a person: where rows went to, and where it refused them with
+    one of the `codes`."""
+    found = [] if delivered is None else [delivered.address or key, *delivered.earlier]
+    if refused is not None and refused.code in codes:
+        found.append(refused.address or key)
+    return tuple(dict.fromkeys(found))
 
 
 def adopted(

@@ -23,8 +23,11 @@ from listbridge.exports.brakes import (
     Held,
     track,
 )
+from listbridge.exports.claims import owners, set_free, take, wait_for
+from listbridge.exports.contest import Contest, Verdict
 from listbridge.exports.decisions import (
     BY_MODE,
+    DUPLICATE,
     OPTED_OUT,
     ListSpec,
     Person,
@@ -37,7 +40,7 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import Refused, delivered, pack
 from listbridge.exports.history import Happened, happened, to_remember
-from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record
+from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record, due_again
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
@@ -49,6 +52,8 @@ READ_BACK_AT_ONCE = 100
 """People of one partition who are asked for, one by one, in one pass."""
 SINGLES_AT_ONCE = 200
 """Calls for one person each in one pass: who changes meanwhile waits for them."""
+WAIT_MS = 2_000
+"""How long somebody rests whose new address another person is about to leave."""
 
 
 @dataclass(slots=True)
@@ -67,6 +72,10 @@ class _Gathered:
     refused: list[str] = field(default_factory=list)
     """Whom we refuse for what their row holds (an opt-out is no fault of a row)."""
     swallowed: dict[str, int] = field(default_factory=dict)
+    free: list[str] = field(default_factory=list)
+    """Addresses of people who want others and are refused: who waits for one may have it."""
+    out: list[tuple[str, str]] = field(default_factory=list)
+    """(address, person) of those who opted out: news of the address is news of them."""
     singles: int = 0
 
     def is_full(self, room: int) -> bool:
@@ -125,6 +134,8 @@ class Deliverer:
         """
         brake = Brake(self._store, spec.list_id, spec.feeds)
         brake.tidy(now_ms())
+        self._sender.mode = spec.mode
+        self._sender.list_id = spec.list_id if spec.by_address else ""
         self._ledger.watches_refused = REFUSED in brake.kinds
         while self._pass(spec, prepared, brake, stop):
             after_pass()
@@ -164,12 +175,15 @@ class Deliverer:
             for lag in lagging:
                 gathered = self._gather(lag, spec, room - len(planned), now)
                 self._read_back(gathered)
+                if spec.by_address:
+                    self._claim(gathered, spec, now)
                 brake.add(lag.part, _counted(gathered, now), told=len(gathered.sends))
                 self.result.swallowed += 2 * track(
                     self._store, lag.part, spec.list_id, SWALLOWED, gathered.swallowed
                 )
                 if gathered.records:
                     self._ledger.record(lag.part, now, gathered.records)
+                set_free(self._store, spec.list_id, gathered.free, now)
                 planned += self._plan(gathered, spec, now)
                 if len(planned) >= room:
                     break
@@ -184,13 +198,13 @@ class Deliverer:
         """Decide about people of one partition until `room` rows are due or nobody is left."""
         gathered = _Gathered(lag.part, lag.cursor, lag.cursor)
         doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
-        for candidate in chain(doubted, self._changed(gathered, lag.newest)):
+        for candidate in chain(doubted, self._changed(gathered, spec, lag.newest)):
             self._sort(candidate, spec, gathered, now)
             if gathered.is_full(room):
                 break
         return gathered
 
-    def _changed(self, gathered: _Gathered, newest: int) -> Iterator[Candidate]:
+    def _changed(self, gathered: _Gathered, spec: ListSpec, newest: int) -> Iterator[Candidate]:
         """Who changed, oldest change first; the cursor follows. Those in doubt are left to the retry set.
 
         Who changes on the way has a sequence beyond `newest` and waits for the next pass: one pass has
@@ -199,11 +213,45 @@ class Deliverer:
         part = gathered.part
         while people := self._ledger.changed(part, gathered.cursor, newest, READ_AT_ONCE):
             self._keep_lease()
+            if spec.by_address:
+                self._wake_owners(spec, [key for key, _ in people])
             calm = {candidate.key: candidate for candidate in self._ledger.calm(part, people)}
             for key, sequence in people:
                 gathered.cursor = sequence
                 if key in calm:
                     yield calm[key]
+
+    def _wake_owners(self, spec: ListSpec, addresses: list[str]) -> None:
+        """What became known of an address may take back the refusal of the person whose it is."""
+        found = owners(self._store, spec.list_id, addresses)
+        people = sorted({owner for address, owner in found.items() if owner != address})
+        due_again(self._store, spec.list_id, people, now_ms())
+
+    def _claim(self, gathered: _Gathered, spec: ListSpec, now: int) -> None:
+        """Leave out those whose address another person has, or is about to leave."""
+        self._keep_lease()
+        for (address, key), owner in zip(
+            gathered.out, take(self._store, spec.list_id, gathered.out), strict=True
+        ):
+            if owner != key:
+                wait_for(self._store, spec.list_id, address, key)
+        contest = Contest(self._store, self._ledger, spec, self._person_of)
+        wanted = [(send.row.email.lower(), candidate.key) for candidate, _, send in gathered.sends]
+        kept = []
+        for each, (verdict, owner) in zip(gathered.sends, contest.verdicts(wanted), strict=True):
+            candidate, _, send = each
+            if verdict is Verdict.OURS:
+                kept.append(each)
+            elif verdict is Verdict.WAIT:
+                gathered.records.append(Record(candidate.key, "later", candidate.score, now + WAIT_MS))
+            else:
+                wait_for(self._store, spec.list_id, send.row.email.lower(), candidate.key)
+                words = f"the row of {owner} has this address"
+                if _is_known_duplicate(candidate, words):
+                    self.result.unchanged += 1
+                else:
+                    self._refuse(candidate, Refuse(DUPLICATE, words, send.row), gathered)
+        gathered.sends = kept
 
     def _sort(self, candidate: Candidate, spec: ListSpec, gathered: _Gathered, now: int) -> None:
         self.result.examined += 1
@@ -246,10 +294,15 @@ class Deliverer:
         """Keep a refusal of our own."""
         at = now_ms() + self._destination.clock_offset_ms()
         row = content_of(refusal.row)
-        held = Refused(at, refusal.code, refusal.message, row, refusal.since)
+        address = refusal.row.email.lower()
+        place = "" if address == candidate.key else address
+        held = Refused(at, refusal.code, refusal.message, row, refusal.since, address=place)
         entry = happened("refused", now_ms(), code=refusal.code)
         self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
+        gathered.free += refusal.row.moved_from
+        if refusal.code in OPTED_OUT:
+            gathered.out.append((refusal.row.email.lower(), candidate.key))
         if refusal.code not in OPTED_OUT | BY_MODE:
             gathered.refused.append(candidate.key)
 
@@ -309,13 +362,23 @@ class Deliverer:
             )
             rows.append((candidate, pack(record), due))
             self.result.retries += candidate.doubt is not None
-            planned.append(Planned(gathered.part, candidate, person, send, due))
+            planned.append(Planned(gathered.part, candidate, person, send, due, told=record))
         self._ledger.plan(gathered.part, gathered.was, gathered.cursor, rows)
         return planned
 
     def _keep_lease(self) -> None:
         if not self._still_mine():
             raise LostLease("the lease on this list ran out")
+
+
+def _is_known_duplicate(candidate: Candidate, words: str) -> bool:
+    """Are they refused for that already, with nothing else to settle?"""
+    refused = candidate.refused
+    return (
+        candidate.doubt is None
+        and refused is not None
+        and (refused.code, refused.message) == (DUPLICATE, words)
+    )
 
 
 def _returning(candidate: Candidate) -> bool:

@@ -33,7 +33,8 @@ _WORDS = {letter: what for what, letter in _LETTERS.items()}
 
 class Happened(msgspec.Struct, array_like=True, frozen=True):
     """One outcome. `at` is epoch ms by our clock; `options` are the first labels of the row that was
-    sent, `more` how many others it had; `tried_again`: an attempt before had no outcome."""
+    sent, `more` how many others it had; `tried_again`: an attempt before had no outcome; `moved_from`: the
+    address that the row was under before."""
 
     at: int
     letter: str
@@ -43,6 +44,7 @@ class Happened(msgspec.Struct, array_like=True, frozen=True):
     tried_again: bool = False
     options: tuple[str, ...] = ()
     more: int = 0
+    moved_from: str = ""
 
     @property
     def what(self) -> What:
@@ -62,6 +64,7 @@ def happened(
     flags: Flags | None = None,
     options: Sequence[str] = (),
     tried_again: bool = False,
+    moved_from: str = "",
 ) -> Happened:
     """The entry of an outcome; what would make it large is cut."""
     sent = flags or Flags()
@@ -75,12 +78,14 @@ def happened(
         tried_again,
         shown,
         max(len(options) - SHOWN_LABELS, 0),
+        moved_from,
     )
 
 
 def framed(entry: Happened) -> bytes:
     """An entry after its length, as the scripts keep it."""
-    packed = _pack(entry)
+    values = msgspec.structs.astuple(entry)
+    packed = _pack(values if entry.moved_from else values[:-1])
     return len(packed).to_bytes(2, "big") + packed
 
 

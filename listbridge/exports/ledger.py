@@ -46,7 +46,8 @@ return 1
 # ARGV: token, now, rewind cursor or '',
 #       (key, kind, score as read or planned, value, old row, entry of the history, what it begins with)...
 #   stored: the row holds; undone: the old row does; refused, asked: the same, and the refusal is kept;
-#   absent: the list does not have the person; later: still in doubt. The value is the refusal or next score.
+#   moved: the value, a row, holds; absent: the list does not have the person; later: still in doubt. The
+#   value is else the refusal or next score.
 #   A score that is not the given one means that somebody raised a doubt meanwhile: look again now.
 _RECORD = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -76,6 +77,10 @@ for i = 4, #ARGV, 7 do
   local key, kind, score, value, old = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   remember(key, ARGV[i + 5], ARGV[i + 6])
   if kind == 'stored' then
+    redis.call('HDEL', KEYS[5], key)
+    settle(key, score)
+  elseif kind == 'moved' then
+    redis.call('HSET', KEYS[3], key, value)
     redis.call('HDEL', KEYS[5], key)
     settle(key, score)
   elseif kind == 'undone' then

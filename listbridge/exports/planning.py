@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil
 
 from listbridge.exports.decisions import (
     IN_LIST,
     NOT_IN_LIST,
+    OF_THE_PERSON,
     OPTED_OUT,
+    WAYS,
     ListSpec,
     Person,
     ReadBack,
@@ -25,7 +27,8 @@ from listbridge.exports.decisions import (
     is_later,
 )
 from listbridge.exports.delivered import Delivered, Refused, adopted
-from listbridge.exports.protocol import SINGLE, Flags, Listed, Row, Way
+from listbridge.exports.moves import Hold, Looked, Rename, Write, for_place, route, terms_of
+from listbridge.exports.protocol import SINGLE, Flags, Found, Listed, Row, Way
 from listbridge.exports.sending import asks_first, rows_at_once
 
 Held = tuple[str, Mapping[str, tuple[str, ...]]]
@@ -38,6 +41,7 @@ class Effect(StrEnum):
     ADDED = "added"
     RETURNED = "returned"
     UPDATED = "updated"
+    MOVED = "moved"
     UNCHANGED = "unchanged"
     UNSUBSCRIBED = "unsubscribed"
     REFUSED = "refused"
@@ -72,6 +76,8 @@ class Known:
     suppressed: bool
     raised: bool = False
     """Somebody else changed the row, and so it is in doubt."""
+    olds: Mapping[str, Listed] = field(default_factory=dict)
+    """How the list has other addresses of the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,8 @@ def plan(person: Person, spec: ListSpec, known: Known, rules: ListRules) -> Plan
             return Plan(person.key, row.email, Effect.LEFT, reason="never stored", asks=1)
         case ReadBack(row, leaves, way):
             return _sent(person, Send(row, Flags(way=way), leaves=leaves), known, spec, rules, asks=1)
+        case Send() as send if send.flags.way is Way.MOVE:
+            return _moved(person, send, known, spec, rules)
         case Send() as send:
             return _sent(person, send, known, spec, rules)
 
@@ -172,6 +180,45 @@ def _sent(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListR
         return _unsubscribed(stored) if send.leaves else stored
     refused = _refused(person.key, row.email, code, message, listed)
     return replace(refused, sends=sends, asks=asks, new=row.new)
+
+
+def _moved(person: Person, send: Send, known: Known, spec: ListSpec, rules: ListRules) -> Plan:
+    """What would become of somebody whose address changed."""
+    row, told = send.row, known.delivered
+    if not rules.takes(row.email):
+        return _refused(person.key, row.email, "invalid", "the API does not take this address", known.listed)
+    stored = told is not None and (told.known or not (known.in_doubt or known.refused))
+    known_there = stored or (known.refused is not None and known.refused.code in OF_THE_PERSON)
+    olds = {each: _as_found(known.olds.get(each), spec) for each in row.moved_from}
+    lost = {each: _as_found(known.olds.get(each), spec) for each in row.formerly}
+    looked = Looked(
+        olds, _as_found(known.listed, spec), new_asked=True, suppressed=known.suppressed, lost=lost
+    )
+    asks = len(olds) + len(lost) + (known.listed is not None)
+    listed: Listed | None
+    match route(row, looked, terms_of(person, send, spec.mode, known=known_there, now=0)):
+        case Rename(old, clears, returns):
+            listed, flags, reason = known.olds[old], Flags(returns, way=Way.MOVE), f"from {old}"
+            written = for_place(row, olds[old])
+        case Write(clears, returns):
+            listed, flags = known.listed, Flags(returns, way=WAYS[spec.mode])
+            written = for_place(row, looked.new)
+            reason = f"from {', '.join(row.moved_from + row.formerly)}, where our options go"
+        case Hold(code, message):
+            return replace(_refused(person.key, row.email, code, message, known.listed), asks=asks)
+        case _:
+            return Plan(person.key, row.email, Effect.LEFT, reason="never stored", asks=asks)
+    after, code, more = _written(written, listed, spec, rules)
+    sends = (flags, *(Flags(way=Way.UPDATE) for _ in clears))
+    effect, words = (Effect.RETURNED if returns else Effect.MOVED), f"{reason}; {more}" if more else reason
+    plan = Plan(person.key, row.email, effect, code, words, _held(listed), after, sends, asks, new=True)
+    return _unsubscribed(plan) if send.leaves else plan
+
+
+def _as_found(listed: Listed | None, spec: ListSpec) -> Found | None:
+    if listed is None:
+        return None
+    return Found(listed.status, listed.since, listed.values.get(spec.field_key, ()))
 
 
 def _unsubscribed(plan: Plan) -> Plan:

@@ -22,6 +22,9 @@ class Row:
     empties its field; `removed` are options of other fields that were set before and are not any more.
     `consent` (None: as the export says for everybody), `mobile` (E.164) and `sms` are sent when they are
     given. `dropped` are values that their field can't take, and why: left out, the rest is sent.
+    `moved_from` are other addresses (lower case) under which the list may have the person: with
+    `Way.MOVE` the first of them is the one that gets the address `email`. `formerly` are such addresses
+    that have become somebody else's: an opt-out there still counts.
     """
 
     key: str
@@ -37,21 +40,30 @@ class Row:
     mobile: str | None = None
     sms: str | None = None
     dropped: tuple[tuple[str, str], ...] = ()
+    moved_from: tuple[str, ...] = ()
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        """Has the list to be asked for other addresses of the person first?"""
+        return bool(self.moved_from or self.formerly)
 
 
 class Way(StrEnum):
     """How a row travels: imports carry many, the others one each.
 
-    `ADD` is an import of people of whom the list has just said that it doesn't have them.
+    `ADD` is an import of people of whom the list has just said that it doesn't have them. `MOVE` gives
+    the person at the old address the new one, and the row.
     """
 
     IMPORT = "import"
     ADD = "add"
     UPDATE = "update"
     UNSUBSCRIBE = "unsubscribe"
+    MOVE = "move"
 
 
-SINGLE = frozenset({Way.UPDATE, Way.UNSUBSCRIBE})
+SINGLE = frozenset({Way.UPDATE, Way.UNSUBSCRIBE, Way.MOVE})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,6 +99,16 @@ class Sent:
     outcomes: Sequence[Outcome]
     added: int
     updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a list has an address: `status` in our words and since when (epoch ms), and all that the audience
+    field holds."""
+
+    status: str
+    since: int
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +171,21 @@ class Destination(Protocol):
         """Write the rows in one call; an outcome for each. A failure of the whole call raises.
 
         One row at a time travels in a way that is `SINGLE`. Whoever is new to the list and suppressed is
-        refused, unless the flags say resubscribe.
+        refused, unless the flags say resubscribe. A move is refused as `in_list` when the list has the new
+        address already, as `not_in_list` when it doesn't have the old one.
         """
         ...
 
     def state_of(self, email: str) -> tuple[str, int] | None:
         """The person's status in the list and since when (epoch ms), or None when they aren't in it."""
+        ...
+
+    def look_up(self, prepared: Prepared, email: str) -> Found | None:
+        """How the list has the address, or None when it doesn't."""
+        ...
+
+    def suppressed(self, emails: Sequence[str]) -> set[str]:
+        """Those of the addresses that the list's client never sends to."""
         ...
 
     def still_offers(self, prepared: Prepared, labels: Sequence[str]) -> bool:

@@ -19,6 +19,8 @@ class DeliverResult:
     sent: int = 0
     added: int = 0
     updated: int = 0
+    moved: int = 0
+    """People whose row got another address."""
     refused: int = 0
     unchanged: int = 0
     in_doubt: int = 0
@@ -46,6 +48,7 @@ class DeliverResult:
             "delivered": self.sent,
             "added": self.added,
             "updated": self.updated,
+            "moved": self.moved,
             "unchanged": self.unchanged,
             "refused": self.refused,
             "unsubscribed": self.unsubscribed,

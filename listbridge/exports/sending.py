@@ -7,31 +7,52 @@ that is older than the opt-in may be undone, and the list itself knows best when
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as struct_replace
+
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable
+from listbridge.exports.claims import set_free
 from listbridge.exports.decisions import (
     BY_MODE,
     IN_LIST,
+    NOT_IN_LIST,
+    OF_THE_PERSON,
     OPTED_OUT,
+    WAYS,
+    Mode,
     Person,
     Send,
     asks_again,
     content_of,
     is_later,
 )
-from listbridge.exports.delivered import Refused, answered, pack
+from listbridge.exports.delivered import Delivered, Refused, answered, pack
 from listbridge.exports.history import What, happened, to_remember
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
+from listbridge.exports.moves import (
+    Ask,
+    Hold,
+    Looked,
+    Nothing,
+    Terms,
+    Write,
+    cleared_row,
+    for_place,
+    route,
+    terms_of,
+)
 from listbridge.exports.protocol import (
     SINGLE,
     Destination,
     Flags,
+    Found,
     Outcome,
     OutcomeKind,
     Prepared,
+    Row,
     Sent,
     Way,
 )
@@ -46,11 +67,16 @@ RETURNING_AT_ONCE = 50
 which an opt-out could still be overlooked."""
 
 State = tuple[str, int] | None
+Answer = Sent | Sequence[State | Looked]
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A row on its way; `due` is its score in the retry set. `begun`: stored, and a call is to follow."""
+    """A row on its way; `due` is its score in the retry set, `told` what was written down before.
+
+    `begun`: a call was made, and another follows: that of `step`, and then `steps`. `ends` is the record that
+    is due then, if not that of a stored row. `asks_new`: a move must ask for the new address as well.
+    """
 
     part: PartitionKeys
     candidate: Candidate
@@ -58,6 +84,21 @@ class Planned:
     send: Send
     due: int
     begun: bool = False
+    told: Delivered | None = None
+    step: Row | None = None
+    steps: tuple[tuple[Row, Way], ...] = ()
+    ends: Record | None = None
+    asks_new: bool = False
+
+    @property
+    def row(self) -> Row:
+        """What the next call sends."""
+        return self.step or self.send.row
+
+    @property
+    def moves(self) -> bool:
+        """Does the person's row come from other addresses?"""
+        return self.told is not None and bool(self.told.earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +132,9 @@ class Sender:
         *,
         in_flight: int,
     ) -> None:
+        self.mode: Mode = "upsert"
+        self.list_id = ""
+        """The list whose addresses become free for others; empty where nobody waits for one."""
         self._store = store
         self._ledger = ledger
         self._destination = destination
@@ -102,7 +146,7 @@ class Sender:
         """Send everything; the first problem is raised when the calls that were in flight have ended."""
         problem: Exception | None = None
         waiting = batches(planned, self._destination.batch_limit)
-        flying: dict[Future[Sent | list[State]], Batch] = {}
+        flying: dict[Future[Answer], Batch] = {}
         with ThreadPoolExecutor(self._in_flight, thread_name_prefix="deliver") as pool:
             while flying or (waiting and problem is None):
                 if not self._still_mine():
@@ -110,7 +154,7 @@ class Sender:
                 while waiting and problem is None and len(flying) < self._in_flight:
                     batch = waiting.pop(0)
                     flying[pool.submit(self._call, prepared, batch)] = batch
-                    self._result.calls += len(batch.items) if batch.asks else 1
+                    self._result.calls += _calls_of(batch)
                 # Waiting goes on in short stretches, so that the lease outlives the longest call.
                 seconds = self._destination.call_seconds / 4
                 for future in wait(flying, seconds, FIRST_COMPLETED).done if flying else ():
@@ -137,11 +181,37 @@ class Sender:
             back = min(changes) - 1 if changes else None
             self._ledger.record(self._store.parts[number], now, records, rewind=back)
 
-    def _call(self, prepared: Prepared, batch: Batch) -> Sent | list[State]:
+    def _call(self, prepared: Prepared, batch: Batch) -> Answer:
         """Runs in a thread of its own, and so touches nothing but the destination."""
+        if batch.asks and batch.flags.way is Way.MOVE:
+            return self._look(prepared, batch.items)
         if batch.asks:
             return [self._state_of(item) for item in batch.items]
-        return self._destination.send(prepared, [item.send.row for item in batch.items], batch.flags)
+        return self._destination.send(prepared, [item.row for item in batch.items], batch.flags)
+
+    def _look(self, prepared: Prepared, items: Sequence[Planned]) -> list[Looked]:
+        """How the list has the addresses of people who move."""
+        suppressed = self._destination.suppressed([item.send.row.email for item in items])
+        found = []
+        for item in items:
+            row = item.send.row
+            asks_new = row.email in suppressed or _asks_new(item)
+            asked = [*row.moved_from, *row.formerly, *([row.email] if asks_new else [])]
+            known = {address: self._looked_up(prepared, address) for address in asked}
+            new = known.pop(row.email) if asks_new else None
+            ours = item.candidate.doubt is not None
+            lost = {address: known.pop(address) for address in row.formerly}
+            suppressed_too = row.email in suppressed
+            found.append(Looked(known, new, asks_new, suppressed_too, ours, len(asked), lost))
+        return found
+
+    def _looked_up(self, prepared: Prepared, address: str) -> Found | None:
+        try:
+            return self._destination.look_up(prepared, address)
+        except Deferred:
+            raise
+        except Skippable:
+            return None  # no address that the system can look up
 
     def _state_of(self, item: Planned) -> State:
         try:
@@ -149,9 +219,7 @@ class Sender:
         except Skippable:
             return None  # no address that the system can look up: its answer to the row says so
 
-    def _finish(
-        self, batch: Batch, future: Future[Sent | list[State]], waiting: list[Batch]
-    ) -> Exception | None:
+    def _finish(self, batch: Batch, future: Future[Answer], waiting: list[Batch]) -> Exception | None:
         """Record one call's outcome; -> the problem that ends the delivery, if it is one."""
         try:
             answer = future.result()
@@ -174,12 +242,68 @@ class Sender:
             self.undo(batch.items)
             return error
         if isinstance(answer, Sent):
-            self._result.added += answer.added
-            self._result.updated += answer.updated
+            if not any(item.moves for item in batch.items):
+                self._result.added += answer.added
+                self._result.updated += answer.updated
             waiting[:0] = self._record(batch, answer.outcomes)
+        elif batch.flags.way is Way.MOVE:
+            waiting[:0] = self._routed(batch, [each for each in answer if isinstance(each, Looked)])
         else:
-            waiting[:0] = self._answered(batch, answer)
+            states = [each for each in answer if not isinstance(each, Looked)]
+            waiting[:0] = self._answered(batch, states)
         return None
+
+    def _routed(self, batch: Batch, looks: Sequence[Looked]) -> list[Batch]:
+        """What follows for people who move, now that the list has told how it has their addresses."""
+        self._result.calls += sum(looked.calls for looked in looks)
+        calls: list[Batch] = []
+        settled: list[tuple[Planned, Record]] = []
+        for item, looked in zip(batch.items, looks, strict=True):
+            follows = self._follow(item, looked, batch.flags)
+            if isinstance(follows, Batch):
+                calls.append(follows)
+            else:
+                settled.append((item, follows))
+        self._write(settled)
+        return calls
+
+    def _follow(self, item: Planned, looked: Looked, flags: Flags) -> Batch | Record:
+        """The call that follows for somebody who moves, or the record where none does."""
+        row, found = item.send.row, {**looked.lost, **looked.olds, item.send.row.email.lower(): looked.new}
+        chosen = route(row, looked, self._terms(item))
+        if isinstance(chosen, Ask):
+            return Batch([replace(item, asks_new=True)], flags)
+        if isinstance(chosen, Nothing):
+            return Record(item.candidate.key, "absent", item.due, history=_entry(item, "absent"))
+        steps = _clearings(row, chosen.clears, found)
+        if isinstance(chosen, Hold):
+            record = self._held(item, chosen)
+            return _stepping(replace(item, ends=record), steps) if steps else record
+        if chosen.resubscribe and not flags.resubscribe:
+            # A later opt-in is known, and this attempt may not use the switch: it is decided anew.
+            code = next(each.status for each in found.values() if each and each.status in OPTED_OUT)
+            return self._refusal(item, code, f"{code} in this list")
+        if isinstance(chosen, Write):
+            switches = Flags(chosen.resubscribe, way=WAYS[self.mode])
+            return _call_for(item, for_place(row, looked.new), switches, steps)
+        restart = chosen.resubscribe and flags.restart_autoresponders
+        switches = replace(flags, resubscribe=chosen.resubscribe, restart_autoresponders=restart)
+        moved = replace(for_place(row, found[chosen.old]), moved_from=(chosen.old,))
+        return _call_for(item, moved, switches, steps)
+
+    def _terms(self, item: Planned) -> Terms:
+        held = item.candidate
+        known = held.in_list or (held.refused is not None and held.refused.code in OF_THE_PERSON)
+        now = now_ms() + self._destination.clock_offset_ms()
+        return terms_of(item.person, item.send, self.mode, known=known, now=now)
+
+    def _held(self, item: Planned, hold: Hold) -> Record:
+        """The record of somebody whose row may not go to their new address."""
+        record = self._refusal(item, hold.code, hold.message, hold.since, address=hold.address)
+        before = item.candidate.delivered
+        if hold.at_new or before is None:
+            return replace(record, old=b"")
+        return replace(record, old=pack(struct_replace(before, known=True, returning=False)))
 
     def _answered(self, batch: Batch, states: Sequence[State]) -> list[Batch]:
         """What to send, now that the list has told the states; who opted out since the opt-in is refused."""
@@ -222,26 +346,32 @@ class Sender:
         )
 
     def _record(self, batch: Batch, outcomes: Iterable[Outcome]) -> list[Batch]:
-        """Write the outcomes down; -> the calls that follow, for those who are unsubscribed now."""
+        """Write the outcomes down; -> the calls that follow, for those who are unsubscribed now, cleared at
+        another address, or looked up again."""
         by_key = {outcome.key: outcome for outcome in outcomes}
-        leaving: list[Batch] = []
+        following: list[Batch] = []
         settled: list[tuple[Planned, Record]] = []
         for item in batch.items:
-            outcome = by_key.get(item.candidate.key)
+            outcome = _as_of_step(item, by_key.get(item.candidate.key))
             stored = outcome is not None and outcome.kind is OutcomeKind.STORED
             if stored and batch.flags.way is Way.UNSUBSCRIBE:
                 self._result.unsubscribed += 1
-            if stored and item.send.leaves and not item.begun:
-                leaving.append(Batch([replace(item, begun=True)], Flags(way=Way.UNSUBSCRIBE)))
+            steps = _steps_of(item)
+            if stored and steps:
+                following.append(_stepping(item, steps))
+            elif outcome is not None and _is_overtaken(item, outcome) and not item.asks_new:
+                following.append(_looking_again(item, batch.flags))
+            elif stored and item.ends is not None:
+                settled.append((item, item.ends))
             else:
                 settled.append((item, self._as_record(item, outcome)))
         self._write(settled)
-        return leaving
+        return following
 
     def _as_record(self, item: Planned, outcome: Outcome | None) -> Record:
         """The record of an outcome; a row without one stays in doubt."""
         key = item.candidate.key
-        if outcome is None or outcome.kind is OutcomeKind.LATER:
+        if outcome is None or outcome.kind is OutcomeKind.LATER or _is_halfway(item, outcome):
             self._result.in_doubt += 1
             code = outcome.code if outcome else ""
             return Record(
@@ -254,26 +384,116 @@ class Sender:
         if outcome.kind is OutcomeKind.STORED:
             self._result.sent += 1
             self._result.drop(item.send.row.dropped)
-            return Record(key, "stored", item.due, history=_entry(item, "stored"))
+            history = _entry(item, "stored")
+            if item.told is None or not item.moves:
+                return Record(key, "stored", item.due, history=history)
+            self._result.moved += 1
+            others = item.send.row.other_options
+            told = struct_replace(item.told, earlier=(), known=True, others=others)
+            return Record(key, "moved", item.due, pack(told), history=history)
         return self._refusal(item, outcome.code, outcome.message)
 
-    def _refusal(self, item: Planned, code: str, message: str, since: int = 0) -> Record:
+    def _refusal(
+        self, item: Planned, code: str, message: str, since: int = 0, *, address: str = ""
+    ) -> Record:
         self._result.refuse(code)
         at = now_ms() + self._destination.clock_offset_ms()
         asked = not since and _asks_again(item, code)
-        packed = pack(Refused(at, code, message, content_of(item.send.row), since, asked))
+        address = address or item.send.row.email.lower()
+        place = "" if address == item.candidate.key else address
+        packed = pack(Refused(at, code, message, content_of(item.send.row), since, asked, place))
         old = answered(item.candidate.delivered, item.candidate.delivered_packed)
         kind, at_fault = ("asked", False) if asked else ("refused", code not in BY_MODE)
         history = _entry(item, "refused", code)
         return Record(item.candidate.key, kind, item.due, packed, old, history, at_fault)
 
-    def _write(self, found: Iterable[tuple[Planned, Record]]) -> None:
+    def _write(self, found: Sequence[tuple[Planned, Record]]) -> None:
         now = now_ms()
         by_part: dict[int, list[Record]] = defaultdict(list)
         for item, record in found:
             by_part[item.part.number].append(record)
         for number, records in by_part.items():
             self._ledger.record(self._store.parts[number], now, records)
+        if self.list_id:
+            free = [address for item, record in found for address in _left_behind(item, record)]
+            set_free(self._store, self.list_id, free, now)
+
+
+def _left_behind(item: Planned, record: Record) -> tuple[str, ...]:
+    """The addresses that the person needs no more."""
+    if record.kind == "later":
+        return ()
+    before = item.told.earlier if item.told is not None else ()
+    return before if item.send.row.options else (*before, item.send.row.email.lower())
+
+
+def _asks_new(item: Planned) -> bool:
+    """Must a move ask for the new address: an attempt may have written it, or it is known to be there?"""
+    before = item.candidate.delivered
+    unsure = item.candidate.doubt is not None or (before is not None and bool(before.earlier))
+    return item.asks_new or unsure or item.person.status is not None
+
+
+def _calls_of(batch: Batch) -> int:
+    """The calls that a batch is; those of a look at people who move are counted when it has ended."""
+    if not batch.asks:
+        return 1
+    return 1 if batch.flags.way is Way.MOVE else len(batch.items)
+
+
+def _call_for(item: Planned, row: Row, flags: Flags, steps: tuple[tuple[Row, Way], ...]) -> Batch:
+    send = replace(item.send, row=row, flags=flags)
+    return Batch([replace(item, send=send, steps=steps)], flags, asked=True)
+
+
+def _clearings(
+    row: Row, addresses: Iterable[str], found: Mapping[str, Found | None]
+) -> tuple[tuple[Row, Way], ...]:
+    return tuple(
+        (cleared_row(row, address, held.options), Way.UPDATE)
+        for address in addresses
+        if (held := found[address]) is not None
+    )
+
+
+def _stepping(item: Planned, steps: tuple[tuple[Row, Way], ...]) -> Batch:
+    """The next of the calls that follow."""
+    (row, way), *rest = steps
+    return Batch([replace(item, begun=True, step=row, steps=tuple(rest))], Flags(way=way))
+
+
+def _steps_of(item: Planned) -> tuple[tuple[Row, Way], ...]:
+    """The calls that follow once this one is stored."""
+    leaves = item.send.leaves and not item.begun and item.ends is None
+    return (*item.steps, (item.send.row, Way.UNSUBSCRIBE)) if leaves else item.steps
+
+
+def _as_of_step(item: Planned, outcome: Outcome | None) -> Outcome | None:
+    """The outcome of a call, for the person: where nobody is, nothing is left to be cleared."""
+    if item.step is None or outcome is None or outcome.code != NOT_IN_LIST:
+        return outcome
+    return Outcome(item.candidate.key, OutcomeKind.STORED)
+
+
+def _looking_again(item: Planned, flags: Flags) -> Batch:
+    """The look at all addresses of somebody whose move was overtaken."""
+    row, places = item.send.row, item.told.earlier if item.told is not None else ()
+    row = replace(row, moved_from=tuple(each for each in places if each not in row.formerly))
+    return Batch([replace(item, send=replace(item.send, row=row), steps=(), asks_new=True)], flags)
+
+
+def _is_overtaken(item: Planned, outcome: Outcome) -> bool:
+    """Is a move refused because the list has the addresses otherwise than it told just before?"""
+    moves = item.step is None and item.send.flags.way is Way.MOVE
+    return moves and outcome.code in (IN_LIST, NOT_IN_LIST)
+
+
+def _is_halfway(item: Planned, outcome: Outcome) -> bool:
+    """Does a refusal leave it open what the list holds: a move overtaken again, or a row not yet cleared?"""
+    if outcome.kind is not OutcomeKind.REFUSED:
+        return False
+    clears = item.step is not None and item.step.email != item.send.row.email
+    return clears or _is_overtaken(item, outcome)
 
 
 def _entry(item: Planned, what: What, code: str = "") -> tuple[bytes, bytes]:
@@ -281,7 +501,13 @@ def _entry(item: Planned, what: What, code: str = "") -> tuple[bytes, bytes]:
     held, send = item.candidate, item.send
     in_doubt = held.doubt is not None
     entry = happened(
-        what, now_ms(), code=code, flags=send.flags, options=send.row.options, tried_again=in_doubt
+        what,
+        now_ms(),
+        code=code,
+        flags=send.flags,
+        options=send.row.options,
+        tried_again=in_doubt,
+        moved_from=send.row.moved_from[0] if send.row.moved_from else "",
     )
     return to_remember(entry, held.delivered, held.refused, in_doubt=in_doubt)
 
@@ -313,7 +539,7 @@ def batches(planned: Iterable[Planned], limit: int) -> list[Batch]:
 
 def asks_first(flags: Flags) -> bool:
     """Is the list asked for each person before their row is sent?"""
-    return flags.resubscribe or flags.way is Way.ADD
+    return flags.resubscribe or flags.way in (Way.ADD, Way.MOVE)
 
 
 def rows_at_once(flags: Flags, limit: int) -> int:

@@ -14,7 +14,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """`fingerprint` tells whether the exports ask for something else by now, `feeds` whether they are
     others than those that the cursors belong to. `adopting`: what the list held before is still to be
     read (see `adoption`). `kinds` and `choices` are the mapped fields' types and options by key, `keeps`
-    the keys of those whose values are left alone. `checked_at` (epoch ms): when the list was last seen to
+    the keys of those whose values are left alone. `by_address`: rows may go to other addresses than
+    people's keys. `checked_at` (epoch ms): when the list was last seen to
     offer all that."""
 
     field_key: str
@@ -25,6 +26,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     keeps: tuple[str, ...] = ()
     checked_at: int = 0
     adopting: bool = False
+    by_address: bool = False
     fingerprint: str
     feeds: str = ""
 

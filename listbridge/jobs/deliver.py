@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -13,7 +15,9 @@ from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.adoption import adopt
 from listbridge.exports.brakes import Held
+from listbridge.exports.claims import owners
 from listbridge.exports.decisions import (
+    OF_THE_PERSON,
     OPTED_IN_FIELD,
     Contact,
     Feed,
@@ -23,11 +27,13 @@ from listbridge.exports.decisions import (
     WhenNull,
     keeps_of,
 )
+from listbridge.exports.delivered import places
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, doubt_everybody, lags, rewind
 from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
+from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
@@ -233,7 +239,8 @@ def prepare_list(
     people = rewind(context.store, list_id)
     for workflow in feeds:
         log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
-    held = msgspec.structs.replace(held, feeds=began)
+    by_address = any(workflow.export.email_field != "email" for workflow in feeds)
+    held = msgspec.structs.replace(held, feeds=began, by_address=by_address)
     save_setup(context.store, list_id, held)
     return held
 
@@ -402,19 +409,75 @@ def person_reader(
         status = statuses.get(list_id)
         opted_in = program.fields.get(OPTED_IN_FIELD)
         fields = fields_of(program, profile)
+        own = (status[2], status[0]) if status else None
+        email_field = feeds[0].export.email_field if feeds else "email"
+        known = (
+            _under_addresses(context, list_id, status_field, candidate, fields, email_field, own)
+            if email_field != "email"
+            else _Known(own, {}, frozenset())
+        )
         return Person(
             key=candidate.key,
             fields=fields,
             memberships=memberships(program, profile.states),
-            status=(status[2], status[0]) if status else None,
+            status=known.status,
             opted_in_at=profile.states.get(opted_in.number) if opted_in else None,
             told=told_of(program, profile.states),
             active_in=frozenset(each for each, held in statuses.items() if held[2] == "active") - {list_id},
             opt_ins=opt_ins_of(feeds, fields, now_ms()),
             left=exits(program, profile.states),
+            elsewhere=known.elsewhere,
+            lost=known.lost,
         )
 
     return read
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A person's status at their present address and at others, and which of them became another's."""
+
+    status: tuple[str, int] | None
+    elsewhere: dict[str, tuple[str, int]]
+    lost: frozenset[str]
+
+
+def _under_addresses(
+    context: Context,
+    list_id: str,
+    status_field: str,
+    candidate: Candidate,
+    fields: Mapping[str, Any],
+    email_field: str,
+    own: tuple[str, int] | None,
+) -> _Known:
+    """What the streams tell of the addresses at which the list may have a person: each is a key itself."""
+    key, store = candidate.key, context.store
+    value = lookup(fields, email_field)
+    wanted = value.lower() if isinstance(value, str) else key
+    told = places(key, candidate.delivered, candidate.refused, OF_THE_PERSON)
+    others = [each for each in told if each != wanted]
+    has = owners(store, list_id, others)
+    lost = frozenset(address for address, owner in has.items() if owner != key)
+    asked = [each for each in (wanted, *others) if each != key]
+    pipe = store.client.pipeline(transaction=False)
+    for address in asked:
+        pipe.hget(store.part(address).profiles, address)
+    found = {key: own} if own is not None else {}
+    for address, packed in zip(asked, pipe.execute() if asked else (), strict=True):
+        if packed and (status := _status_in(context, packed, status_field, list_id)):
+            found[address] = status
+    elsewhere = {each: status for each, status in found.items() if each != wanted and each not in lost}
+    return _Known(found.get(wanted), elsewhere, lost)
+
+
+def _status_in(context: Context, packed: bytes, status_field: str, list_id: str) -> tuple[str, int] | None:
+    try:
+        program, profile = unpacked(context.programs, packed)
+    except CorruptProfile:
+        return None  # the list's own answer decides
+    held = profile.states.get(program.fields[status_field].number, {}).get(list_id)
+    return (held[2], held[0]) if held else None
 
 
 class _Counting:
@@ -457,8 +520,9 @@ def _told(done: DeliverResult) -> str:
     """A delivery in one line."""
     left = f", unsubscribed {done.unsubscribed}" if done.unsubscribed else ""
     refusals = ", ".join(f"{n} {code}" for code, n in sorted(done.refusals.items()))
+    moved = f", moved {done.moved}" if done.moved else ""
     return (
-        f"delivered {done.sent} (added {done.added}, updated {done.updated}){left}, "
+        f"delivered {done.sent} (added {done.added}, updated {done.updated}{moved}){left}, "
         f"unchanged {done.unchanged}, refused {done.refused}{f' ({refusals})' if refusals else ''}, "
         f"in doubt {done.in_doubt}, sent again {done.retries}, {done.calls} calls"
     )

@@ -19,7 +19,16 @@ import msgspec
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Skippable
-from listbridge.exports.decisions import Person, address_of
+from listbridge.exports.claims import owners
+from listbridge.exports.decisions import (
+    DUPLICATE,
+    OF_THE_PERSON,
+    ListSpec,
+    Person,
+    address_of,
+    wanted_options,
+)
+from listbridge.exports.delivered import places
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.planning import Effect, Known, ListRules, Plan, plan
 from listbridge.exports.protocol import Listed, Survey
@@ -106,6 +115,7 @@ class _Planner:
         self._suppressed: set[int] = set()
         self._elsewhere: set[int] = set()
         self._others: dict[str, str] = {}
+        self._addresses = Addresses()
         self._began = time.monotonic()
 
     def run(self) -> PlanSummary:
@@ -129,7 +139,7 @@ class _Planner:
         self._others = dict(self._reader.other_lists())
         if self._options.other_lists:
             self._read_others()
-        self._aliases = self._read_aliases()
+        self._read_addresses()
         self._read_list()
         self._read_store()
         return self._summary()
@@ -152,17 +162,14 @@ class _Planner:
                 self._elsewhere |= {hash(address.lower()) for address in addresses}
                 self._progress(f"list {name}", len(self._elsewhere), 0)
 
-    def _read_aliases(self) -> dict[str, str]:
-        """Address -> key of those whose row goes to another address than their key."""
-        if self._spec.email_field == "email":
-            return {}
-        found: dict[str, str] = {}
+    def _read_addresses(self) -> None:
+        """Whose rows go to which addresses, and at which others the list has them."""
+        if not self._spec.by_address:
+            return
         for candidates in self._everybody():
-            for _, person in self._people(candidates):
-                address = address_of(person, self._spec).lower()
-                if address != person.key:
-                    found[address] = person.key
-        return found
+            for candidate, person in self._people(candidates):
+                self._addresses.add(candidate, person, self._spec)
+        self._addresses.settle(self._store, self._list_id)
 
     def _read_list(self) -> None:
         done = 0
@@ -177,8 +184,13 @@ class _Planner:
         by_key = {}
         for listed in people:
             address = listed.address.lower()
-            key = self._aliases.get(address) or person_key(address)
-            if key is not None and hash(key) not in self._seen:
+            if address in self._addresses.olds:
+                self._addresses.olds[address] = listed
+            key = self._addresses.whose.get(address) or person_key(address)
+            if key in self._addresses.moving:
+                if address == self._addresses.goes_to[key]:
+                    self._addresses.news[key] = listed
+            elif key is not None and hash(key) not in self._seen:
                 by_key[key] = listed
         for part, found in self._store.by_part(by_key):
             held = [
@@ -195,7 +207,7 @@ class _Planner:
         for candidates in self._everybody():
             unseen = [each for each in candidates if hash(each.key) not in self._seen]
             for candidate, person in self._people(unseen):
-                self._decide(candidate, person, None)
+                self._decide(candidate, person, self._addresses.news.get(candidate.key))
             done += len(candidates)
             self._progress("people here", done, max(total, done))
 
@@ -237,6 +249,7 @@ class _Planner:
 
     def _decide(self, candidate: Candidate, person: Person, listed: Listed | None) -> None:
         address = address_of(person, self._spec).lower()
+        others = self._addresses.moving.get(person.key, ())
         known = Known(
             candidate.delivered,
             candidate.refused,
@@ -244,9 +257,14 @@ class _Planner:
             listed,
             hash(address) in self._suppressed,
             candidate.doubt_was_raised,
+            {each: listed for each in others if (listed := self._addresses.olds[each]) is not None},
         )
         elsewhere = hash(address) in self._elsewhere or not person.active_in.isdisjoint(self._others)
-        self._count(plan(person, self._spec, known, self._rules), elsewhere)
+        found = plan(person, self._spec, known, self._rules)
+        if found.sends and (owner := self._addresses.whose.get(address, person.key)) != person.key:
+            words = f"the row of {owner} has this address"
+            found = Plan(person.key, address, Effect.REFUSED, DUPLICATE, words)
+        self._count(found, elsewhere)
 
     def _count(self, found: Plan, elsewhere: bool) -> None:
         self._tally.add(found, elsewhere=elsewhere)
@@ -316,6 +334,41 @@ class _Planner:
         cursors = cast(list[bytes], self._store.client.hkeys(name))
         parts = [cursor.decode().split(":") for cursor in cursors]
         return {each[1] for each in parts if each[0] == "list" and each[-1] == ACTIVE_STATUS}
+
+
+class Addresses:
+    """The addresses of people whose rows may go to others than their keys.
+
+    `whose`: whose each address is, of people in an audience. `moving`: key -> the other addresses at which
+    the list may have the person; `goes_to`: key -> their new one. `olds`: those other addresses -> how the
+    list has them; `news`: key -> how it has the new one.
+    """
+
+    def __init__(self) -> None:
+        self.whose: dict[str, str] = {}
+        self.moving: dict[str, tuple[str, ...]] = {}
+        self.goes_to: dict[str, str] = {}
+        self.olds: dict[str, Listed | None] = {}
+        self.news: dict[str, Listed] = {}
+        self._contested: dict[str, set[str]] = {}
+
+    def add(self, candidate: Candidate, person: Person, spec: ListSpec) -> None:
+        wanted = address_of(person, spec).lower()
+        if wanted_options(person, spec, candidate.delivered):
+            first = self.whose.setdefault(wanted, person.key)
+            if first != person.key:
+                self._contested.setdefault(wanted, {first}).add(person.key)
+        found = places(person.key, candidate.delivered, candidate.refused, OF_THE_PERSON)
+        if others := tuple(each for each in found if each != wanted):
+            self.moving[person.key] = others
+            self.goes_to[person.key] = wanted
+            self.olds |= dict.fromkeys(others)
+
+    def settle(self, store: Store, list_id: str) -> None:
+        """Give what several people want to the one who has it."""
+        for address, owner in owners(store, list_id, self._contested).items():
+            if owner in self._contested[address]:
+                self.whose[address] = owner
 
 
 def _is_known(candidate: Candidate) -> bool:

@@ -48,7 +48,7 @@ METRICS: Mapping[str, tuple[Kind, str]] = {
 }
 """Name -> kind and meaning; a counter's name ends in _total."""
 
-_OUTCOMES = ("added", "updated", "unsubscribed", "unchanged", "refused", "in_doubt", "retries")
+_OUTCOMES = ("added", "updated", "moved", "unsubscribed", "unchanged", "refused", "in_doubt", "retries")
 _REFUSED = "refused_"
 _DRIFT = {f"drift_{kind.value}": kind.value for kind in Drifting}
 

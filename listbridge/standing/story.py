@@ -157,7 +157,9 @@ def _told_before(known: Known) -> Outcome | None:
     if word in OPTED_OUT:
         return "opted out", at, f"{word} in the list since it was told last", advice(word)
     labels = ", ".join(known.delivered.options) or "no audience"
-    return "delivered", known.delivered.at, f"the list holds: {labels}", ""
+    address = known.delivered.address
+    under = f" (under {address})" if address else ""
+    return "delivered", known.delivered.at, f"the list holds: {labels}{under}", ""
 
 
 def _never_told(known: Known, mine: Sequence[str]) -> Outcome:
@@ -265,6 +267,8 @@ def _words(entry: Happened) -> str:
     if entry.what != "stored":
         return f"{_HAPPENED[entry.what]}{f' ({entry.code})' if entry.code else ''}{again}"
     more = f" and {entry.more} more" if entry.more else ""
+    if entry.moved_from:
+        shown = f"{shown}, moved from {entry.moved_from}"
     return f"delivered: {', '.join(entry.options) or 'no audience'}{more}{shown}{again}"
 
 

@@ -13,6 +13,7 @@ from listbridge.aggregation import Program
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Fatal, Skippable
+from listbridge.exports.claims import owners
 from listbridge.exports.decisions import Decision, Feed, ListSpec, Person, decide, opt_in
 from listbridge.exports.history import unframed
 from listbridge.exports.ledger import Candidate, Ledger
@@ -53,12 +54,18 @@ def why(context: Context, workflow: Workflow, address: str) -> dict[str, Any]:
     key = person_key(address)
     if key is None:
         raise NoAddress(f"{address!r} is no e-mail address: {NoAddress.__doc__}")
-    known = _known(context, workflow, key)
-    told = known.delivered
+    known = _known(context, workflow, _person_at(context, workflow.export.list_id, key))
+    key, told = known.person.key, known.delivered
     row = (
         None
         if told is None
-        else {"name": told.name, "options": list(told.options), "values": told.values, "field": told.field}
+        else {
+            "address": told.address or key,
+            "name": told.name,
+            "options": list(told.options),
+            "values": told.values,
+            "field": told.field,
+        }
     )
     head = {
         "email": key,
@@ -72,6 +79,15 @@ def why(context: Context, workflow: Workflow, address: str) -> dict[str, Any]:
         "retry_at": rfc3339(known.doubt) if known.doubt is not None else None,
     }
     return head | shown(tell(known))
+
+
+def _person_at(context: Context, list_id: str, key: str) -> str:
+    """The key of the person whose row has the address, where the address itself is nobody's key here."""
+    store = context.store
+    [held] = Ledger(store, list_id, "").held(store.part(key), [(key, None)])
+    if held.delivered is not None or held.refused is not None:
+        return key
+    return owners(store, list_id, [key]).get(key, key)
 
 
 def _known(context: Context, workflow: Workflow, key: str) -> Known:

@@ -162,6 +162,14 @@ class PartitionKeys:
         """Hashes of the people whom a check of a list has seen there, end to end."""
         return f"{self._prefix}listed:{list_id}"
 
+    def claims(self, list_id: str) -> str:
+        """Address (the partition's is the address's) -> key of the person whose row goes to it."""
+        return f"{self._prefix}claims:{list_id}"
+
+    def claimants(self, list_id: str) -> str:
+        """Who waits for an address of this partition, as `<address> <key>`, all with the score 0."""
+        return f"{self._prefix}claimants:{list_id}"
+
     def tracked(self, kind: str, list_id: str) -> str:
         """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
         return f"{self._prefix}tracked:{kind}:{list_id}"

@@ -171,7 +171,7 @@ def _told_of(store: Store, list_id: str, labels: frozenset[str]) -> Iterator[str
 def _forget(store: Store, list_id: str) -> None:
     """The field is gone, and with it all that the list was told. Refusals stay: opt-outs are among them."""
     for part in store.parts:
-        for name in (part.delivered, part.retry, part.cursor, part.history):
+        for name in (part.delivered, part.retry, part.cursor, part.history, part.claims, part.claimants):
             store.client.unlink(name(list_id))
     store.client.delete(keys.list_setup(list_id), keys.rewound(list_id), keys.adoption(list_id))
 

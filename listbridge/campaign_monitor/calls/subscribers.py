@@ -97,7 +97,7 @@ class SubscriberCalls(Caller):
         resubscribe: bool = False,
         restart_autoresponders: bool = False,
     ) -> None:
-        """Change one person, also their address, in any state.
+        """Change one person, also their address, in any state; who is inactive stays so.
 
         What the row has for a field of many options replaces all of it. Raises `RowRefused`: 203 when
         the list never had `old_email`, 201 when it already has the new address.

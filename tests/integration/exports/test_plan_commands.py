@@ -84,6 +84,7 @@ def test_the_plan_names_every_outcome_and_what_would_be_made(planned):
         "added": 1,
         "returned": 0,
         "updated": 0,
+        "moved": 0,
         "unchanged": 1,
         "unsubscribed": 0,
         "refused": 1,

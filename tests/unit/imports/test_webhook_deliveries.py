@@ -10,6 +10,7 @@ from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.incoming import ECHO_WINDOW_MS, Told, decode, events_of, is_echo, receive
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.timezones import to_epoch_ms
+from listbridge.exports.claims import take
 from listbridge.exports.delivered import Delivered, content, pack, unpack_delivered
 from listbridge.exports.setup import Setup, save_setup
 from listbridge.store import keys
@@ -404,6 +405,50 @@ def test_an_event_with_a_bad_time_is_set_aside_for_people_of_exports_too(fake_st
     counts = receive(fake_store, ACCOUNT, body(event(Date="never", CustomFields=shown("Silver"))))
     assert (counts.accepted, counts.quarantined) == (0, 1)
     assert not doubted(fake_store)
+
+
+NEW = "new@example.org"
+
+
+def moved(store: Store, **changes: Any) -> None:
+    """Ann's row went from `ANN` to another address just now."""
+    save_setup(store, LIST, msgspec.structs.replace(SETUP, by_address=True))
+    take(store, LIST, [(ANN, "ann"), (NEW, "ann")])
+    record = msgspec.structs.replace(held(written("Gold")), **({"address": NEW} | changes))
+    store.client.hset(store.part("ann").delivered(LIST), "ann", pack(record))
+
+
+@pytest.mark.parametrize(
+    ("address", "fields", "own", "in_doubt"),
+    [
+        pytest.param(NEW, shown("Gold"), True, False, id="our move"),
+        pytest.param(NEW, shown("Gold", "Theirs"), True, False, id="our move, with options of others"),
+        pytest.param(NEW, shown("Silver"), False, True, id="somebody's edit of the moved row"),
+        pytest.param(ANN, shown(), True, False, id="our clearing of the old row"),
+        pytest.param(ANN, shown("Theirs"), True, False, id="our clearing, with options of others"),
+        pytest.param(ANN, shown("Silver"), False, False, id="somebody's edit of the old row"),
+    ],
+)
+def test_what_is_told_of_a_moved_row_is_about_the_person(fake_store, address, fields, own, in_doubt):
+    moved(fake_store)
+    receive(fake_store, ACCOUNT, body(event(EmailAddress=address, CustomFields=fields)))
+    assert ("origin" in stored(fake_store, "cm_activity")[0]) is own
+    assert doubted(fake_store, "ann") is in_doubt
+
+
+def test_what_is_told_of_the_old_row_while_a_move_is_in_doubt_is_about_the_person(fake_store):
+    moved(fake_store, earlier=(ANN,))
+    receive(fake_store, ACCOUNT, body(event(EmailAddress=ANN, CustomFields=shown("Silver"))))
+    assert doubted(fake_store, "ann")
+
+
+def test_options_of_others_at_the_new_address_are_kept(fake_store):
+    moved(fake_store)
+    receive(fake_store, ACCOUNT, body(event(EmailAddress=NEW, CustomFields=shown("Gold", "Theirs"))))
+    receive(fake_store, ACCOUNT, body(event(EmailAddress=ANN, CustomFields=shown("Other"))))
+    found = record_of(fake_store, "ann")
+    assert found is not None
+    assert found.others == ("Theirs",)
 
 
 def record_of(store: Store, key: str = ANN) -> Delivered | None:

@@ -197,6 +197,32 @@ def test_a_changed_address_keeps_the_opt_out(account):
     assert [log["email"] for log in account.added_after_opt_out] == ["b@example.org"]
 
 
+@pytest.mark.parametrize("action", ["unsubscribe", "delete", "bounce"])
+@pytest.mark.parametrize("resubscribe", [False, True])
+def test_an_update_gives_an_inactive_person_the_address_and_leaves_the_state(account, action, resubscribe):
+    target = lists_of(account)[0]
+    people.act(account, "subscribe", target.list_id, "a@example.org", {})
+    people.act(account, action, target.list_id, "a@example.org", {})
+    state = target.find("a@example.org").state
+    sent = {"emailaddress": "b@example.org", "consenttotrack": "Unchanged"}
+
+    subscribing.update(account, target, "A@example.org", sent, resubscribe, account.moment(target.client))
+
+    assert target.find("a@example.org") is None
+    assert target.find("b@example.org").state == ("Active" if resubscribe else state)
+
+
+def test_an_update_of_an_address_that_was_written_just_now_is_refused(account):
+    account.switches.change({"too_fast_seconds": 60})
+    target = lists_of(account)[0]
+    import_one(account, target, "a@example.org")
+    with pytest.raises(ApiError) as caught:
+        subscribing.update(
+            account, target, "a@example.org", {"consenttotrack": "no"}, False, account.moment(target.client)
+        )
+    assert caught.value.code == 429
+
+
 def test_nobody_can_act_for_a_stranger(account):
     with pytest.raises(UnknownPerson):
         people.act(account, "unsubscribe", lists_of(account)[0].list_id, "a@example.org", {})
