@@ -286,7 +286,7 @@ def test_what_a_killed_doctor_put_aside_is_received_by_the_sweep(clinic, web):
         clinic.server.simulator.sender.flush()
     sweep(clinic.context)
     assert events(clinic) == [], "whoever tests may still look at it"
-    later = {each: 1 for each in clinic.store.client.zrange(keys.TESTS, 0, -1)}
+    later = dict.fromkeys(clinic.store.client.zrange(keys.TESTS, 0, -1), 1)
     clinic.store.client.zadd(keys.TESTS, later)
 
     assert sweep(clinic.context).fold
