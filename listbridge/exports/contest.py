@@ -7,7 +7,7 @@ ring, the one with the least key goes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -38,6 +38,15 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The address that a person wants, and those that they leave for it."""
+
+    address: str
+    key: str
+    leaves: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Contest:
     """Decides about the addresses of one list."""
 
@@ -46,16 +55,37 @@ class Contest:
     spec: ListSpec
     person_of: Callable[[Candidate], Person]
 
-    def verdicts(self, wanted: list[tuple[str, str]]) -> list[tuple[Verdict, str]]:
-        """For pairs of (address, key): whether the person gets the address, and who has it."""
+    def verdicts(self, wanted: Sequence[Wanted]) -> list[tuple[Verdict, str]]:
+        """Whether each of the people gets the address that they want, and who has it.
+
+        Who gets one is about to be sent, so nobody takes what they leave; and who loses one that they would
+        leave is looked at anew.
+        """
+        pairs = [(each.address, each.key) for each in wanted]
+        sent: set[str] = set()
+        taken: set[str] = set()
         found = []
-        for (address, key), owner in zip(wanted, take(self.store, self.spec.list_id, wanted), strict=True):
-            verdict = Verdict.OURS if owner == key else self._against(owner, address, key)
-            if verdict is Verdict.OURS and owner != key:
-                [owner] = take(self.store, self.spec.list_id, [(address, key)], before={address: owner})
-                verdict = Verdict.OURS if owner == key else Verdict.WAIT
+        for each, owner in zip(wanted, take(self.store, self.spec.list_id, pairs), strict=True):
+            verdict = self._verdict(each, owner, sent, taken)
+            if verdict is Verdict.OURS:
+                sent.add(each.key)
             found.append((verdict, owner))
         return found
+
+    def _verdict(self, wanted: Wanted, owner: str, sent: set[str], taken: set[str]) -> Verdict:
+        if not taken.isdisjoint(wanted.leaves):
+            return Verdict.WAIT
+        if owner == wanted.key:
+            return Verdict.OURS
+        verdict = self._against(owner, wanted.address, wanted.key)
+        if verdict is not Verdict.OURS:
+            return verdict
+        if owner in sent:
+            return Verdict.WAIT
+        pair = (wanted.address, wanted.key)
+        [now] = take(self.store, self.spec.list_id, [pair], before={wanted.address: owner})
+        taken.add(wanted.address)
+        return Verdict.OURS if now == wanted.key else Verdict.WAIT
 
     def _against(self, owner: str, address: str, key: str) -> Verdict:
         """Does the person get an address that `owner` has?"""
@@ -81,15 +111,18 @@ class Contest:
         is_there = address in places(owner, held.delivered, held.refused, OF_THE_PERSON)
         if not (is_there and isinstance(decision, Send | ReadBack)):
             return Verdict.OURS
-        return Verdict.OURS if options and self._is_first_of_ring(key, goes_to) else Verdict.WAIT
+        return Verdict.OURS if options and self._is_first_of_ring(key, owner, goes_to) else Verdict.WAIT
 
-    def _is_first_of_ring(self, key: str, goes_to: str) -> bool:
-        """Do people want each other's addresses in a ring that comes back to this one, the least of them?"""
-        seen: list[str] = []
+    def _is_first_of_ring(self, key: str, other: str, goes_to: str) -> bool:
+        """Do people want each other's addresses in a ring that comes back to this one, the least of them?
+
+        The one whose address they want is `other`, who goes to `goes_to`.
+        """
+        seen = [other]
         for _ in range(LONGEST_RING):
             owner = owners(self.store, self.spec.list_id, [goes_to]).get(goes_to)
             if owner == key:
-                return key <= min(seen, default=key)
+                return key < min(seen)
             if owner is None or owner in seen:
                 return False
             seen.append(owner)

@@ -24,7 +24,7 @@ from listbridge.exports.brakes import (
     track,
 )
 from listbridge.exports.claims import owners, set_free, take, wait_for
-from listbridge.exports.contest import Contest, Verdict
+from listbridge.exports.contest import Contest, Verdict, Wanted
 from listbridge.exports.decisions import (
     BY_MODE,
     DUPLICATE,
@@ -236,7 +236,10 @@ class Deliverer:
             if owner != key:
                 wait_for(self._store, spec.list_id, address, key)
         contest = Contest(self._store, self._ledger, spec, self._person_of)
-        wanted = [(send.row.email.lower(), candidate.key) for candidate, _, send in gathered.sends]
+        wanted = [
+            Wanted(send.row.email.lower(), candidate.key, send.row.moved_from)
+            for candidate, _, send in gathered.sends
+        ]
         kept = []
         for each, (verdict, owner) in zip(gathered.sends, contest.verdicts(wanted), strict=True):
             candidate, _, send = each

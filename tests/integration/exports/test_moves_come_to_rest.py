@@ -157,3 +157,21 @@ def test_people_take_each_others_addresses_whatever_ends_a_delivery(new_world, e
         expected = {ADDRESSES[1]: ("active", {"A"}), ADDRESSES[0 if ring else 2]: ("active", {"A", "B"})}
         assert held(world) == expected, f"{ending} at step {at}"
         world.check()
+
+
+@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("ending", ["crash before", "crash after"])
+def test_who_was_refused_for_a_duplicate_changes_places_with_the_other(new_world, at, ending):
+    world = new_world(people=3)
+    for person in range(3):
+        world.enter(person, "a")
+    world.deliver()
+    world.moves(2, 1)
+    world.plan = {at: ending}
+    world.attempt(1)
+
+    world.moves(1, 2)
+    world.settle()
+
+    assert held(world) == {address: ("active", {"A"}) for address in ADDRESSES[:3]}
+    world.check()
