@@ -135,6 +135,10 @@ class TestPlan(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/plan"
 
 
+class TestImportPlan(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/import-plan"
+
+
 class TestRejections(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/rejections"
 
