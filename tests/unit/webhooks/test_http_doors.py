@@ -139,6 +139,10 @@ class TestDrift(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/drift"
 
 
+class TestImportPlan(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/import-plan"
+
+
 class TestRejections(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/rejections"
 
