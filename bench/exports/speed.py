@@ -1,0 +1,60 @@
+"""The mode `speed`: people a second where every call takes a second and four are in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from bench.exports.world import imports_of, since, world
+
+DELAY_SECONDS: Final = 1.0
+IN_FLIGHT: Final = 4
+CEILING: Final = 1000 * IN_FLIGHT / DELAY_SECONDS
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One delivery, from the start of the job to its last outcome, the flush window included."""
+
+    case: str
+    people: int
+    wall_s: float
+    people_per_s: float
+    of_ceiling: float
+    imports: int
+    calls: int
+    worker_cpu_s: float
+    peak_mb: float
+
+
+def run(people: int, *, say: Callable[[str], None]) -> list[Speed]:
+    found = []
+    with world(api_calls_in_flight=IN_FLIGHT) as here:
+        here.export()
+        here.enter(range(1), ago=timedelta(days=2))
+        here.deliver()
+        for case, change, ago in (("new people", 1, timedelta(days=1)), ("changed people", 2, timedelta(hours=1))):
+            here.enter(range(people), change=change, ago=ago)
+            here.simulated.delay(DELAY_SECONDS)
+            before = here.simulated.calls()
+            answer = here.deliver()
+            calls = since(before, here.simulated.calls())
+            here.simulated.delay(0)
+            rate = answer["sent"] / answer["wall_s"]
+            found.append(
+                Speed(
+                    case,
+                    answer["sent"],
+                    answer["wall_s"],
+                    rate,
+                    rate / CEILING,
+                    imports_of(calls),
+                    calls["total"],
+                    answer["cpu_s"],
+                    answer["peak_mb"],
+                )
+            )
+            say(f"speed, {case}: {rate:,.0f} people/s, {calls['total']} calls in {answer['wall_s']:.1f} s")
+    return found
