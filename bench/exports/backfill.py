@@ -89,9 +89,7 @@ def run(people: int, *, say: Callable[[str], None]) -> Backfill:
     return found
 
 
-def _follow(
-    here: World, workflow: str, pid: int, people: int, say: Callable[[str], None]
-) -> list[Sample]:
+def _follow(here: World, workflow: str, pid: int, people: int, say: Callable[[str], None]) -> list[Sample]:
     """Look until everybody is delivered. Raises when nothing moves any more."""
     samples: list[Sample] = []
     moved, said = time.monotonic(), 0

@@ -60,9 +60,7 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Calls]:
     return found
 
 
-def _delivery(
-    here: World, case: str, people: int, changes: int, bound: int, *, number: int = 0
-) -> Calls:
+def _delivery(here: World, case: str, people: int, changes: int, bound: int, *, number: int = 0) -> Calls:
     here.simulated.note()
     before = here.simulated.calls()
     answer = here.deliver(number)
@@ -81,20 +79,29 @@ def _official(here: World, people: int) -> list[Calls]:
     batches = here.job("batches", arguments | {"people": people, "changes": CHANGES})
     part = min(people, 500)
     single = here.job("one by one", arguments | {"people": part})
+    one, wall = "createsend, one by one", single["wall_s"] * changes / part
     return [
         Calls(
-            "createsend, batches", case, people, changes, batches["calls"], changes, 0, None, batches["wall_s"]
-        ),
-        Calls(
-            "createsend, one by one",
+            "createsend, batches",
             case,
             people,
             changes,
-            changes * single["calls"] // part,
+            imports=batches["calls"],
+            rows=changes,
+            others=0,
+            bound=None,
+            wall_s=batches["wall_s"],
+        ),
+        Calls(
+            one,
+            case,
+            people,
             changes,
-            0,
-            None,
-            single["wall_s"] * changes / part,
+            imports=single["calls"] * changes // part,
+            rows=changes,
+            others=0,
+            bound=None,
+            wall_s=wall,
             extrapolated=True,
         ),
     ]

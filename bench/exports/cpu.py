@@ -62,10 +62,10 @@ def run(batches: int, *, say: Callable[[str], None]) -> list[Cpu]:
 
 def _api(api_url: str, api_key: str, list_id: str, key: str, batches: int) -> jobs.Prepared:
     """Imports by the Destination that deliveries use."""
+    from bench.exports.jobs import context
     from listbridge.campaign_monitor import ApiKey, CampaignMonitor
     from listbridge.campaign_monitor.destination import CampaignMonitorList
     from listbridge.campaign_monitor.suppression import SuppressionList
-    from bench.exports.jobs import context
 
     client = CampaignMonitor(ApiKey(api_key), base_url=api_url)
     suppression = SuppressionList(context().store, client, "")

@@ -46,7 +46,7 @@ def prepared(name: str, arguments: dict[str, Any]) -> jobs.Prepared:
     raise ValueError(f"no job is named {name!r}")
 
 
-def _enter(held: Context, first: int, last: int, change: int, ago_seconds: float, fold: bool) -> jobs.Answer:
+def _enter(held: Context, first: int, last: int, change: int, ago_seconds: float) -> jobs.Answer:
     start = time.perf_counter()
     made = entries(range(first, last), change=change, ago=timedelta(seconds=ago_seconds))
     accepted = 0
@@ -55,8 +55,7 @@ def _enter(held: Context, first: int, last: int, change: int, ago_seconds: float
     if accepted != last - first:
         raise RuntimeError(f"{accepted} of {last - first} events were new")
     appended = time.perf_counter()
-    if fold:
-        Folder(held.store, held.programs).run(seconds=3600)
+    Folder(held.store, held.programs).run(seconds=3600)
     return {"append_s": appended - start, "fold_s": time.perf_counter() - appended}
 
 

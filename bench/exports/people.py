@@ -20,6 +20,9 @@ _TIERS: Final = ("gold", "silver", "bronze")
 T = TypeVar("T")
 
 
+NOW: Final = timedelta()
+
+
 def address(number: int) -> str:
     return f"reader.{number:07d}@example.com"
 
@@ -47,7 +50,7 @@ def entry(number: int, at: datetime, *, slug: str = "", change: int = 0) -> Audi
     )
 
 
-def entries(numbers: Iterable[int], *, change: int = 0, ago: timedelta = timedelta()) -> Iterator[AudienceEvent]:
+def entries(numbers: Iterable[int], *, change: int = 0, ago: timedelta = NOW) -> Iterator[AudienceEvent]:
     """Everybody enters, a millisecond after one another."""
     start = datetime.now(UTC) - ago
     for step, number in enumerate(numbers):

@@ -98,7 +98,9 @@ class _Watch:
         self._import = subscribing.import_rows
         self._note = Note([], {})
 
-    def import_rows(self, account: Account, target: Any, rows: list[dict[str, Any]], *rest: Any, **more: Any) -> Any:
+    def import_rows(
+        self, account: Account, target: Any, rows: list[dict[str, Any]], *rest: Any, **more: Any
+    ) -> Any:
         result = self._import(account, target, rows, *rest, **more)
         now = time.monotonic()
         with self._lock:

@@ -35,7 +35,10 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Speed]:
         here.export()
         here.enter(range(1), ago=timedelta(days=2))
         here.deliver()
-        for case, change, ago in (("new people", 1, timedelta(days=1)), ("changed people", 2, timedelta(hours=1))):
+        for case, change, ago in (
+            ("new people", 1, timedelta(days=1)),
+            ("changed people", 2, timedelta(hours=1)),
+        ):
             here.enter(range(people), change=change, ago=ago)
             here.simulated.delay(DELAY_SECONDS)
             before = here.simulated.calls()

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cryptography.fernet import Fernet
 
 from bench.aggregation import jobs
-from bench.exports.people import AUDIENCES, CONSENT, FIELD, MAPPED
+from bench.exports.people import AUDIENCES, CONSENT, FIELD, MAPPED, NOW
 from bench.exports.service import API_KEY, Simulated
 from listbridge import authorizations
 from listbridge.context import Context, build
@@ -61,14 +61,13 @@ class World:
         }
         return service.create_export(self.context, self.authorization, config).id
 
-    def enter(self, people: range, *, change: int = 0, ago: timedelta = timedelta(), fold: bool = True) -> None:
+    def enter(self, people: range, *, change: int = 0, ago: timedelta = NOW) -> None:
         """These people enter an audience, each their own, and are folded."""
         arguments = {
             "first": people.start,
             "last": people.stop,
             "change": change,
             "ago_seconds": ago.total_seconds(),
-            "fold": fold,
         }
         self.job("enter", arguments)
 
