@@ -178,6 +178,8 @@ class Person:
     def name_of(self, slug: str, feed: Feed) -> str | None:
         """Under which of an audience's names the person was told of it, newest first."""
         told = self.memberships.keys() if self.told is None else self.told
+        if slug in told or slug not in feed.names:
+            return slug if slug in told else None
         return next((name for name in (slug, *feed.names.get(slug, ())) if name in told), None)
 
     def was_told_of(self, slug: str, feed: Feed) -> bool:

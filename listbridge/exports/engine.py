@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
+from listbridge.collector import without_collections
 from listbridge.errors import Skippable, SystemProblem
 from listbridge.exports.brakes import (
     CANARY,
@@ -161,7 +162,8 @@ class Deliverer:
             self._sender.rest(min(early, REST_SECONDS))
             return True
         began = time.monotonic()
-        planned, is_last = self._planned(lagging, spec, brake, room, now)
+        with without_collections():
+            planned, is_last = self._planned(lagging, spec, brake, room, now)
         self._sender.add(planned)
         if is_last:
             self._next_pass = began + self._window

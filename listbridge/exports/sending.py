@@ -186,16 +186,17 @@ class Sender:
 
     def abandon(self) -> None:
         """Wait for what is under way and record it; undo the rest."""
+        waiting = [*self._ready, *(Batch(held.items, flags) for flags, held in self._held.items())]
+        self._ready.clear()
+        self._held.clear()
         while self._flying:
             self._still_mine()
             self._collect()
-        waiting = [item for batch in self._ready for item in batch.items]
-        waiting += [item for held in self._held.values() for item in held.items]
-        self._ready.clear()
-        self._held.clear()
+            waiting += self._ready
+            self._ready.clear()
         self._people.clear()
         if waiting:
-            self.undo(waiting)
+            self.undo([item for batch in waiting for item in batch.items])
 
     def _start(self, *, all_rows: bool = False) -> None:
         """Put calls under way, the lease just extended."""
@@ -205,6 +206,9 @@ class Sender:
         before = time.monotonic() - LONGEST_HELD_SECONDS
         for flags in [flags for flags, held in self._held.items() if all_rows or held.since < before]:
             self._ready.append(Batch(self._held.pop(flags).items, flags))
+        self._launch()
+
+    def _launch(self) -> None:
         while self._ready and len(self._flying) < self._in_flight:
             batch = self._ready.pop(0)
             self._flying[self._pool.submit(self._call, self._prepared, batch)] = batch
@@ -213,9 +217,13 @@ class Sender:
     def _collect(self, longest_seconds: float | None = None) -> Exception | None:
         """Wait for a call to end and record all that have; -> the first problem that ends the delivery."""
         seconds = self._stretch if longest_seconds is None else min(self._stretch, longest_seconds)
+        ended = wait(self._flying, seconds, FIRST_COMPLETED).done if self._flying else ()
+        done = [(self._flying.pop(future), future) for future in ended]
+        if self._ready and not any(future.exception() for _, future in done) and self._still_mine():
+            self._launch()  # the next calls don't wait until these are recorded
         problem: Exception | None = None
-        for future in wait(self._flying, seconds, FIRST_COMPLETED).done if self._flying else ():
-            batch, following = self._flying.pop(future), list[Batch]()
+        for batch, future in done:
+            following: list[Batch] = []
             failed = self._finish(batch, future, following)
             problem = problem or failed
             self._ready[:0] = following
