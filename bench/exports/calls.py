@@ -42,15 +42,14 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Calls]:
         here.export()
         here.enter(range(people), ago=day)
         found.append(_delivery(here, "new people", people, people, ceil(people / BATCH)))
-        for change in range(1, CHANGES + 1):
-            here.enter(range(people), change=change, ago=day - timedelta(hours=change))
+        here.enter(range(people), *range(1, CHANGES + 1), ago=timedelta(hours=1))
         case = f"{CHANGES} changes of each in one window"
         found.append(_delivery(here, case, people, CHANGES * people, ceil(people / BATCH)))
-        here.enter(range(people), change=CHANGES, ago=timedelta(minutes=5))
+        here.enter(range(people), CHANGES, ago=timedelta(minutes=5))
         found.append(_delivery(here, "events that change no row", people, people, 0))
         old = people // 4
         here.export(1, queue_autoresponders=True)
-        here.enter(range(old, people), change=CHANGES)
+        here.enter(range(old, people), CHANGES)
         case = "new people, two groups of flags"
         bound = ceil(old / BATCH) + ceil((people - old) / BATCH)
         found.append(_delivery(here, case, people, people, bound, number=1))

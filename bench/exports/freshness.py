@@ -22,7 +22,7 @@ from cli.services import local_url, services
 
 RATE: Final = 500.0
 EVENTS_A_POST: Final = 10
-WARM_UP_SECONDS: Final = 3.0
+WARM_UP_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 30.0
 
 

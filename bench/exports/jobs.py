@@ -46,14 +46,15 @@ def prepared(name: str, arguments: dict[str, Any]) -> jobs.Prepared:
     raise ValueError(f"no job is named {name!r}")
 
 
-def _enter(held: Context, first: int, last: int, change: int, ago_seconds: float) -> jobs.Answer:
+def _enter(held: Context, first: int, last: int, changes: list[int], ago_seconds: float) -> jobs.Answer:
     start = time.perf_counter()
-    made = entries(range(first, last), change=change, ago=timedelta(seconds=ago_seconds))
     accepted = 0
-    for page in pages(made):
-        accepted += audiences.receive(held.store, page).accepted
-    if accepted != last - first:
-        raise RuntimeError(f"{accepted} of {last - first} events were new")
+    for number, change in enumerate(changes):
+        ago = timedelta(seconds=ago_seconds - 2 * number)
+        for page in pages(entries(range(first, last), change=change, ago=ago)):
+            accepted += audiences.receive(held.store, page).accepted
+    if accepted != len(changes) * (last - first):
+        raise RuntimeError(f"{accepted} of {len(changes) * (last - first)} events were new")
     appended = time.perf_counter()
     Folder(held.store, held.programs).run(seconds=3600)
     return {"append_s": appended - start, "fold_s": time.perf_counter() - appended}

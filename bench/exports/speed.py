@@ -39,7 +39,7 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Speed]:
             ("new people", 1, timedelta(days=1)),
             ("changed people", 2, timedelta(hours=1)),
         ):
-            here.enter(range(people), change=change, ago=ago)
+            here.enter(range(people), change + 1, ago=ago)
             here.simulated.delay(DELAY_SECONDS)
             before = here.simulated.calls()
             answer = here.deliver()

@@ -44,9 +44,9 @@ class World:
     def settings(self) -> Settings:
         return self.context.settings
 
-    def export(self, number: int = 0, **more: Any) -> str:
-        """Start an export of all audiences into a list, with a name and two mapped fields; -> its id."""
-        config = {
+    def config(self, number: int = 0, **more: Any) -> dict[str, Any]:
+        """An export of all audiences into a list, with a name and two mapped fields, and without brakes."""
+        return {
             "client_id": self.simulated.client_id,
             "list_id": self.simulated.lists[number],
             "audiences": list(AUDIENCES),
@@ -59,14 +59,17 @@ class World:
             "brakes": OFF,
             **more,
         }
-        return service.create_export(self.context, self.authorization, config).id
 
-    def enter(self, people: range, *, change: int = 0, ago: timedelta = NOW) -> None:
-        """These people enter an audience, each their own, and are folded."""
+    def export(self, number: int = 0, **more: Any) -> str:
+        """Start an export; -> its id."""
+        return service.create_export(self.context, self.authorization, self.config(number, **more)).id
+
+    def enter(self, people: range, *changes: int, ago: timedelta = NOW) -> None:
+        """These people enter an audience, each their own, once for each change, and are folded."""
         arguments = {
             "first": people.start,
             "last": people.stop,
-            "change": change,
+            "changes": changes or (0,),
             "ago_seconds": ago.total_seconds(),
         }
         self.job("enter", arguments)

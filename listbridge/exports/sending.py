@@ -261,16 +261,15 @@ class Sender:
             return None  # no address that the system can look up: its answer to the row says so
 
     def _finish(
-        self, batch: Batch, future: Future[Sent | list[State]], following: list[Batch]
+        self, batch: Batch, future: Future[Sent | list[State]], waiting: list[Batch]
     ) -> Exception | None:
-        """Record one call's outcome and add the calls that follow from it to `following`; -> the problem
-        that ends the delivery, if it is one."""
+        """Record one call's outcome; -> the problem that ends the delivery, if it is one."""
         try:
             answer = future.result()
         except Skippable as error:
             if len(batch.items) > 1:
                 # Somewhere in it is a row that the system can't take at all: halve until it stands alone.
-                following += batch.halves()
+                waiting[:0] = batch.halves()
             else:
                 key, later = batch.items[0].candidate.key, isinstance(error, Deferred)
                 kind = OutcomeKind.LATER if later else OutcomeKind.REFUSED
@@ -288,9 +287,9 @@ class Sender:
         if isinstance(answer, Sent):
             self._result.added += answer.added
             self._result.updated += answer.updated
-            following += self._record(batch, answer.outcomes)
+            waiting[:0] = self._record(batch, answer.outcomes)
         else:
-            following += self._answered(batch, answer)
+            waiting[:0] = self._answered(batch, answer)
         return None
 
     def _answered(self, batch: Batch, states: Sequence[State]) -> list[Batch]:
