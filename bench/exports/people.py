@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from listbridge.audiences import MAX_EVENTS, AudienceEvent
-from listbridge.campaign_monitor.models import Consent, FieldValue, ImportRow
+from listbridge.campaign_monitor.models import Consent
 
 AUDIENCES: Final = ("beach-lovers", "city-breakers", "frequent-flyers", "win-back")
 MAPPED: Final = {"town": "Town", "tier": "Tier"}
@@ -86,20 +86,6 @@ def official_row(number: int, key: str, change: int = 0) -> dict[str, Any]:
         ],
         "ConsentToTrack": CONSENT,
     }
-
-
-def api_row(number: int, key: str, change: int = 0) -> ImportRow:
-    """The same row as our API client takes it."""
-    row = official_row(number, key, change)
-    return ImportRow(
-        email_address=row["EmailAddress"],
-        consent_to_track=CONSENT,
-        name=row["Name"],
-        custom_fields=tuple(
-            FieldValue(key=each["Key"], value=each["Value"], clear=each.get("Clear", False))
-            for each in row["CustomFields"]
-        ),
-    )
 
 
 def pages(items: Iterable[T], size: int = MAX_EVENTS) -> Iterator[list[T]]:

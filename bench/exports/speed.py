@@ -16,12 +16,16 @@ CEILING: Final = 1000 * IN_FLIGHT / DELAY_SECONDS
 
 @dataclass(frozen=True)
 class Speed:
-    """One delivery, from the start of the job to its last outcome, the flush window included."""
+    """One delivery, from the start of the job to its last outcome, the flush window included.
+
+    `steady_people_per_s` leaves out the first round of calls and what came before it.
+    """
 
     case: str
     people: int
     wall_s: float
     people_per_s: float
+    steady_people_per_s: float
     of_ceiling: float
     imports: int
     calls: int
@@ -42,6 +46,7 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Speed]:
             here.enter(range(people), change + 1, ago=ago)
             here.simulated.delay(DELAY_SECONDS)
             before = here.simulated.calls()
+            here.simulated.note()
             answer = here.deliver()
             calls = since(before, here.simulated.calls())
             here.simulated.delay(0)
@@ -52,6 +57,7 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Speed]:
                     answer["sent"],
                     answer["wall_s"],
                     rate,
+                    _steady(here.simulated.note().imports),
                     rate / CEILING,
                     imports_of(calls),
                     calls["total"],
@@ -61,3 +67,10 @@ def run(people: int, *, say: Callable[[str], None]) -> list[Speed]:
             )
             say(f"speed, {case}: {rate:,.0f} people/s, {calls['total']} calls in {answer['wall_s']:.1f} s")
     return found
+
+
+def _steady(imports: list[tuple[float, int]]) -> float:
+    """Rows a second from the last import of the first round to the last of all."""
+    ordered = sorted(imports)
+    rows, seconds = sum(rows for _, rows in ordered[IN_FLIGHT:]), ordered[-1][0] - ordered[IN_FLIGHT - 1][0]
+    return rows / seconds if seconds else float("nan")
