@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlsplit
+
 import click
 
 from cli import choosing
 from cli.output import json_option, say, show_fields, show_rows
-from cli.runtime import context, settings
+from cli.runtime import context, fail, settings
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
-from listbridge.campaign_monitor import ApiKey, CampaignMonitor
+from listbridge.campaign_monitor import ApiKey, CampaignMonitor, connecting
 from listbridge.workflows import service
 
 authorization_option = click.option(
@@ -54,7 +56,13 @@ def list_(as_json: bool) -> None:
         rows = [
             a.public() | {"created_at": rfc3339(a.created_at)} for a in authorizations.list_all(ctx.store)
         ]
-    columns = {"id": "ID", "description": "DESCRIPTION", "kind": "SYSTEM", "created_at": "CREATED"}
+    columns = {
+        "id": "ID",
+        "description": "DESCRIPTION",
+        "kind": "SYSTEM",
+        "credential": "BY",
+        "created_at": "CREATED",
+    }
     show_rows(rows, columns, as_json=as_json, empty="No authorization yet: `listbridge authorization add`.")
 
 
@@ -77,8 +85,49 @@ def change_key(name: str, api_key: str) -> None:
     with context() as ctx:
         held = choosing.authorization(ctx, name)
         CampaignMonitor(ApiKey(api_key.strip()), base_url=held.base_url).clients()
-        authorizations.change_secret(ctx.store, ctx.secrets, held.id, api_key.strip())
+        authorizations.change_key(ctx.store, ctx.secrets, held.id, api_key.strip())
     say(f"{held.description!r} has the new key; resume what failed with `listbridge workflow resume`")
+
+
+@authorization.command("connect")
+@click.option(
+    "--description", required=True, help="What you will call it; an existing one is connected anew."
+)
+@click.option("--client-id", required=True, help="Of the application that you registered.")
+@click.option("--client-secret", prompt="The application's client secret", hide_input=True)
+@click.option("--redirect-uri", default="", help="Where the application sends people; default: our own.")
+def connect(description: str, client_id: str, client_secret: str, redirect_uri: str) -> None:
+    """Connect an account by OAuth, with an application of your own.
+
+    Somebody who may grant access opens the address that is printed. With LISTBRIDGE_PUBLIC_URL they are
+    brought back to us, and it is done; otherwise paste the address that they end at into
+    `listbridge authorization finish`.
+    """
+    with context() as ctx:
+        url, _ = connecting.begin(
+            ctx,
+            description=description,
+            client_id=client_id.strip(),
+            client_secret=client_secret.strip(),
+            redirect_uri=redirect_uri,
+        )
+    say("Open this within 15 minutes, and allow access:")
+    say(url)
+
+
+@authorization.command("finish")
+@click.argument("address")
+def finish(address: str) -> None:
+    """Finish `connect` with the address that the browser ended at."""
+    answer = dict(parse_qsl(urlsplit(address).query))
+    if "error" in answer:
+        fail(f"access was not granted: {answer['error']}")
+    if not answer.get("code") or not answer.get("state"):
+        fail("the address has no `code` and `state`: paste all of it, in quotes")
+    with context() as ctx:
+        made = connecting.finish(ctx, answer["state"], answer["code"])
+        names = [each.name for each in choosing.api_of(ctx, made.id)[1].clients()]
+    show_fields({"id": made.id, "description": made.description, "clients": names}, as_json=False)
 
 
 @authorization.command("delete")

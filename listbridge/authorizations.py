@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -12,13 +12,17 @@ from listbridge.secrets import Secrets
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
+Credential = Literal["api_key", "oauth"]
+API_KEY: Credential = "api_key"
+OAUTH: Credential = "oauth"
+
 
 class NoSuchAuthorization(Fatal):
     """The authorization was deleted, or its id is misspelt: `listbridge authorization list` shows all."""
 
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):
-    """One account of one system. `secret` is encrypted; for Campaign Monitor it is the API key."""
+    """One account of one system. `secret` is encrypted: an API key, or tokens as the system keeps them."""
 
     id: str
     kind: str
@@ -26,6 +30,7 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     secret: str
     created_at: int
+    credential: Credential = API_KEY
 
     def public(self) -> dict[str, object]:
         """Everything but the secret."""
@@ -33,6 +38,13 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
         shown.pop("secret")
         return shown
 
+
+# Nobody who read the credential before another one was stored may put theirs in its place.
+_REPLACE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
 
 _decode = msgspec.json.Decoder(Authorization).decode
 
@@ -45,6 +57,7 @@ def create(
     description: str,
     base_url: str,
     kind: str = "campaign_monitor",
+    credential: Credential = API_KEY,
 ) -> Authorization:
     """Store a credential. Raises `NoEncryptionKey` when there is nothing to encrypt it with."""
     made = Authorization(
@@ -54,6 +67,7 @@ def create(
         base_url=base_url,
         secret=box.encrypt(secret),
         created_at=now_ms(),
+        credential=credential,
     )
     # The set first: a credential that no list shows could not be found and deleted.
     store.client.sadd(keys.AUTHORIZATIONS, made.id)
@@ -61,21 +75,39 @@ def create(
     return made
 
 
-def put(store: Store, box: Secrets, *, secret: str, description: str, base_url: str) -> Authorization:
+def put(
+    store: Store,
+    box: Secrets,
+    *,
+    secret: str,
+    description: str,
+    base_url: str,
+    credential: Credential = API_KEY,
+) -> Authorization:
     """Store a credential in the place of the one with this description and address, or as a new one."""
     for held in list_all(store):
         if (held.description, held.base_url) == (description, base_url):
-            changed = msgspec.structs.replace(held, secret=box.encrypt(secret))
+            changed = msgspec.structs.replace(held, secret=box.encrypt(secret), credential=credential)
             store.client.set(keys.authorization(held.id), msgspec.json.encode(changed))
             return changed
-    return create(store, box, secret=secret, description=description, base_url=base_url)
+    return create(
+        store, box, secret=secret, description=description, base_url=base_url, credential=credential
+    )
 
 
-def change_secret(store: Store, box: Secrets, authorization_id: str, secret: str) -> Authorization:
-    """Put another credential in the place of the stored one. Raises `NoSuchAuthorization`."""
-    changed = msgspec.structs.replace(get(store, authorization_id), secret=box.encrypt(secret))
+def change_key(store: Store, box: Secrets, authorization_id: str, key: str) -> Authorization:
+    """Put an API key in the place of what is stored. Raises `NoSuchAuthorization`."""
+    held = get(store, authorization_id)
+    changed = msgspec.structs.replace(held, secret=box.encrypt(key), credential=API_KEY)
     store.client.set(keys.authorization(authorization_id), msgspec.json.encode(changed))
     return changed
+
+
+def replace_secret(store: Store, box: Secrets, held: Authorization, secret: str) -> bool:
+    """Put another secret in the place of the one in `held`; False when another was stored meanwhile."""
+    changed = msgspec.structs.replace(held, secret=box.encrypt(secret))
+    packed = [msgspec.json.encode(held), msgspec.json.encode(changed)]
+    return bool(store.script(_REPLACE, [keys.authorization(held.id)], packed))
 
 
 def get(store: Store, authorization_id: str) -> Authorization:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from listbridge.authorizations import Authorization
+from listbridge.authorizations import API_KEY, Authorization
 from listbridge.campaign_monitor import (
     AddressTooFast,
-    ApiKey,
     CallRecord,
     CampaignMonitor,
     RateLimited,
@@ -20,6 +19,7 @@ from listbridge.campaign_monitor.destination import CampaignMonitorList
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
+from listbridge.campaign_monitor.tokens import auth_of
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.context import Context
 from listbridge.exports.protocol import Caretaker, Destination, ListReader
@@ -75,7 +75,10 @@ def account_of(context: Context, authorization: Authorization) -> str:
 
 
 def _credential(context: Context, authorization: Authorization) -> str:
-    return accounts.name_of(authorization.base_url, context.secrets.decrypt(authorization.secret))
+    """The name of what the calls are made with; tokens change, so for them it is the authorization's."""
+    is_key = authorization.credential == API_KEY
+    what = context.secrets.decrypt(authorization.secret) if is_key else f"oauth {authorization.id}"
+    return accounts.name_of(authorization.base_url, what)
 
 
 def campaign_monitor_client(
@@ -111,7 +114,12 @@ def campaign_monitor_client(
         log.count(store, workflow.id, {"api_calls": 1, "rate_limited": int(outcome is Outcome.REFUSED)})
 
     return CampaignMonitor(
-        ApiKey(context.secrets.decrypt(authorization.secret)),
+        auth_of(
+            store,
+            context.secrets,
+            authorization,
+            (settings.api_connect_timeout_seconds, settings.api_read_timeout_seconds),
+        ),
         base_url=authorization.base_url,
         connect_timeout=settings.api_connect_timeout_seconds,
         read_timeout=settings.api_read_timeout_seconds,

@@ -17,6 +17,7 @@ from listbridge.store.location import store_url
 from webhooks import (
     audiences,
     authorizations,
+    connecting,
     document,
     errors,
     health,
@@ -26,6 +27,7 @@ from webhooks import (
     plans,
     profiles,
     receivers,
+    rejections,
     workflows,
 )
 from webhooks.auth import bearer_lock
@@ -44,9 +46,11 @@ BLUEPRINTS = (
     audiences.blueprint,
     profiles.blueprint,
     mapping.blueprint,
+    connecting.blueprint,
     authorizations.blueprint,
     workflows.blueprint,
     people.blueprint,
+    rejections.blueprint,
     plans.blueprint,
     metrics.blueprint,
     document.blueprint,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.audiences import Fault
-from listbridge.authorizations import Authorization
+from listbridge.authorizations import Authorization, Credential
 from listbridge.workflows import service
 from listbridge.workflows.schemas import AuthorizationSchema
 from listbridge.workflows.service import AuthorizationInUse
@@ -28,6 +28,7 @@ class StoredAuthorizationSchema(Schema):
 
     id = fields.String(required=True)
     kind = fields.String(required=True)
+    credential = fields.String(required=True, validate=validate.OneOf(get_args(Credential)))
     description = fields.String(required=True)
     base_url = fields.String(required=True)
     created_at = fields.String(required=True, metadata={"format": "date-time"})

@@ -23,6 +23,8 @@ class Growth:
     us_per_event: float
     ratio: float
     peak_mb: float
+    longest_ms: float | None = None
+    """The longest that one script of a fold kept the server busy."""
 
 
 def run(sizes: Sequence[int], seed: int, *, say: Callable[[str], None]) -> list[Growth]:
@@ -44,6 +46,7 @@ def _columns(workload: Workload, say: Callable[[str], None]) -> Growth:
 def _store(workload: Workload, say: Callable[[str], None]) -> Growth:
     with through_store.server() as url:
         [fold] = through_store.run(url, workload, [1], 1, say=say).folds
+    cost = 1e6 / fold.events_per_total_cpu_s
     return Growth(
-        "store", workload.events, workload.people, 1e6 / fold.events_per_total_cpu_s, 1.0, fold.peak_mb
+        "store", workload.events, workload.people, cost, 1.0, fold.peak_mb, longest_ms=fold.longest_ms
     )

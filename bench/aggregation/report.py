@@ -94,6 +94,7 @@ def _folds(folds: Sequence[Fold]) -> Table:
         "worker CPU s",
         "server CPU s",
         "peak MiB",
+        "longest script ms",
     )
     for fold in folds:
         table.add_row(
@@ -104,6 +105,7 @@ def _folds(folds: Sequence[Fold]) -> Table:
             f"{fold.worker_cpu_s:.2f}",
             f"{fold.server_cpu_s:.2f}",
             f"{fold.peak_mb:,.0f}",
+            f"{fold.longest_ms:,.0f}",
         )
     return table
 
@@ -148,10 +150,12 @@ def _latency(found: Latency) -> Table:
 
 
 def _growth(found: Sequence[Growth]) -> Table:
-    table = _table("Growth", "mode", "events", "people", "CPU µs / event", "of the first", "peak MiB")
+    columns = ("mode", "events", "people", "CPU µs / event", "of the first", "peak MiB", "longest script ms")
+    table = _table("Growth", *columns)
     for each in found:
         figures = (f"{each.us_per_event:.2f}", f"{each.ratio:.2f} x", f"{each.peak_mb:,.0f}")
-        table.add_row(each.mode, f"{each.events:,}", f"{each.people:,}", *figures)
+        longest = "" if each.longest_ms is None else f"{each.longest_ms:,.0f}"
+        table.add_row(each.mode, f"{each.events:,}", f"{each.people:,}", *figures, longest)
     return table
 
 

@@ -39,6 +39,7 @@ PAGE: Final = 1000
 """Events in one append: the page of a report."""
 BANDS: Final = ((1, 5), (6, 20), (21, 100), (101, None))
 IDLE_SECONDS: Final = 0.005
+SLOW_KEPT: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Fold:
     server_cpu_s: float
     peak_mb: float
     """Of the worker that took the most."""
+    longest_ms: float
+    """The longest that one command or script kept the server from all others."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ def _reset(store: Store) -> None:
 def _fold(store: Store, url: str, workers: int) -> dict[str, float]:
     with ExitStack() as stack:
         running = [stack.enter_context(jobs.Job("fold", {"url": url})) for _ in range(workers)]
+        store.client.config_set("slowlog-log-slower-than", 1000)
+        store.client.config_set("slowlog-max-len", SLOW_KEPT)
+        store.client.slowlog_reset()
         cpu, start = _server_cpu(store), time.perf_counter()
         for job in running:
             job.go()
@@ -131,7 +137,14 @@ def _fold(store: Store, url: str, workers: int) -> dict[str, float]:
             "worker_cpu_s": sum(answer["cpu_s"] for answer in answers),
             "server_cpu_s": _server_cpu(store) - cpu,
             "peak_mb": max(answer["peak_mb"] for answer in answers),
+            "longest_ms": _longest_ms(store),
         }
+
+
+def _longest_ms(store: Store) -> float:
+    """Of the last commands that took a millisecond or more."""
+    slow = cast(list[dict[str, int]], store.client.slowlog_get(SLOW_KEPT))
+    return max((each["duration"] for each in slow), default=0) / 1000
 
 
 def _median(events: int, workers: int, found: Sequence[dict[str, float]]) -> Fold:

@@ -3,7 +3,8 @@
     ApiError                      status, code, message, endpoint, may_have_been_applied
     ├── FatalError                stop the workflow; nothing is lost
     │   ├── AuthenticationError
-    │   │   └── TokenExpired
+    │   │   ├── TokenExpired
+    │   │   └── AccessWithdrawn
     │   ├── PermissionMissing
     │   ├── NotVisible
     │   ├── InvalidRequest
@@ -98,6 +99,13 @@ class AuthenticationError(FatalError):
 
 class TokenExpired(AuthenticationError):
     """The OAuth token has expired; refresh it and repeat, or authorize again if that fails."""
+
+
+class AccessWithdrawn(AuthenticationError):
+    """Access was withdrawn or its grant ran out; connect again, then resume the workflow.
+
+    `listbridge authorization connect` opens the way; with the same description it replaces what is stored.
+    """
 
 
 class PermissionMissing(FatalError):

@@ -20,12 +20,14 @@ from requests.auth import AuthBase
 
 from .. import __version__
 from .answers import Answer, epoch_ms_of, is_write
-from .errors import ApiError, InvalidRequest, NetworkProblem, without_addresses
+from .errors import ApiError, AuthenticationError, InvalidRequest, NetworkProblem, without_addresses
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | bool | None]
 
 _CHUNK_BYTES = 1 << 16
+OLD_TOKEN = frozenset({120, 121})
+"""Codes of tokens that have expired, or that a renewal elsewhere has ended."""
 _NOT_SENT = (
     urllib3.exceptions.NewConnectionError,  # refused, unreachable, or the name is unknown
     urllib3.exceptions.ConnectTimeoutError,
@@ -35,9 +37,15 @@ _NOT_SENT = (
 
 
 class Auth(Protocol):
-    """What identifies us: the value of the Authorization header, asked for at each call."""
+    """What identifies us: the value of the Authorization header, asked for at each call.
+
+    `renew` is asked when the service found that the value `used` has expired or is unknown: it answers
+    another one, with which the call is repeated once, or the same.
+    """
 
     def authorization(self) -> str: ...
+
+    def renew(self, used: str) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class ApiKey:
     def authorization(self) -> str:
         """The header's value; the password is ignored by the service."""
         return "Basic " + b64encode(f"{self.key}:x".encode()).decode("ascii")
+
+    def renew(self, used: str) -> str:
+        """There is no other one."""
+        return used
 
 
 @dataclass(frozen=True)
@@ -83,7 +95,7 @@ class Transport:
         after_call: AfterCall | None,
     ) -> None:
         self.clock_offset_ms: int | None = None
-        self._authorize = _Authorization(auth)
+        self._auth = auth
         self._base_url = base_url.rstrip("/")
         self._timeouts = (connect_timeout, read_timeout)
         self._before_call = before_call
@@ -100,17 +112,32 @@ class Transport:
     ) -> T:
         """Send `endpoint` with its ids filled in; return what `read` makes of the answer.
 
-        Raises `NetworkProblem` and what `read` and `before_call` raise; when `before_call` raises,
-        nothing is sent. `after_call` sees every call that was tried.
+        Raises `NetworkProblem` and what `read`, `before_call` and the credential raise; when one of the last
+        two raises, nothing is sent. `after_call` sees every call that was tried. A call whose token had
+        expired was not applied, and is repeated with a renewed one.
         """
         url = self._base_url + path_of(endpoint, ids) + query_of(query)
+        authorization = self._auth.authorization()
+        try:
+            return self._call(endpoint, url, body, authorization, read)
+        except AuthenticationError as problem:
+            if problem.code not in OLD_TOKEN:
+                raise
+            renewed = self._auth.renew(authorization)
+            if renewed == authorization:
+                raise
+        return self._call(endpoint, url, body, renewed, read)
+
+    def _call(
+        self, endpoint: str, url: str, body: bytes | None, authorization: str, read: Callable[[Answer], T]
+    ) -> T:
         if self._before_call:
             self._before_call(endpoint)
         started = time.monotonic()
         answer: Answer | None = None
         error: ApiError | None = None
         try:
-            answer = self._send(endpoint, url, body)
+            answer = self._send(endpoint, url, body, authorization)
             return read(answer)
         except ApiError as problem:
             error = problem
@@ -122,14 +149,14 @@ class Transport:
                 seconds = time.monotonic() - started
                 self._after_call(CallRecord(endpoint, status, seconds, headers, error))
 
-    def _send(self, endpoint: str, url: str, body: bytes | None) -> Answer:
+    def _send(self, endpoint: str, url: str, body: bytes | None, authorization: str) -> Answer:
         try:
             with self._session().request(
                 endpoint.partition(" ")[0],
                 url,
                 data=body,
                 headers={"Content-Type": "application/json; charset=utf-8"} if body else None,
-                auth=self._authorize,
+                auth=_Authorization(authorization),
                 timeout=self._timeouts,
                 allow_redirects=False,
                 stream=True,
@@ -162,13 +189,13 @@ class Transport:
 
 
 class _Authorization(AuthBase):
-    """Set on each request, so that a .netrc file is never consulted and a renewed token is used."""
+    """Set on each request, so that a .netrc file is never consulted."""
 
-    def __init__(self, auth: Auth) -> None:
-        self._auth = auth
+    def __init__(self, value: str) -> None:
+        self._value = value
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._auth.authorization()
+        request.headers["Authorization"] = self._value
         return request
 
 

@@ -194,6 +194,11 @@ def flights(account: str) -> str:
     return f"{pace(account)}:flights"
 
 
+def oauth_state(state: str) -> str:
+    """A grant that a person was sent for."""
+    return f"lb:oauth:{state}"
+
+
 def lease(what: str) -> str:
     return f"lb:lease:{what}"
 

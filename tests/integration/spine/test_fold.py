@@ -327,6 +327,21 @@ def test_a_step_takes_no_more_entries_and_events_than_allowed_but_always_one(sma
     assert [taken(32, 500), taken(3, 500), taken(32, 12), taken(32, 1)] == [16, 12, 12, 10]
 
 
+def test_a_partition_of_many_people_takes_half_a_step(small, program, monkeypatch):
+    monkeypatch.setattr(reading, "MANY_PEOPLE", 1)
+    monkeypatch.setattr(reading, "EVENTS_A_STEP", 8)
+    part = small.part("ann@x.se")
+    for minute in range(10):
+        append(small, [activity("ann@x.se", minute)])
+
+    def taken():
+        return reading.next_entries(small, [part], program.streams, limit=100)[0].events
+
+    assert taken() == 8
+    small.client.hset(part.profiles, mapping={"ann@x.se": b"1", "bob@x.se": b"2"})
+    assert taken() == 4
+
+
 def test_a_backlog_of_many_steps_is_folded_to_its_end(small, program, monkeypatch):
     monkeypatch.setattr(reading, "EVENTS_A_STEP", 5)
     for minute in range(60):

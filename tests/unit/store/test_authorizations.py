@@ -33,7 +33,7 @@ def test_the_secret_is_neither_stored_nor_shown_in_clear(fake_store, box):
 
     assert b"the API key" not in fake_store.client.get(keys.authorization(made.id))
     assert "secret" not in made.public()
-    assert made.public().keys() == {"id", "kind", "description", "base_url", "created_at"}
+    assert made.public().keys() == {"id", "kind", "credential", "description", "base_url", "created_at"}
 
 
 def test_authorizations_are_listed_oldest_first(fake_store, box):

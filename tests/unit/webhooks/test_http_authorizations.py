@@ -21,6 +21,7 @@ def test_a_credential_is_stored_encrypted_and_never_shown(client, fake_store, ap
     identity = shown.pop("id")
     assert shown == {
         "kind": "campaign_monitor",
+        "credential": "api_key",
         "description": "an account",
         "base_url": api_context.settings.api_base_url,
     }

@@ -60,10 +60,14 @@ def test_every_operation_has_a_summary_its_parameters_and_an_error(document):
         assert "default" in operation["responses"] or "503" in operation["responses"], place
 
 
-def test_only_health_and_receivers_need_no_bearer_token(document):
+def test_only_health_receivers_and_who_comes_back_from_oauth_need_no_bearer_token(document):
     assert document["security"] == [{"token": []}]
     open_paths = {path for _, path, operation in operations(document) if operation.get("security") == []}
-    assert open_paths == {"/healthz", "/webhooks/campaign-monitor/{workflow_id}/{token}"}
+    assert open_paths == {
+        "/healthz",
+        "/oauth/campaign-monitor/callback",
+        "/webhooks/campaign-monitor/{workflow_id}/{token}",
+    }
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,26 @@ class TestPlan(BearerDoor):
     method, path = "GET", "/v1/workflows/w1/plan"
 
 
+class TestRejections(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/rejections"
+
+
+class TestRetryRejections(BearerDoor):
+    method, path = "POST", "/v1/workflows/w1/rejections/retry"
+
+
+class TestLeftovers(BearerDoor):
+    method, path = "GET", "/v1/workflows/w1/leftovers"
+
+
+class TestRemove(BearerDoor):
+    method, path = "POST", "/v1/workflows/w1/remove"
+
+
+class TestConnect(BearerDoor):
+    method, path = "POST", "/v1/authorizations/connect"
+
+
 class TestMetrics(BearerDoor):
     method, path = "GET", "/metrics"
 
@@ -156,7 +176,7 @@ class TestUnknownPath(BearerDoor):
     method, path = "GET", "/v1/nothing-here"
 
 
-OPEN = {("GET", "/healthz")}
+OPEN = {("GET", "/healthz"), ("GET", "/oauth/campaign-monitor/callback")}
 LOCKED_BY_ITS_OWN_TOKEN = "/webhooks/"
 
 
