@@ -172,7 +172,8 @@ class Deliverer:
         elif planned:
             self._sender.make_room(all_rows=is_last)
         else:
-            self._sender.advance(all_rows=True)
+            # A slow call must not keep others from being looked at.
+            self._sender.advance(all_rows=True, longest_seconds=self._window or None)
         return True
 
     def _planned(
