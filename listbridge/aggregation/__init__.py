@@ -7,7 +7,7 @@ batch of events one partial for each person, `merge` adds two partials, `view` s
 from listbridge.aggregation.errors import MappingError
 from listbridge.aggregation.library import shipped
 from listbridge.aggregation.parser import parse
-from listbridge.aggregation.partials import Partial, merge, merge_into, view
+from listbridge.aggregation.partials import Partial, View, merge, merge_into, view
 from listbridge.aggregation.programs import FieldDefinition, Program, compile_program
 from listbridge.aggregation.reduction import reduce
 from listbridge.aggregation.syntax import Mapping
@@ -18,6 +18,7 @@ __all__ = [
     "MappingError",
     "Partial",
     "Program",
+    "View",
     "compile_program",
     "merge",
     "merge_into",

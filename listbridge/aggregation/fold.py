@@ -6,13 +6,11 @@ all partitions of a stream, because a reduce costs some milliseconds however sma
 
 from __future__ import annotations
 
-import gc
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from polars.exceptions import PanicException
@@ -20,6 +18,7 @@ from polars.exceptions import PanicException
 from listbridge.aggregation import Program
 from listbridge.aggregation.frames import from_lines, from_text
 from listbridge.aggregation.reduction import Reduced, reduce_columns
+from listbridge.collector import without_collections
 from listbridge.errors import Retriable
 from listbridge.mappings.active import Programs, Unchanging
 from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
@@ -73,7 +72,7 @@ class Folder:
         result = FoldResult()
         self._waiting.clear()
         deadline = time.monotonic() + seconds
-        with _without_collections():
+        with without_collections():
             while time.monotonic() < deadline and not stopping() and self._round(result):
                 pass
         return result
@@ -273,21 +272,6 @@ class Folder:
                     found, _ = sift(self._program, stream, page)
                     self._add({key: profile}, found)
         return profile
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Without the collector of cycles, which takes half of the time with millions of states alive.
-
-    Nothing here makes cycles; what a library makes is found afterwards.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def has_lag(store: Store, program: Program) -> list[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -49,6 +50,34 @@ def view(program: Program, partial: Partial) -> dict[str, Any]:
         for name, definition in program.fields.items()
         if definition.number in partial
     }
+
+
+class View(Mapping[str, Any]):
+    """What `view` gives, without the fields `but`; each field is made when it is first asked for."""
+
+    def __init__(self, program: Program, partial: Partial, but: frozenset[str] = frozenset()) -> None:
+        self._program = program
+        self._partial = partial
+        self._but = but
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            if name not in self:
+                raise KeyError(name)
+            definition = self._program.fields[name]
+            self._made[name] = _shown(definition, self._partial[definition.number])
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        definition = self._program.fields.get(name) if isinstance(name, str) else None
+        return definition is not None and definition.number in self._partial and name not in self._but
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._program.fields if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _shown(definition: FieldDefinition, state: Any) -> Any:

@@ -193,6 +193,8 @@ class Person:
     def name_of(self, slug: str, feed: Feed) -> str | None:
         """Under which of an audience's names the person was told of it, newest first."""
         told = self.memberships.keys() if self.told is None else self.told
+        if slug in told or slug not in feed.names:
+            return slug if slug in told else None
         return next((name for name in (slug, *feed.names.get(slug, ())) if name in told), None)
 
     def was_told_of(self, slug: str, feed: Feed) -> bool:
@@ -380,9 +382,10 @@ def swallowed(person: Person, spec: ListSpec, delivered: Delivered | None, now: 
             name = person.name_of(slug, feed) or slug
             inside = person.memberships.get(name)
             at = inside.received_at if inside else person.left.get(name, 0)
-            before = max(delivered.at if delivered is not None else 0, feed.since(slug))
+            if at <= max(delivered.at if delivered is not None else 0, now - SWALLOWED_FOR_MS):
+                continue
             same = bool(shown & feed.labels(slug)) == (inside is not None)
-            if same and at > max(before, now - SWALLOWED_FOR_MS):
+            if same and at > feed.since(slug):
                 found[slug] = at
     return found
 
@@ -413,7 +416,8 @@ def wanted_options(person: Person, spec: ListSpec, delivered: Delivered | None) 
         if not feed.running or feed.on_exit == "nothing":
             wanted |= held & _retired(feed, spec)
         for slug, label in feed.audiences.items():
-            before, membership = held & feed.labels(slug), person.membership(slug, feed)
+            before = held & feed.labels(slug) if held else held
+            membership = person.membership(slug, feed)
             stays = feed.on_exit == "nothing" or not person.was_told_of(slug, feed)
             if not feed.running or (membership is None and stays):
                 wanted |= before

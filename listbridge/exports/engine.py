@@ -1,16 +1,19 @@
 """Deliver: from changed people to rows to outcomes, over any Destination.
 
 One deliverer a list at a time. A pass gathers people who changed or are in doubt, decides about
-each from their present profile, puts those to be sent in doubt, and sends them. Whatever dies,
-whoever was in flight is in the retry set.
+each from their present profile, puts those to be sent in doubt, and hands them on to be sent. With
+several calls in flight, the next pass is made while they are; it leaves out whose row is on its way.
+Whatever dies, whoever was in flight is in the retry set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
+from listbridge.collector import without_collections
 from listbridge.errors import Skippable, SystemProblem
 from listbridge.exports.brakes import (
     CANARY,
@@ -50,6 +53,8 @@ from listbridge.store.store import Store, now_ms
 READ_AT_ONCE = 500
 READ_BACK_AT_ONCE = 100
 """People of one partition who are asked for, one by one, in one pass."""
+REST_SECONDS = 1.0
+"""How often somebody who waits for a window to end looks whether to stop."""
 SINGLES_AT_ONCE = 200
 """Calls for one person each in one pass: who changes meanwhile waits for them."""
 WAIT_MS = 2_000
@@ -109,7 +114,9 @@ class Deliverer:
         still_mine: Callable[[], bool],
         *,
         in_flight: int,
+        window_seconds: float = 0.0,
     ) -> None:
+        """`window_seconds`: how long changes collect before the next pass, once one found the last."""
         self.result = DeliverResult()
         self._store = store
         self._ledger = ledger
@@ -117,6 +124,9 @@ class Deliverer:
         self._person_of = person_of
         self._still_mine = still_mine
         self._room = in_flight * destination.batch_limit
+        self._looks_ahead = in_flight > 1
+        self._window = window_seconds
+        self._next_pass = 0.0
         self._sender = Sender(store, ledger, destination, still_mine, self.result, in_flight=in_flight)
 
     def run(
@@ -137,8 +147,17 @@ class Deliverer:
         self._sender.mode = spec.mode
         self._sender.list_id = spec.list_id if spec.by_address else ""
         self._ledger.watches_refused = REFUSED in brake.kinds
-        while self._pass(spec, prepared, brake, stop):
-            after_pass()
+        with self._sender.opened(prepared):
+            try:
+                while self._pass(spec, brake, stop):
+                    after_pass()
+            except Held:
+                self._sender.finish()  # what was planned before is within the limits
+                raise
+            except (SystemProblem, LostLease):
+                self._sender.abandon()
+                raise
+            self._sender.abandon()
         return self.result
 
     def send_one(self, key: str, spec: ListSpec, prepared: Prepared) -> Send | None:
@@ -149,55 +168,83 @@ class Deliverer:
         now, part = now_ms(), self._store.part(key)
         brake = Brake(self._store, spec.list_id, spec.feeds)
         brake.look(now)
+        self._sender.mode = spec.mode
+        self._sender.list_id = spec.list_id if spec.by_address else ""
         cursor = self._ledger.cursor(part)
         gathered = _Gathered(part, cursor, cursor)
         for candidate in self._ledger.held(part, [(key, None)]):
             self._sort(candidate, spec, gathered, now)
-        self._read_back(gathered)
-        brake.add(part, _counted(gathered, now), told=len(gathered.sends))
-        if gathered.records:
-            self._ledger.record(part, now, gathered.records)
-        planned = self._plan(gathered, spec, now)
+        planned = self._settled(gathered, spec, brake, now)
         if planned:
-            self._sender.send(prepared, planned)
+            with self._sender.opened(prepared):
+                self._sender.add(planned)
+                self._sender.finish()
         return planned[0].send if planned else None
 
-    def _pass(self, spec: ListSpec, prepared: Prepared, brake: Brake, stop: Callable[[], bool]) -> bool:
+    def _pass(self, spec: ListSpec, brake: Brake, stop: Callable[[], bool]) -> bool:
+        """Plan some people and see to it that full calls are under way; False when there is nothing left."""
         now = now_ms()
         brake.look(now)
         room = brake.room(self._room)
         lagging = self._ledger.lagging(now)
         # Only now, with the cursors read: who changes the exports rewinds them afterwards.
-        if not lagging or stop():
+        if stop() or (not lagging and self._sender.is_idle):
             return False
+        if lagging and (early := self._next_pass - time.monotonic()) > 0:
+            self._sender.rest(min(early, REST_SECONDS))
+            return True
+        began = time.monotonic()
+        with without_collections():
+            planned, is_last = self._planned(lagging, spec, brake, room, now)
+        self._sender.add(planned)
+        if is_last:
+            self._next_pass = began + self._window
+        if not self._looks_ahead:
+            self._sender.finish()
+        elif planned:
+            self._sender.make_room(all_rows=is_last)
+        else:
+            # A slow call must not keep others from being looked at.
+            self._sender.advance(all_rows=True, longest_seconds=self._window or None)
+        return True
+
+    def _planned(
+        self, lagging: Iterable[Lag], spec: ListSpec, brake: Brake, room: int, now: int
+    ) -> tuple[list[Planned], bool]:
+        """The rows of one pass, in doubt from here on; and whether nobody else was to be looked at."""
         planned: list[Planned] = []
+        is_last = True
         try:
             for lag in lagging:
-                gathered = self._gather(lag, spec, room - len(planned), now)
-                self._read_back(gathered)
-                if spec.by_address:
-                    self._claim(gathered, spec, now)
-                brake.add(lag.part, _counted(gathered, now), told=len(gathered.sends))
-                self.result.swallowed += 2 * track(
-                    self._store, lag.part, spec.list_id, SWALLOWED, gathered.swallowed
-                )
-                if gathered.records:
-                    self._ledger.record(lag.part, now, gathered.records)
-                set_free(self._store, spec.list_id, gathered.free, now)
-                planned += self._plan(gathered, spec, now)
+                left = room - len(planned)
+                gathered = self._gather(lag, spec, left, now)
+                is_last = is_last and not gathered.is_full(left)
+                planned += self._settled(gathered, spec, brake, now)
                 if len(planned) >= room:
                     break
         except (SystemProblem, LostLease, Held):
             self._sender.undo(planned)
             raise
-        if planned:
-            self._sender.send(prepared, planned)
-        return True
+        return planned, is_last
+
+    def _settled(self, gathered: _Gathered, spec: ListSpec, brake: Brake, now: int) -> list[Planned]:
+        """Write down what is settled without a row; -> the rows, in doubt from here on."""
+        self._read_back(gathered)
+        if spec.by_address:
+            self._claim(gathered, spec, now)
+        part = gathered.part
+        brake.add(part, _counted(gathered, now), told=len(gathered.sends))
+        self.result.swallowed += 2 * track(self._store, part, spec.list_id, SWALLOWED, gathered.swallowed)
+        if gathered.records:
+            self._ledger.record(part, now, gathered.records)
+        set_free(self._store, spec.list_id, gathered.free, now)
+        return self._plan(gathered, spec, now)
 
     def _gather(self, lag: Lag, spec: ListSpec, room: int, now: int) -> _Gathered:
         """Decide about people of one partition until `room` rows are due or nobody is left."""
         gathered = _Gathered(lag.part, lag.cursor, lag.cursor)
-        doubted = self._ledger.doubted(lag.part, self._ledger.due(lag.part, now, room))
+        due = [key for key in self._ledger.due(lag.part, now, room) if not self._sender.is_on_its_way(key)]
+        doubted = self._ledger.doubted(lag.part, due)
         for candidate in chain(doubted, self._changed(gathered, spec, lag.newest)):
             self._sort(candidate, spec, gathered, now)
             if gathered.is_full(room):
@@ -208,7 +255,8 @@ class Deliverer:
         """Who changed, oldest change first; the cursor follows. Those in doubt are left to the retry set.
 
         Who changes on the way has a sequence beyond `newest` and waits for the next pass: one pass has
-        one row of a person, or the outcome of one would be taken for that of the other.
+        one row of a person, or the outcome of one would be taken for that of the other. So does who changed
+        while a row of theirs is on its way, and everybody after them.
         """
         part = gathered.part
         while people := self._ledger.changed(part, gathered.cursor, newest, READ_AT_ONCE):
@@ -217,6 +265,8 @@ class Deliverer:
                 self._wake_owners(spec, [key for key, _ in people])
             calm = {candidate.key: candidate for candidate in self._ledger.calm(part, people)}
             for key, sequence in people:
+                if self._sender.is_on_its_way(key):
+                    return
                 gathered.cursor = sequence
                 if key in calm:
                     yield calm[key]

@@ -1,15 +1,19 @@
 """Sending planned rows: full batches by flags, several calls in flight, each outcome recorded as it comes.
 
+Rows that fill no call wait for more of their flags, as long as their caller has more to plan.
+
 Who is due the resubscribe switch is asked for at the list first, at every attempt: only an opt-out
 that is older than the opt-in may be undone, and the list itself knows best when that was.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as struct_replace
 
@@ -66,6 +70,9 @@ RETURNING_AT_ONCE = 50
 """People who are asked for and then sent in one call: few, because the time in between is the time in
 which an opt-out could still be overlooked."""
 
+LONGEST_HELD_SECONDS = 2.0
+"""How long rows that fill no call wait for more of their flags while there are others to send."""
+
 State = tuple[str, int] | None
 Answer = Sent | Sequence[State | Looked]
 
@@ -119,8 +126,19 @@ class Batch:
         return [replace(self, items=self.items[:half]), replace(self, items=self.items[half:])]
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Rows of equal flags that fill no call yet, the first of them `since` (monotonic seconds)."""
+
+    since: float
+    items: list[Planned] = field(default_factory=list)
+
+
 class Sender:
-    """Sends to one list. `still_mine` extends the lease and says whether it is held."""
+    """Sends to one list, several calls at once, while its caller plans more.
+
+    `still_mine` extends the lease and says whether it is held.
+    """
 
     def __init__(
         self,
@@ -141,28 +159,121 @@ class Sender:
         self._still_mine = still_mine
         self._result = result
         self._in_flight = in_flight
+        # Waiting goes on in short stretches, so that the lease outlives the longest call.
+        self._stretch = destination.call_seconds / 4
+        self._held: dict[Flags, _Held] = {}
+        self._ready: list[Batch] = []
+        self._flying: dict[Future[Answer], Batch] = {}
+        self._people: set[str] = set()
+        """Everybody in the three above."""
 
-    def send(self, prepared: Prepared, planned: Sequence[Planned]) -> None:
-        """Send everything; the first problem is raised when the calls that were in flight have ended."""
-        problem: Exception | None = None
-        waiting = batches(planned, self._destination.batch_limit)
-        flying: dict[Future[Answer], Batch] = {}
+    @contextmanager
+    def opened(self, prepared: Prepared) -> Iterator[None]:
+        """Rows can be added in this block. Leaving it waits for calls that are still under way, and
+        records nothing of them: see `finish` and `abandon`."""
         with ThreadPoolExecutor(self._in_flight, thread_name_prefix="deliver") as pool:
-            while flying or (waiting and problem is None):
-                if not self._still_mine():
-                    problem = problem or LostLease("the lease on this list ran out")
-                while waiting and problem is None and len(flying) < self._in_flight:
-                    batch = waiting.pop(0)
-                    flying[pool.submit(self._call, prepared, batch)] = batch
-                    self._result.calls += _calls_of(batch)
-                # Waiting goes on in short stretches, so that the lease outlives the longest call.
-                seconds = self._destination.call_seconds / 4
-                for future in wait(flying, seconds, FIRST_COMPLETED).done if flying else ():
-                    failed = self._finish(flying.pop(future), future, waiting)
-                    problem = problem or failed
-        if problem is not None:
-            self.undo([item for batch in waiting for item in batch.items])
+            self._pool, self._prepared = pool, prepared
+            yield
+
+    @property
+    def is_idle(self) -> bool:
+        """Is nothing under way, and nobody waiting for a call?"""
+        return not (self._flying or self._ready or self._held)
+
+    def is_on_its_way(self, person: str) -> bool:
+        """Is a row of this person added and without an outcome? Then there must not be another one."""
+        return person in self._people
+
+    def add(self, planned: Iterable[Planned]) -> None:
+        """Take rows over: those that fill a call are ready to go, the others wait for more of their kind."""
+        for item in planned:
+            flags = item.send.flags
+            self._people.add(item.candidate.key)
+            if flags not in self._held:
+                self._held[flags] = _Held(time.monotonic())
+            items = self._held[flags].items
+            items.append(item)
+            if len(items) == rows_at_once(flags, self._destination.batch_limit):
+                self._ready.append(Batch(items, flags))
+                del self._held[flags]
+
+    def make_room(self, *, all_rows: bool) -> None:
+        """Return when every full call is under way, or every row. Raises as `advance` does."""
+        self._start(all_rows=all_rows)
+        while self._ready:
+            self.advance()
+
+    def rest(self, seconds: float) -> None:
+        """Record what ends in the time. Raises as `advance` does."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not self._flying:
+                time.sleep(min(left, self._stretch))
+            self.advance(longest_seconds=left)
+
+    def finish(self) -> None:
+        """Send everything. Raises as `advance` does."""
+        self._start(all_rows=True)
+        while self._flying:
+            self.advance(all_rows=True)
+
+    def advance(self, *, all_rows: bool = False, longest_seconds: float | None = None) -> None:
+        """Wait for one call to end, if any is under way, record it, and start what there is room for.
+
+        Rows that fill no call are started after a while, or if `all_rows` are asked for. The first problem
+        is raised when the calls that were in flight have ended; what had not begun is undone.
+        """
+        if (problem := self._collect(longest_seconds)) is not None:
+            self.abandon()
             raise problem
+        self._start(all_rows=all_rows)
+
+    def abandon(self) -> None:
+        """Wait for what is under way and record it; undo the rest."""
+        waiting = [*self._ready, *(Batch(held.items, flags) for flags, held in self._held.items())]
+        self._ready.clear()
+        self._held.clear()
+        while self._flying:
+            self._still_mine()
+            self._collect()
+            waiting += self._ready
+            self._ready.clear()
+        self._people.clear()
+        if waiting:
+            self.undo([item for batch in waiting for item in batch.items])
+
+    def _start(self, *, all_rows: bool = False) -> None:
+        """Put calls under way, the lease just extended."""
+        if not self._still_mine():
+            self.abandon()
+            raise LostLease("the lease on this list ran out")
+        before = time.monotonic() - LONGEST_HELD_SECONDS
+        for flags in [flags for flags, held in self._held.items() if all_rows or held.since < before]:
+            self._ready.append(Batch(self._held.pop(flags).items, flags))
+        self._launch()
+
+    def _launch(self) -> None:
+        while self._ready and len(self._flying) < self._in_flight:
+            batch = self._ready.pop(0)
+            self._flying[self._pool.submit(self._call, self._prepared, batch)] = batch
+            self._result.calls += _calls_of(batch)
+
+    def _collect(self, longest_seconds: float | None = None) -> Exception | None:
+        """Wait for a call to end and record all that have; -> the first problem that ends the delivery."""
+        seconds = self._stretch if longest_seconds is None else min(self._stretch, longest_seconds)
+        ended = wait(self._flying, seconds, FIRST_COMPLETED).done if self._flying else ()
+        done = [(self._flying.pop(future), future) for future in ended]
+        if self._ready and not any(future.exception() for _, future in done) and self._still_mine():
+            self._launch()  # the next calls don't wait until these are recorded
+        problem: Exception | None = None
+        for batch, future in done:
+            following: list[Batch] = []
+            failed = self._finish(batch, future, following)
+            problem = problem or failed
+            self._ready[:0] = following
+            self._people.difference_update(item.candidate.key for item in batch.items)
+            self._people.update(item.candidate.key for each in following for item in each.items)
+        return problem
 
     def undo(self, items: Iterable[Planned]) -> None:
         """These rows were certainly not stored: changes come again, doubts stay doubts."""
@@ -522,19 +633,6 @@ def _asks_again(item: Planned, code: str) -> bool:
     held = item.candidate
     news = asks_again(code, held.refused, held.delivered, in_doubt=held.doubt is not None)
     return item.send.may_return and not item.send.flags.resubscribe and news
-
-
-def batches(planned: Iterable[Planned], limit: int) -> list[Batch]:
-    """Groups of equal flags, each of at most `limit` rows."""
-    groups: dict[Flags, list[Planned]] = defaultdict(list)
-    for item in planned:
-        groups[item.send.flags].append(item)
-    return [
-        Batch(items[start : start + size], flags)
-        for flags, items in groups.items()
-        for size in (rows_at_once(flags, limit),)
-        for start in range(0, len(items), size)
-    ]
 
 
 def asks_first(flags: Flags) -> bool:

@@ -128,6 +128,7 @@ def _deliver(
         person_reader(context, active[0], list_id, feeds),
         lease.extend,
         in_flight=context.settings.api_calls_in_flight,
+        window_seconds=context.settings.flush_milliseconds / 1000,
     )
 
     counting = _Counting(context, active, deliverer.result)

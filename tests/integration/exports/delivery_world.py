@@ -82,8 +82,20 @@ class World:
     call_seconds = 5.0
 
     def __init__(
-        self, store, clock, *, people=3, limit=2, append=False, spec=None, bad=(), whole=None, plan=None
+        self,
+        store,
+        clock,
+        *,
+        people=3,
+        limit=2,
+        append=False,
+        spec=None,
+        bad=(),
+        whole=None,
+        plan=None,
+        in_flight=1,
     ):
+        self.in_flight, self.on_their_way = in_flight, set()
         self.batch_limit = limit
         self.store, self.clock, self.append = store, clock, append
         self.spec = spec or ListSpec(LIST, (FEED,), tuple(LABELS.values()), FIELD, fields={"bio": "[Bio]"})
@@ -149,7 +161,15 @@ class World:
         assert len(rows) <= self.batch_limit
         assert len({row.email for row in rows}) == len(rows)
         assert len(rows) == 1 or flags.way not in SINGLE
-        return self.step(lambda: self._send(rows, flags), is_call=True)
+        people = {row.key for row in rows}
+        with self.lock:
+            assert self.on_their_way.isdisjoint(people)
+            self.on_their_way |= people
+        try:
+            return self.step(lambda: self._send(rows, flags), is_call=True)
+        finally:
+            with self.lock:
+                self.on_their_way -= people
 
     def _send(self, rows, flags):
         self.calls.append((rows, flags))
@@ -263,11 +283,13 @@ class World:
 
     # Deliveries
 
-    def deliver(self, *, token="t", spec=None, in_flight=1, still_mine=lambda: True):
+    def deliver(self, *, token="t", spec=None, in_flight=None, still_mine=lambda: True):
         """One delivery by a fresh deliverer; its problem, if it ended with one."""
         ledger = Ledger(self.store, LIST, token)
         ledger.take_over()
-        deliverer = Deliverer(self.store, ledger, self, self.person_of, still_mine, in_flight=in_flight)
+        deliverer = Deliverer(
+            self.store, ledger, self, self.person_of, still_mine, in_flight=in_flight or self.in_flight
+        )
         deliverer.run(spec or self.spec, PREPARED, stop=lambda: False)
         return deliverer.result
 

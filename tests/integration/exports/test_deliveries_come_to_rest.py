@@ -68,6 +68,24 @@ def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole
     assert world.flagged == []
 
 
+@settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(played=rounds, bad=st.sets(who, max_size=1), whole=st.sampled_from([None, Skippable]))
+def test_at_rest_the_list_equals_the_model_with_calls_in_flight(new_world, played, bad, whole):
+    world = new_world(people=PEOPLE, limit=1, in_flight=2, bad=bad, whole=whole)
+
+    play(world, played)
+    world.settle()
+
+    world.check()
+    assert world.flagged == []
+
+
 @pytest.mark.parametrize("resubscribe", ["when_opted_in_later", "always"])
 @settings(
     max_examples=80,

@@ -13,7 +13,7 @@ import siphash24
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listbridge.aggregation import merge, reduce, view
+from listbridge.aggregation import View, merge, reduce, view
 
 PEOPLE = {"ann@x.se": ["ann@x.se", "Ann <Ann@X.se>"], "bob@y.de": ["bob@y.de", "BOB@y.de (Bob)"]}
 TIMES = st.sampled_from([1_700_000_000_000 + minute * 60_000 for minute in (0, 61, 50_000)])
@@ -231,6 +231,9 @@ def test_any_order_and_any_batches_give_what_event_by_event_reckoning_gives(
     assert folded == once
     assert {key: view(program, partial) for key, partial in folded.items()} == {
         key: view(program, partial) for key, partial in once.items()
+    }
+    assert {key: dict(View(program, partial)) for key, partial in folded.items()} == {
+        key: view(program, partial) for key, partial in folded.items()
     }
 
 

@@ -1,0 +1,1 @@
+"""The benchmark of exports against the simulator; see `docs/benchmarks.md`."""
