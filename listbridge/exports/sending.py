@@ -388,7 +388,7 @@ class Sender:
             return Record(item.candidate.key, "absent", item.due, history=_entry(item, "absent"))
         steps = _clearings(row, chosen.clears, found)
         if isinstance(chosen, Hold):
-            record = self._held(item, chosen)
+            record = self._held_back(item, chosen)
             return _stepping(replace(item, ends=record), steps) if steps else record
         if chosen.resubscribe and not flags.resubscribe:
             # A later opt-in is known, and this attempt may not use the switch: it is decided anew.
@@ -408,7 +408,7 @@ class Sender:
         now = now_ms() + self._destination.clock_offset_ms()
         return terms_of(item.person, item.send, self.mode, known=known, now=now)
 
-    def _held(self, item: Planned, hold: Hold) -> Record:
+    def _held_back(self, item: Planned, hold: Hold) -> Record:
         """The record of somebody whose row may not go to their new address."""
         record = self._refusal(item, hold.code, hold.message, hold.since, address=hold.address)
         before = item.candidate.delivered
