@@ -51,6 +51,14 @@ rounds = st.lists(
 )
 
 
+move = st.tuples(st.just("move"), who, st.integers(1, 3))
+moving = st.lists(
+    st.tuples(st.lists(st.one_of(happening, move, move), max_size=8), st.one_of(st.none(), trouble)),
+    min_size=1,
+    max_size=4,
+)
+
+
 class Killed(BaseException):
     """The worker is gone: it writes nothing any more."""
 
@@ -191,7 +199,7 @@ def new_world(context, monkeypatch):
     )
     servers = []
 
-    def make(reading, **options):
+    def make(reading, kind=World, **options):
         context.store.client.flushall()
         store = MortalStore(context.store.client, context.store.partitions)
         store.prepare()
@@ -207,7 +215,7 @@ def new_world(context, monkeypatch):
         servers.append(server)
         export = Export(replace(context, store=store, settings=quick, programs=ActivePrograms(store)), server)
         workflow = export.create(*AUDIENCES, field_mappings={"town": "Town"}, create_fields=True, **options)
-        return World(export), workflow
+        return kind(export), workflow
 
     yield make
     for server in servers:
@@ -253,3 +261,92 @@ def check(world, person, told):
         assert outcome in ("not in the audience", "delivered"), told
         if told["last_row"] is not None:
             assert held is None or not world.export.held(person)
+
+
+class MovingWorld(World):
+    """A world in which the address comes from a field, and changes; people are known by their first one."""
+
+    def __init__(self, export):
+        super().__init__(export)
+        self.address = {person: person for person in PEOPLE}
+        self.held_at = {person: {person} for person in PEOPLE}
+        self.out = set()
+
+    def enter(self, person, audience):
+        self.members[person].add(audience)
+        self.happen("enter", person, audience)
+
+    def exit(self, person, audience):
+        self.members[person].discard(audience)
+        self.happen("exit", person, audience)
+
+    def town(self, person, town):
+        self.towns[person] = town
+        self.happen("enter" if "vip" in self.members[person] else "exit", person, "vip", town=town)
+
+    def move(self, person, number):
+        """They have another address from now on, perhaps one of their earlier ones."""
+        self.address[person] = person.replace("@", f".{number}@")
+        self.held_at[person].add(self.address[person])
+        self.happen("enter" if "vip" in self.members[person] else "exit", person, "vip")
+
+    def happen(self, what, person, audience, **more):
+        fields = {"contact": self.address[person]} | more
+        self.export.happen((what, person, audience, {"fields": fields}))
+
+    def active_at(self, person):
+        rows = {address: self.export.list.find(address) for address in sorted(self.held_at[person])}
+        return [address for address, held in rows.items() if held is not None and held.state == "Active"]
+
+    def act(self, person, action):
+        """They act at the address that the list has, the present one first."""
+        found = self.active_at(person)
+        here = self.address[person] if self.address[person] in found or not found else found[0]
+        if action == "subscribe" or found:
+            super().act(here, action)
+        if found and action in ("unsubscribe", "delete", "spam"):
+            self.out.add(person)
+
+    def edit(self, person, options):
+        for address in self.active_at(person)[:1]:
+            super().edit(address, options)
+
+
+@pytest.mark.parametrize("reading", ["replace", "append"])
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(played=moving)
+def test_who_changes_address_is_in_the_list_once(new_world, reading, played):
+    world, workflow = new_world(reading, kind=MovingWorld, email_field="contact")
+
+    world.play(played)
+    world.settle()
+
+    assert world.export.account.added_after_opt_out == []
+    for person in PEOPLE:
+        check_moved(world, person, world.told(workflow, person))
+    before = world.all_calls()
+    world.deliver()
+    assert world.all_calls() == before, "nothing changed, so nothing is asked"
+
+
+def check_moved(world, person, told):
+    """One row has the person's options, at the present address; who opted out is brought back at none."""
+    wanted, outcome, here = sorted(world.members[person]), told["outcome"], world.address[person]
+    assert outcome not in ("unknown", "pending", "in doubt"), told
+    marked = [address for address in world.active_at(person) if world.export.held(address)]
+    if told["last_row"] is not None or outcome == "delivered":
+        assert set(marked) <= {here}, (told, marked)
+    if outcome == "delivered" and wanted:
+        assert world.export.held(here) == wanted == told["last_row"]["options"]
+        if person in world.towns:
+            assert world.export.held(here, "Town") == [world.towns[person]]
+    elif wanted:
+        assert outcome in ("refused", "opted out"), told
+        rows = [world.export.list.find(address) for address in world.held_at[person]]
+        assert person in world.out or any(row is not None and row.state in LEFT for row in rows), told
