@@ -96,7 +96,7 @@ class Story:
 
 @pytest.mark.parametrize("reading", ["replace", "append"])
 @given(story=steps)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_repair_puts_right_what_is_ours_and_undoes_no_opt_out(fresh_export, reading, story):
     export = fresh_export()
     export.account.switches.change({"import_multi_select": reading})
