@@ -325,7 +325,7 @@ def test_a_webhook_that_is_refused(clinic, web):
 def test_a_webhook_that_somebody_else_answers(clinic, web):
     made = clinic.create_import()
     for hook in hooks(clinic):
-        hook.url = f"{clinic.server.url}/simulator/health?{hook.url.partition('8')[0]}"
+        hook.url = f"{clinic.server.url}/simulator/health"
     found = clinic.report(exit_code=1)["by"][HOOK]
     assert found["found"] == "not registered"
     assert made.id

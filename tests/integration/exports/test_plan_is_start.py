@@ -201,7 +201,7 @@ def became(before, after):
     if before is None:
         return Effect.ADDED if after is not None else None
     if before[0] != after[0]:
-        return Effect.UNSUBSCRIBED if before[0] == "Active" else Effect.RETURNED
+        return Effect.UNSUBSCRIBED if after[0] == "Unsubscribed" else Effect.RETURNED
     return Effect.UPDATED if before != after else None
 
 

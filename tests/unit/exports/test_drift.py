@@ -165,9 +165,11 @@ def test_who_adds_only_repairs_nothing():
 def test_options_at_an_address_that_the_row_does_not_go_to_are_a_duplicate():
     spec = replace(SPEC, email_field="work")
     person = replace(PERSON, fields=PERSON.fields | {"work": "ann@work.example"})
+    moved = msgspec.structs.replace(DELIVERED, address="ann@work.example")
 
-    assert drift(LISTED, spec=spec, person=person).kind is Kind.DUPLICATE
-    assert drift(held(F=()), spec=spec, person=person) is None
+    assert drift(LISTED, spec=spec, person=person, delivered=moved).kind is Kind.DUPLICATE
+    assert drift(held(F=()), spec=spec, person=person, delivered=moved) is None
+    assert drift(LISTED, spec=spec, person=person) is None, "the move is still to be made"
 
 
 @pytest.mark.parametrize(
