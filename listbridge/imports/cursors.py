@@ -19,7 +19,8 @@ class Cursor:
     `complete_from` is when the last reading began that reached the end; it stays while another goes on.
     `whole_from` is the same of the last reading from the very beginning, and `whole_began` when one began
     that has not ended. `basis` is the resource's own at the last complete reading, empty while one goes on,
-    and `rows` how many rows it was said to have then.
+    and `rows` how many rows it was said to have then. `began` is when the reading began that goes on (0: none):
+    what of it was read before a break is as old as that, and so is what it says when it has ended.
     """
 
     position: str
@@ -29,6 +30,7 @@ class Cursor:
     whole_began: int = 0
     basis: str = ""
     rows: int = 0
+    began: int = 0
 
 
 class Look(StrEnum):
@@ -50,6 +52,7 @@ def together(cursors: Sequence[Cursor | None]) -> Cursor:
         min(each.whole_began for each in held),
         held[0].basis if len({each.basis for each in held}) == 1 else "",
         min(each.rows for each in held),
+        min((each.began for each in held if each.began), default=0),
     )
 
 
@@ -72,7 +75,7 @@ def cursors(store: Store, account: str) -> dict[str, Cursor]:
 def save(store: Store, account: str, resource: Resource, cursor: Cursor) -> None:
     """Keep the cursor under all the resource's names."""
     times = (cursor.finished_at, cursor.complete_from, cursor.whole_from, cursor.whole_began)
-    value = "\t".join([cursor.position, *map(str, times), cursor.basis, str(cursor.rows)])
+    value = "\t".join([cursor.position, *map(str, times), cursor.basis, str(cursor.rows), str(cursor.began)])
     store.client.hset(keys.cursors(account), mapping=dict.fromkeys(resource.cursors, value))
 
 
@@ -83,4 +86,7 @@ def _decode(value: str) -> Cursor:
         complete_from = int(more[0]) if more else 0
         return Cursor(position, int(finished_at), complete_from, complete_from)
     complete_from, whole_from, whole_began = map(int, more[:3])
-    return Cursor(position, int(finished_at), complete_from, whole_from, whole_began, more[3], int(more[4]))
+    began = int(more[5]) if len(more) > 5 else 0
+    return Cursor(
+        position, int(finished_at), complete_from, whole_from, whole_began, more[3], int(more[4]), began
+    )

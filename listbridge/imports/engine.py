@@ -149,11 +149,10 @@ class Puller:
     def _read(self, resource: Resource, held: Cursor, result: PullResult) -> None:
         if self._ends():
             return
-        began = now_ms()
+        now = now_ms()
         account, position = self._source.account, resource.position or ""
-        reading = replace(
-            held, finished_at=0, basis="", whole_began=held.whole_began if resource.position else began
-        )
+        began, whole_began = (held.began or now, held.whole_began) if resource.position else (now, now)
+        reading = replace(held, finished_at=0, basis="", whole_began=whole_began, began=began)
         try:
             for batch in self._source.read(resource):
                 position = batch.position

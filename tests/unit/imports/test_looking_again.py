@@ -69,6 +69,7 @@ def test_what_holds_of_all_names_holds_of_the_resource():
         *[st.integers(0, 2**43)] * 4,
         st.sampled_from(["", "7,3@Europe/Paris"]),
         st.integers(0, 10**9),
+        st.integers(0, 2**43),
     )
 )
 def test_a_cursor_is_read_as_it_was_kept(fake_store, cursor):

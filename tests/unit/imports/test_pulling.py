@@ -214,6 +214,20 @@ def test_a_reading_that_was_broken_off_is_not_taken_for_a_complete_one(pull):
     assert cursors(pull.store, "account")["b"].basis == "8"
 
 
+def test_a_reading_that_goes_on_is_as_old_as_its_beginning(pull):
+    """Lists' states are read from the end: who left while it was broken off comes with the next reading."""
+    pull.source.names = ("a",)
+    pull.run(most=1)
+    broken_off = now_ms()
+    time.sleep(0.005)
+    pull.run()
+    assert 0 < cursors(pull.store, "account")["a"].complete_from <= broken_off
+    time.sleep(0.005)
+    before = now_ms()
+    pull.run()
+    assert cursors(pull.store, "account")["a"].complete_from >= before
+
+
 def cursor_at(store: Store, position: str) -> Cursor:
     return replace(cursors(store, "account")["b"], position=position)
 
