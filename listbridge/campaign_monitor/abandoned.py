@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from listbridge.campaign_monitor import incoming, testing
-from listbridge.campaign_monitor.webhooks import Receiver, receiver
+from listbridge.campaign_monitor.events import Account
 from listbridge.store.store import Store
 
 
 def receive_abandoned(store: Store) -> None:
-    """Receive what testers who died left; of an import that is gone nothing. Repeated, it does no harm."""
-    for workflow_id, list_id in testing.abandoned(store):
-        held = receiver(store, workflow_id)
+    """Receive what testers who died left, also of an import that is gone: it was acknowledged. Repeated, it
+    does no harm."""
 
-        def receive(body: bytes, held: Receiver | None = held) -> None:
-            if held is not None:
-                incoming.receive(store, held.account, body, tested=True)
+    def receive(account: Account, body: bytes) -> None:
+        incoming.receive(store, account, body, tested=True)
 
-        testing.settle(store, workflow_id, list_id, lambda _: True, receive)
+    for test in testing.abandoned(store):
+        testing.settle(store, test, lambda _: True, receive)

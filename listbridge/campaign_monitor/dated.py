@@ -166,7 +166,8 @@ def read_backwards(
     and the minute that is reached after page 1. Raises `PagesInconsistent`.
     """
     minute = _minutes(date_of)
-    since, number, newest = _unfinished(position or "")
+    until = position or ""
+    since, number, newest = _unfinished(until)
     reached = number > 0
     if not reached:
         newest = min(position or "", latest)
@@ -178,7 +179,7 @@ def read_backwards(
                 newest = max(newest, min(_newest(page.results, minute), latest))
                 reached = not page.is_empty
             number = _number_before(page)
-            if not page.is_empty:
+            if not page.is_empty or (not number and "/" in until):
                 until = f"{since}/{number}/{newest}" if number else newest
                 yield Stretch(page.results, until, page.unreadable)
     except _Unordered:

@@ -95,7 +95,7 @@ def receive(store: Store, account: Account, body: bytes, *, tested: bool = False
     """
     delivery = decode(body)
     small = len(delivery.told) <= LARGEST_SAMPLE and delivery.list_id in account.lists
-    if small and not tested and put_aside(store, delivery.list_id, body):
+    if small and not tested and put_aside(store, account, delivery.list_id, body):
         return Counts()
     if delivery.told and delivery.list_id not in account.lists:
         reason = f"list {delivery.list_id} is not one of this import's"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from listbridge.campaign_monitor import CampaignMonitor, NotVisible, WebhookTestFailed, incoming
 from listbridge.campaign_monitor.models import Webhook
-from listbridge.campaign_monitor.testing import open_test, settle
+from listbridge.campaign_monitor.testing import new_test, open_test, settle
 from listbridge.campaign_monitor.webhooks import EVENTS, Receiver, receiver
 from listbridge.context import Context
 from listbridge.doctor.account import Account
@@ -43,7 +43,7 @@ def examine_webhooks(
         exam.step(
             "webhook test",
             title,
-            partial(_test, context, api, held, workflow.id, list_id),
+            partial(_test, context, api, workflow.id, list_id),
             needs=[registered],
         )
 
@@ -91,10 +91,11 @@ def _host(url: str) -> str:
     return url.partition("/webhooks/")[0]
 
 
-def _test(context: Context, api: CampaignMonitor, held: Receiver, workflow_id: str, list_id: str) -> Verdict:
+def _test(context: Context, api: CampaignMonitor, workflow_id: str, list_id: str) -> Verdict:
     """Have Campaign Monitor post samples. They are kept apart, so that they become no events."""
+    test = new_test(list_id)
     try:
-        with open_test(context.store, workflow_id, list_id):
+        with open_test(context.store, test):
             hook = _own(api, workflow_id, list_id)[0]
             api.test_webhook(list_id, hook.webhook_id)
     except WebhookTestFailed as problem:
@@ -102,10 +103,9 @@ def _test(context: Context, api: CampaignMonitor, held: Receiver, workflow_id: s
     finally:
         arrived = settle(
             context.store,
-            workflow_id,
-            list_id,
+            test,
             lambda address: api.subscriber(list_id, address) is not None,
-            lambda body: incoming.receive(context.store, held.account, body, tested=True),
+            lambda account, body: incoming.receive(context.store, account, body, tested=True),
         )
     if not arrived:
         remedy = "The public URL leads to another installation, or something before ours answers for it."

@@ -19,8 +19,8 @@ class Cursor:
     `complete_from` is when the last reading began that reached the end; it stays while another goes on.
     `whole_from` is the same of the last reading from the very beginning, and `whole_began` when one began
     that has not ended. `basis` is the resource's own at the last complete reading, empty while one goes on,
-    and `rows` how many rows it was said to have then. `began` is when the reading began that goes on (0: none):
-    what of it was read before a break is as old as that, and so is what it says when it has ended.
+    and `rows` how many rows it was said to have then. `began` is when the reading began that goes on (0:
+    none); what of it was read before a break is as old as that, and so is all of it once it has ended.
     """
 
     position: str

@@ -269,7 +269,7 @@ def told(list_id: str) -> str:
 
 
 TESTS = "lb:tests"
-"""Import and list of each webhook test -> until when whoever began it answers for its samples (epoch ms)."""
+"""List and name of each webhook test -> until when whoever began it answers for its samples (epoch ms)."""
 
 
 def testing(list_id: str) -> str:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from listbridge import authorizations
-from listbridge.campaign_monitor.testing import open_test
+from listbridge.campaign_monitor.testing import new_test, open_test, settle
 from listbridge.campaign_monitor.webhooks import receiver
 from listbridge.jobs.sweep import sweep
 from listbridge.learned import VERSION, Answer, Learned
@@ -268,20 +268,20 @@ def test_samples_of_the_test_become_no_events(clinic, web):
 
 
 def test_what_comes_during_a_test_and_is_no_sample_is_received(clinic, web):
-    made = clinic.create_import()
-    with open_test(clinic.store, made.id, clinic.list.list_id):
+    clinic.create_import()
+    with open_test(clinic.store, new_test(clinic.list.list_id)):
         clinic.server.simulator.act("subscribe", clinic.list.list_id, "ann@example.com")
         clinic.server.simulator.sender.flush()
     assert events(clinic) == []
     assert clinic.outcomes()[TEST] == OK
     assert {event["email"] for event in events(clinic)} == {"ann@example.com"}
     assert clinic.store.client.scard(keys.samples(clinic.list.list_id)) == 0
-    assert not clinic.store.client.exists(keys.TESTS)
+    assert clinic.store.client.zcard(keys.TESTS) == 1, "the one of this test's own"
 
 
 def test_what_a_killed_doctor_put_aside_is_received_by_the_sweep(clinic, web):
-    made = clinic.create_import()
-    with open_test(clinic.store, made.id, clinic.list.list_id):
+    clinic.create_import()
+    with open_test(clinic.store, new_test(clinic.list.list_id)):
         clinic.server.simulator.act("subscribe", clinic.list.list_id, "ann@example.com")
         clinic.server.simulator.sender.flush()
     sweep(clinic.context)
@@ -292,6 +292,37 @@ def test_what_a_killed_doctor_put_aside_is_received_by_the_sweep(clinic, web):
     assert sweep(clinic.context).fold
     assert {event["email"] for event in events(clinic)} == {"ann@example.com"}
     assert not clinic.store.client.exists(keys.TESTS, keys.samples(clinic.list.list_id))
+
+
+def test_what_was_put_aside_outlives_its_import(clinic, web):
+    made = clinic.create_import()
+    with open_test(clinic.store, new_test(clinic.list.list_id)):
+        clinic.server.simulator.act("subscribe", clinic.list.list_id, "ann@example.com")
+        clinic.server.simulator.sender.flush()
+    clinic.store.client.delete(keys.receiver(made.id))
+    later = dict.fromkeys(clinic.store.client.zrange(keys.TESTS, 0, -1), 1)
+    clinic.store.client.zadd(keys.TESTS, later)
+    sweep(clinic.context)
+    assert {event["email"] for event in events(clinic)} == {"ann@example.com"}
+
+
+def test_an_opt_out_does_not_wait_for_the_end_of_a_test(clinic, web):
+    clinic.create_import()
+    clinic.server.simulator.act("subscribe", clinic.list.list_id, "ann@example.com")
+    clinic.server.simulator.sender.flush()
+    with open_test(clinic.store, new_test(clinic.list.list_id)):
+        clinic.server.simulator.act("unsubscribe", clinic.list.list_id, "ann@example.com")
+        clinic.server.simulator.sender.flush()
+        assert "deactivate" in {event.get("event") for event in events(clinic)}
+
+
+def test_a_test_that_ends_leaves_another_of_the_list_alone(clinic, web):
+    clinic.create_import()
+    one, other = new_test(clinic.list.list_id), new_test(clinic.list.list_id)
+    with open_test(clinic.store, one), open_test(clinic.store, other):
+        pass
+    settle(clinic.store, one, lambda _: False, lambda *_: None)
+    assert clinic.store.client.zrange(keys.TESTS, 0, -1) == [other.name.encode()]
 
 
 def test_a_webhook_that_can_not_be_reached(clinic, web):

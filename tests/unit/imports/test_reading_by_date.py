@@ -282,6 +282,18 @@ def test_reading_backwards_says_in_the_middle_what_is_left():
     assert [len(stretch.rows) for stretch in found] == [2, 5, 5]
 
 
+def test_a_reading_backwards_ends_though_everybody_left_its_first_page_meanwhile():
+    resource = Resource([row(minute) for minute in range(12)], page_size=5)
+    resource.changes = {4: lambda held: held.clear()}
+    reader = Reader(resource, read_backwards)
+    reader.run()
+    assert reader.position == "2024-03-01 09:11"
+    later = [row(minute, "b") for minute in range(100, 120)]
+    resource.rows += later
+    reader.run()
+    assert reader.rows >= {*later}
+
+
 @pytest.mark.parametrize(
     ("position", "minute"),
     [
