@@ -13,8 +13,10 @@ import msgspec
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.custom_fields import field_key
+from listbridge.campaign_monitor.errors import InvalidRequest, NotVisible
 from listbridge.campaign_monitor.models import CustomField, Segment
 from listbridge.campaign_monitor.readings import ASKED, OPTION_VERB
+from listbridge.errors import Skippable
 from listbridge.exports.protocol import Leftovers
 
 VERBS = ASKED[OPTION_VERB].fine
@@ -65,7 +67,12 @@ class CampaignMonitorCaretaker:
 
     def restore(self, segment_id: str, rules: bytes) -> None:
         held = _decode(rules)
-        self._client.update_segment(segment_id, held.title, held.rule_groups)
+        try:
+            self._client.update_segment(segment_id, held.title, held.rule_groups)
+        except NotVisible:
+            return  # the segment was deleted meanwhile
+        except InvalidRequest as refused:
+            raise Skippable(f"{held.title!r}: {refused}") from refused
 
     def _field(self, name: str) -> CustomField | None:
         wanted = field_key(name)

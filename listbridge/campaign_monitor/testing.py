@@ -1,8 +1,8 @@
 """Samples that Campaign Monitor posts when a webhook is tested: kept apart, so that they never become events.
 
 Nothing marks a sample. While a test is open, a delivery with at most one event of each type is put aside
-(in the store, without a time limit), unless an opt-out is all it tells: a sample has an event of each type
-that the webhook subscribes to. Whoever tests then asks the list which addresses it knows, and what is no
+(in the store, without a time limit), unless it tells an opt-out and not all types: a sample has an event of
+each type that the webhook subscribes to, which is all. Whoever tests then asks the list which addresses it knows, and what is no
 sample is received as ever. When a tester dies, all of it is received some minutes later (see `abandoned`):
 better a sample as an event than an opt-out that waits.
 """
@@ -118,13 +118,13 @@ def settle(
 
 
 def _addresses(body: bytes) -> list[str]:
-    """The addresses of a delivery that could be a sample: at most one event of each type, and not an
-    opt-out alone."""
+    """The addresses of a delivery that could be a sample: at most one event of each type, and an opt-out
+    with the others only."""
     try:
         events = _decode(body).events
     except ValueError:
         return []
     types = [each.type for each in events]
-    if len({*types}) < len(types) or types == ["Deactivate"]:
+    if len({*types}) < len(types) or ("Deactivate" in types and len(types) < LARGEST_SAMPLE):
         return []
     return [each.address for each in events]

@@ -239,7 +239,7 @@ class Caretaker(Protocol):
         ...
 
     def restore(self, segment_id: str, rules: bytes) -> None:
-        """Give a segment its rules back."""
+        """Give a segment its rules back, if it is there. Raises `Skippable` when they are no rules now."""
         ...
 
 

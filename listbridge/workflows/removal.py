@@ -19,7 +19,7 @@ import msgspec
 
 from listbridge import authorizations
 from listbridge.context import Context
-from listbridge.errors import Fatal
+from listbridge.errors import Fatal, Skippable
 from listbridge.exports.delivered import unpack_delivered
 from listbridge.exports.ledger import raise_doubt, rewind
 from listbridge.exports.protocol import Caretaker, Leftovers
@@ -107,6 +107,8 @@ def _clean(
 ) -> None:
     list_id = workflow.export.list_id
     _restore(store, caretaker, list_id, result)
+    if store.client.exists(keys.cleanup(list_id)):
+        return  # what is read of the segments now would take the place of their rules
     if "segments" in parts:
         for title, segment_id in found.segments.items():
             _try(result, f"segment {title!r} removed", partial(caretaker.remove_segment, segment_id))
@@ -138,14 +140,23 @@ def _remove_options(
 
 
 def _restore(store: Store, caretaker: Caretaker, list_id: str, result: Removal) -> None:
-    """Give segments the rules back that a replacement of options took from them."""
+    """Give segments the rules back that a replacement of options took from them; what a person has to make
+    possible first is kept for the next time."""
     held = cast(bytes | None, store.client.get(keys.cleanup(list_id)))
     if held is None:
         return
-    there = set(msgspec.json.decode(held, type=dict[str, str]).items())
-    for segment_id, rules in sorted(there):
-        _try(result, "", partial(caretaker.restore, segment_id, rules.encode()))
-    store.client.delete(keys.cleanup(list_id))
+    left: dict[str, str] = {}
+    for segment_id, rules in sorted(msgspec.json.decode(held, type=dict[str, str]).items()):
+        try:
+            caretaker.restore(segment_id, rules.encode())
+        except (Fatal, Skippable) as problem:
+            result.problems.append(f"not done: rules of a segment given back: {problem}")
+            if isinstance(problem, Fatal):
+                left[segment_id] = rules
+    if left:
+        store.client.set(keys.cleanup(list_id), msgspec.json.encode(left))
+    else:
+        store.client.delete(keys.cleanup(list_id))
 
 
 def _try(result: Removal, line: str, effect: Callable[[], None]) -> bool:
@@ -153,10 +164,9 @@ def _try(result: Removal, line: str, effect: Callable[[], None]) -> bool:
     try:
         effect()
     except Fatal as problem:
-        result.problems.append(f"not done: {line or 'rules of a segment given back'}: {problem}")
+        result.problems.append(f"not done: {line}: {problem}")
         return False
-    if line:
-        result.done.append(line)
+    result.done.append(line)
     return True
 
 

@@ -127,6 +127,19 @@ def test_what_another_export_needs_is_no_leftover(export, only):
     assert the(export, second).state == "running"
 
 
+def test_rules_that_were_refused_are_given_back_when_the_removal_is_repeated(export, only):
+    export.create("gold")
+    export.deliver()
+    export.fault("401-permission", match=r"PUT .*/segments/")
+    assert remove(export.context, only.id, ["options", "segments"]).problems
+    assert rules(export, "gold") == []
+
+    assert remove(export.context, only.id, ["options", "segments"]).problems == []
+
+    assert rules(export, "gold") == ["EQUALS gold"]
+    assert not export.context.store.client.exists(keys.cleanup(export.list.list_id))
+
+
 def test_a_removal_that_was_cut_off_gives_the_rules_back_when_it_is_repeated(export, only):
     export.create("gold")
     export.deliver()
