@@ -154,7 +154,7 @@ def remove(values: dict[str, Any], workflow_id: str) -> Any:
 
 def _which(values: dict[str, Any]) -> Which:
     since = values["since"]
-    return refusals.which(values["code"], milliseconds(since) if since else None)
+    return refusals.which(values["code"], max(milliseconds(since), 0) if since else None)
 
 
 def _export(workflow_id: str) -> Workflow:

@@ -2,9 +2,9 @@
 
 Nothing marks a sample. While a test is open, a delivery with at most one event of each type is put aside
 (in the store, without a time limit), unless it tells an opt-out and not all types: a sample has an event of
-each type that the webhook subscribes to, which is all. Whoever tests then asks the list which addresses it knows, and what is no
-sample is received as ever. When a tester dies, all of it is received some minutes later (see `abandoned`):
-better a sample as an event than an opt-out that waits.
+each type that the webhook subscribes to, which is all. Whoever tests then asks the list which addresses it
+knows, and what is no sample is received as ever. When a tester dies, all of it is received some minutes
+later (see `abandoned`): better a sample as an event than an opt-out that waits.
 """
 
 from __future__ import annotations

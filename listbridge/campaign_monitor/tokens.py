@@ -94,8 +94,11 @@ class StoredToken:
         return self._header()
 
     def _take_stored(self) -> str:
-        """Use what is stored now; -> the header's value."""
+        """Use what is stored now; -> the header's value. Raises `NetworkProblem` when that is no token: the
+        next attempt uses it."""
         held = authorizations.get(self._store, self._held.id)
+        if held.credential == API_KEY:
+            raise NetworkProblem("an API key has taken the place of the token")
         if held != self._held:
             self._held, self._tokens = held, self._read(held)
         return self._header()

@@ -244,6 +244,15 @@ def test_a_renewal_does_not_overwrite_what_was_connected_meanwhile(ours, connect
     assert authorizations.get(ours.store, connected.id) == newer
 
 
+def test_a_key_that_took_the_place_of_tokens_meanwhile_is_used_by_the_next_attempt(ours, server, connected):
+    api = client_of(ours, connected)
+    later(server, 15 * DAY)
+    changed = authorizations.change_key(ours.store, ours.secrets, connected.id, server.account.api_key)
+    with pytest.raises(NetworkProblem, match="API key"):
+        api.clients()
+    assert len(client_of(ours, changed).clients()) == 1
+
+
 def test_the_budget_of_an_account_stays_the_same_over_renewals(ours, server, connected):
     before = account_of(ours, authorizations.get(ours.store, connected.id))
     later(server, 15 * DAY)

@@ -49,11 +49,13 @@ def test_who_is_refused_is_listed_page_by_page(client, only):
         ({"code": "1"}, 0),
         ({"since": "2099-01-01T00:00:00Z"}, 0),
         ({"since": "2001-01-01T00:00:00+02:00"}, 2),
+        ({"since": "0001-01-01T00:00:00+14:00"}, 2),
     ],
 )
 def test_rejections_are_filtered(client, only, query, people):
-    found = client.get(f"/v1/workflows/{only}/rejections", query_string=query).json
-    assert len(found["rejections"]) == people
+    path = f"/v1/workflows/{only}/rejections"
+    assert len(client.get(path, query_string=query).json["rejections"]) == people
+    assert client.post(f"{path}/retry", json=query).json == {"people": people}
 
 
 @pytest.mark.parametrize("query", [{"since": "yesterday"}, {"since": "2026-01-01T00:00:00"}, {"count": 0}])
