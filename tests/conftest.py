@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fakeredis
+import hypothesis
 import pytest
 from cryptography.fernet import Fernet
 
@@ -19,6 +20,12 @@ from listbridge.store.store import Store, connect
 from settings import Settings
 
 PARTITIONS = 16
+
+# How fast examples are made says something of the machine and nothing of the code.
+hypothesis.settings.register_profile(
+    "tests", suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None
+)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

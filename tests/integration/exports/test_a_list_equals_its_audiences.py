@@ -228,7 +228,7 @@ def new_world(context, monkeypatch):
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=rounds)
 def test_whatever_happens_the_list_ends_up_equal_and_explained(new_world, reading, played):
@@ -318,7 +318,7 @@ class MovingWorld(World):
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=moving)
 def test_who_changes_address_is_in_the_list_once(new_world, reading, played):

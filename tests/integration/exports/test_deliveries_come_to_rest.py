@@ -55,7 +55,7 @@ def play(world, played):
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=rounds, bad=st.sets(who, max_size=1), whole=st.sampled_from([None, Skippable]))
 def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole):
@@ -73,7 +73,7 @@ def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=rounds, bad=st.sets(who, max_size=1), whole=st.sampled_from([None, Skippable]))
 def test_at_rest_the_list_equals_the_model_with_calls_in_flight(new_world, played, bad, whole):
@@ -92,7 +92,7 @@ def test_at_rest_the_list_equals_the_model_with_calls_in_flight(new_world, playe
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
 def test_an_opt_in_undoes_no_opt_out_that_the_list_told_of_since(new_world, resubscribe, played, opted_in):
@@ -155,7 +155,7 @@ def test_an_opt_out_at_any_step_of_a_delivery_is_never_undone(new_world, how, to
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
 def test_a_stale_feed_of_opt_outs_brings_nobody_back(new_world, resubscribe, played, opted_in):

@@ -64,7 +64,7 @@ def play(world, played):
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(played=rounds)
 def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world, played):

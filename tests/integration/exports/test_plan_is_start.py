@@ -244,7 +244,11 @@ def planned(export, made):
 
 
 @given(worlds)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_a_start_does_what_the_plan_says_of_each_person_and_of_its_calls(fresh_export, world):
     export = fresh_export()
     made = build(export, world)

@@ -108,7 +108,11 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, max_size=25), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_any_order_any_batches_and_any_redelivery_give_the_profile_that_a_plain_reckoning_gives(
     small, program, events, chance
 ):

@@ -200,7 +200,11 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_each_event_is_counted_once_by_one_version_in_its_partition(small, become, written, steps):
     """Field `since_N` came with version N, so it counts what versions from N on have folded."""
     small.client.flushall()

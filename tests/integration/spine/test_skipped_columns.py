@@ -136,7 +136,11 @@ def skips(values):
 
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), VALUES, st.booleans()), min_size=1, max_size=20))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_any_events_in_any_batches_are_skipped_as_often_as_one_by_one(small, programs, told):
     for part in small.parts:
         names = [part.stream(stream) for stream in programs.current().streams]

@@ -61,7 +61,7 @@ def test_what_holds_of_all_names_holds_of_the_resource():
     assert together([None]) == Cursor("")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.builds(
         Cursor,

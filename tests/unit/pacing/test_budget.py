@@ -10,7 +10,9 @@ from listbridge.store import keys
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 PROPERTY = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
