@@ -60,7 +60,7 @@ def connect(values: dict[str, Any]) -> dict[str, str]:
     base_url = checked_url(values.pop("base_url"), context.settings.api_base_url)
     try:
         url, _ = connecting.begin(context, base_url=base_url, **values)
-    except connecting.NoWayBack as problem:
+    except (connecting.NoWayBack, connecting.DescriptionTaken) as problem:
         raise Refusal(409, str(problem)) from None
     return {"authorize_url": url}
 

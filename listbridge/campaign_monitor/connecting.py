@@ -28,6 +28,10 @@ class NoWayBack(Fatal):
     is registered with the application."""
 
 
+class DescriptionTaken(Fatal):
+    """An API key is stored under this description: choose another one, or delete that authorization."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A grant that a person was sent for. `client_secret` is encrypted."""
 
@@ -50,13 +54,21 @@ def begin(
     base_url: str = "",
     redirect_uri: str = "",
 ) -> tuple[str, str]:
-    """-> where the person grants access, and the state that comes back. Raises `NoWayBack`."""
+    """-> where the person grants access, and the state that comes back.
+
+    Raises `NoWayBack`, and `DescriptionTaken` because a key that works is not replaced by the way.
+    """
     settings = context.settings
     if not redirect_uri and not settings.public_url:
         raise NoWayBack(" ".join((NoWayBack.__doc__ or "").split()))
+    base_url = base_url or settings.api_base_url
+    for held in authorizations.list_all(context.store):
+        taken = (held.description, held.base_url) == (description, base_url)
+        if taken and held.credential != OAUTH:
+            raise DescriptionTaken(f"{description!r}: {DescriptionTaken.__doc__}")
     asked = Asked(
         description=description,
-        base_url=base_url or settings.api_base_url,
+        base_url=base_url,
         client_id=client_id,
         client_secret=context.secrets.encrypt(client_secret),
         redirect_uri=redirect_uri or settings.public_url + CALLBACK,

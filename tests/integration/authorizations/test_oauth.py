@@ -160,6 +160,20 @@ def test_connecting_again_replaces_the_tokens_of_the_same_authorization(ours, co
     assert again.secret != connected.secret
 
 
+def test_a_key_is_not_replaced_by_the_way(web, ours):
+    authorizations.create(
+        ours.store,
+        ours.secrets,
+        secret="a key",
+        description=APPLICATION["description"],
+        base_url=ours.settings.api_base_url,
+    )
+    with pytest.raises(connecting.DescriptionTaken, match="choose another one"):
+        connecting.begin(ours, **APPLICATION)
+    headers = {"Authorization": "Bearer a-token-for-the-tests"}
+    assert web.post("/v1/authorizations/connect", json=APPLICATION, headers=headers).status_code == 409
+
+
 def test_a_token_is_renewed_an_hour_before_it_expires(ours, server, connected, clock):
     api = client_of(ours, connected)
     clock.ahead_ms = (14 * DAY - 3700) * 1000
