@@ -5,6 +5,7 @@ import time
 
 import pytest
 from delivery_world import FEED, FIELD, LABELS, LIST
+from moving_world import ADDRESSES, MovingWorld
 from test_delivering import QUEUEING
 
 from listbridge.errors import Fatal
@@ -182,4 +183,40 @@ def test_changes_that_trickle_in_travel_together_once_a_window(world):
     other.join()
 
     assert len(world.calls) <= (time.monotonic() - began) / 0.2 + 1
+    world.check()
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_nobody_takes_an_address_to_which_a_row_is_on_its_way(small_store, clock, monkeypatch, who):
+    other, begun, go = 1 - who, threading.Event(), threading.Event()
+    world = MovingWorld(small_store, clock, people=2, in_flight=3)
+    for person in range(2):
+        world.enter(person, "a")
+    world.deliver()
+    send = world.send
+
+    def late(*args):
+        if not begun.is_set():
+            begun.set()
+            assert go.wait(PATIENCE_SECONDS)
+        return send(*args)
+
+    def change_places():
+        assert begun.wait(PATIENCE_SECONDS)
+        world.moves(other, who)
+        world.moves(who, other)
+        time.sleep(0.5)  # the deliverer looks at them while the call has not been applied
+        go.set()
+
+    monkeypatch.setattr(world, "send", late)
+    monkeypatch.setattr(world, "call_seconds", 0.2)
+    world.enter(other, "b")
+    thread = threading.Thread(target=change_places)
+    thread.start()
+    world.deliver()
+    thread.join()
+    world.settle()
+
+    held = {address: row.options for address, row in world.subscribers.items()}
+    assert held == {ADDRESSES[who]: {"A", "B"}, ADDRESSES[other]: {"A"}}
     world.check()
