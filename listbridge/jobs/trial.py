@@ -206,6 +206,7 @@ class _Trying:
         destination = destination_for(self._context, self._feeds, self._workflow, never)
         with _leased(self._store, self._list_id, destination) as lease:
             setup = prepare_list(self._context, self._list_id, real, destination)
+            self._check_same(self._look(address), trial.before)
             ledger = Ledger(self._store, self._list_id, lease.token)
             ledger.take_over()
             self._adopt(ledger, trial.before, setup)
@@ -229,6 +230,11 @@ class _Trying:
             candidate=candidate,
             recorded=after.delivered_packed,
         )
+
+    def _check_same(self, now: Listed | None, before: Listed | None) -> None:
+        """An undo would else take away what the person did since they were looked at."""
+        if _shown(now) != _shown(before):
+            raise NoTrial(f"the person's row was changed just now: try again. {NoTrial.__doc__}")
 
     def _send_until_answered(
         self, deliverer: Deliverer, ledger: Ledger, spec: ListSpec, setup: Setup
@@ -257,6 +263,14 @@ def _started(workflow: Workflow) -> Workflow:
     """As it is when it runs outside its quiet hours, with nothing confirmed that nobody has confirmed."""
     export = msgspec.structs.replace(workflow.export, quiet_hours=None)
     return msgspec.structs.replace(workflow, state=State.RUNNING, config=export)
+
+
+def _shown(listed: Listed | None) -> object:
+    """What tells two looks at a row apart."""
+    if listed is None:
+        return None
+    values = {key: sorted(held) for key, held in listed.values.items() if held}
+    return listed.status, listed.since, listed.name, values
 
 
 def _comes_back_to(before: Listed | None) -> bool:
