@@ -48,12 +48,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Decides about the addresses of one list."""
+    """Decides about the addresses of one list. `is_on_its_way` says of a person whether a call may still be
+    at work on a row of theirs: it could reach their address after that of whoever takes it."""
 
     store: Store
     ledger: Ledger
     spec: ListSpec
     person_of: Callable[[Candidate], Person]
+    is_on_its_way: Callable[[Candidate], bool]
 
     def verdicts(self, wanted: Sequence[Wanted]) -> list[tuple[Verdict, str]]:
         """Whether each of the people gets the address that they want, and who has it.
@@ -98,6 +100,8 @@ class Contest:
         goes_to = address_of(person, self.spec).lower()
         if goes_to == address and options:
             return Verdict.ANOTHERS
+        if self.is_on_its_way(held):
+            return Verdict.WAIT
         if held.doubt is None and held.refused is not None and held.refused.code == DUPLICATE:
             return Verdict.OURS  # they can't leave it for the one they want
         decision = decide(

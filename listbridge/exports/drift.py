@@ -110,12 +110,20 @@ def of_stranger(spec: ListSpec, listed: Listed) -> Drift | None:
     return Drift(Kind.EXTRA, "nobody here has this address", {spec.field_key: Difference(_sorted(ours), ())})
 
 
-def of_absent(person: Person, told: Told, read_at: int) -> Drift | None:
-    """The drift of somebody whom the list has in none of its states."""
+def of_absent(person: Person, spec: ListSpec, told: Told, read_at: int) -> Drift | None:
+    """The drift of somebody whom the list has in none of its states. Who is due a move to another address is
+    under way: a delivery looks them up."""
     before = told.delivered
     if is_under_way(told, read_at) or before is None or before.left or not _knows(told) or _is_out(person):
         return None
+    if spec.by_address and address_of(person, spec).lower() != place_of(person.key, before):
+        return None
     return Drift(Kind.MISSING, "in none of the list's states")
+
+
+def place_of(key: str, delivered: Delivered) -> str:
+    """The address that a person's row was last sent to."""
+    return delivered.address or key
 
 
 def is_under_way(told: Told, read_at: int) -> bool:

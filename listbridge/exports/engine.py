@@ -285,7 +285,7 @@ class Deliverer:
         ):
             if owner != key:
                 wait_for(self._store, spec.list_id, address, key)
-        contest = Contest(self._store, self._ledger, spec, self._person_of)
+        contest = Contest(self._store, self._ledger, spec, self._person_of, self._is_on_its_way)
         wanted = [
             Wanted(send.row.email.lower(), candidate.key, send.row.moved_from)
             for candidate, _, send in gathered.sends
@@ -305,6 +305,16 @@ class Deliverer:
                 else:
                     self._refuse(candidate, Refuse(DUPLICATE, words, send.row), gathered)
         gathered.sends = kept
+
+    def _is_on_its_way(self, candidate: Candidate) -> bool:
+        """May a call be at work on a row of this person: ours, or one that nobody knows the outcome of?"""
+        if self._sender.is_on_its_way(candidate.key):
+            return True
+        told = candidate.delivered
+        if candidate.doubt is None or told is None or not told.writes:
+            return False
+        system_now = now_ms() + self._destination.clock_offset_ms()
+        return told.writes[-1][0] + int(self._destination.call_seconds * 1000) > system_now
 
     def _sort(self, candidate: Candidate, spec: ListSpec, gathered: _Gathered, now: int) -> None:
         self.result.examined += 1

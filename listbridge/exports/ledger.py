@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import msgspec
@@ -149,6 +149,9 @@ if held ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
+
+RESTORING = frozenset({"undone", "refused", "asked"})
+"""Kinds of records after which the old row holds."""
 
 NOTE_TRIES = 3
 """A delivery may write the same entry meanwhile."""
@@ -338,12 +341,24 @@ class Ledger:
         ]
         args: list[Any] = [self._token, now, "" if rewind is None else rewind]
         refused: dict[str, int] = {}
-        for r in records:
+        for r in self._with_noted(part, list(records)):
             args += (r.key, r.kind, r.score, r.value, r.old, *r.history)
             if r.at_fault and self.watches_refused:
                 refused[r.key] = now
         track(self._store, part, self._list, REFUSED, refused)
         self._fenced(_RECORD, names, args)
+
+    def _with_noted(self, part: PartitionKeys, records: list[Record]) -> list[Record]:
+        """The records; the old rows with what was noted of others since (see `note_others`)."""
+        restored = [r.key for r in records if r.old and r.kind in RESTORING]
+        if not restored:
+            return records
+        found = cast(list[bytes | None], self._store.client.hmget(part.delivered(self._list), restored))
+        now = dict(zip(restored, found, strict=True))
+        return [
+            replace(r, old=_with_noted_others(r.old, now[r.key] or r.old)) if now.get(r.key) else r
+            for r in records
+        ]
 
     def _fenced(self, script: str, names: list[str], args: list[Any]) -> None:
         if not self._store.script(script, names, args):
@@ -465,6 +480,14 @@ def dropped_of(store: Store, list_id: str) -> dict[str, tuple[tuple[str, str], .
             if dropped := unpack_delivered(packed).dropped:
                 found[key.decode()] = dropped
     return found
+
+
+def _with_noted_others(old: bytes, now: bytes) -> bytes:
+    if old == now:
+        return old
+    before, after = unpack_delivered(old), unpack_delivered(now)
+    same = (before.field, before.address) == (after.field, after.address)
+    return _with_others(old, after.others) if same and before.others != after.others else old
 
 
 def _with_others(packed: bytes, others: tuple[str, ...]) -> bytes:

@@ -21,6 +21,7 @@ import msgspec
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports import findings
+from listbridge.exports.claims import owners
 from listbridge.exports.decisions import ListSpec, Person, address_of
 from listbridge.exports.drift import (
     ACTIVE,
@@ -32,6 +33,7 @@ from listbridge.exports.drift import (
     is_under_way,
     of_absent,
     of_stranger,
+    place_of,
 )
 from listbridge.exports.findings import Found, Result, Run
 from listbridge.exports.ledger import Candidate, Ledger, delivered_people, note_others, raise_doubt
@@ -271,13 +273,21 @@ class _Check:
     def _judge(self, people: Iterable[Listed], read_at: int) -> None:
         """Write down what is otherwise about people of the list, learn what is news, doubt what we repair."""
         by_key: dict[str, list[Listed]] = {}
+        people = list(people)
+        claimed = self._claimed([listed.address.lower() for listed in people])
         for listed in people:
             address = listed.address.lower()
-            if key := self._aliases.get(address) or person_key(address):
+            if key := self._aliases.get(address) or claimed.get(address) or person_key(address):
                 by_key.setdefault(key, []).append(listed)
         for part, found in self._store.by_part(by_key):
             held = self._ledger.held(part, [(key, None) for key in found])
             self._judge_part(part, [(each, row) for each in held for row in by_key[each.key]], read_at)
+
+    def _claimed(self, addresses: list[str]) -> dict[str, str]:
+        """Address -> key of those whose row went there since the check began, or before."""
+        if not self._spec.by_address:
+            return {}
+        return owners(self._store, self._list_id, [each for each in addresses if each not in self._aliases])
 
     def _judge_part(
         self, part: PartitionKeys, people: Sequence[tuple[Candidate, Listed]], read_at: int
@@ -291,10 +301,10 @@ class _Check:
             drifts[address] = (candidate.key, drift, listed)
             if person is None or candidate.delivered is None:
                 continue
-            if address_of(person, self._spec).lower() == address:
+            if address in (place := place_of(candidate.key, candidate.delivered), self._address(person)):
                 seen.append(candidate.key)
-                if listed.status == ACTIVE and not is_under_way(_told(candidate), read_at):
-                    others |= self._others(candidate, listed)
+            if (address, listed.status) == (place, ACTIVE) and not is_under_way(_told(candidate), read_at):
+                others |= self._others(candidate, listed)
         note_others(self._store, self._list_id, others)
         self._write(part, drifts, seen)
 
@@ -353,18 +363,23 @@ class _Check:
         return found.run == self.run.id and (found.sent_again or found.learned)
 
     def _read_aliases(self) -> dict[str, str]:
-        """Address -> key of those whose row goes to another address than their key."""
-        if self._spec.email_field == "email":
+        """Address -> key of those whose row went to another address than their key."""
+        if not self._spec.by_address:
             return {}
         found: dict[str, str] = {}
         for part in self._store.parts:
             for candidates in self._told_in(part):
                 for candidate in candidates:
-                    if (person := self._readable(candidate)) is not None:
-                        address = address_of(person, self._spec).lower()
-                        if address != person.key:
-                            found[address] = person.key
+                    person = self._readable(candidate)
+                    if person is None or candidate.delivered is None:
+                        continue
+                    place = place_of(candidate.key, candidate.delivered)
+                    if place != candidate.key and place not in person.lost:
+                        found[place] = candidate.key
         return found
+
+    def _address(self, person: Person) -> str:
+        return address_of(person, self._spec).lower()
 
     def _readable(self, candidate: Candidate) -> Person | None:
         try:
@@ -408,7 +423,7 @@ class _Check:
                 there = None
             if there is not None:
                 self._judge([there], read_at)
-            else:
+            elif self._is_absent(part, key):
                 self._write(part, {listed.address: (key, drift, listed)})
         if len(few) > LOOKED_UP:
             self._log(
@@ -419,16 +434,25 @@ class _Check:
         self._save()
         return True
 
+    def _is_absent(self, part: PartitionKeys, key: str) -> bool:
+        """Is it still so that nothing is under way for a person whom the list does not have?"""
+        [held] = self._ledger.held(part, [(key, None)])
+        person = self._readable(held)
+        return person is not None and self._of_absent(person, held) is not None
+
+    def _of_absent(self, person: Person, held: Candidate) -> Drift | None:
+        return of_absent(person, self._spec, _told(held), self.run.started_at)
+
     def _missing(self) -> Iterator[tuple[PartitionKeys, str, Drift, Listed]]:
         for part in self._store.parts:
             seen = findings.seen_in(self._store, part, self._list_id)
             for candidates in self._told_in(part, seen):
                 for candidate in candidates:
                     person = self._readable(candidate)
-                    drift = of_absent(person, _told(candidate), self.run.started_at) if person else None
+                    drift = self._of_absent(person, candidate) if person else None
                     if person is not None and drift is not None:
-                        address = address_of(person, self._spec).lower()
-                        yield part, candidate.key, drift, Listed(address, DELETED, now_ms(), "", {})
+                        gone = Listed(self._address(person), DELETED, now_ms(), "", {})
+                        yield part, candidate.key, drift, gone
 
     def _finish(self) -> Result:
         store, list_id, run = self._store, self._list_id, self.run

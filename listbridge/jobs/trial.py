@@ -19,8 +19,8 @@ from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.brakes import Held
-from listbridge.exports.decisions import ListSpec, Person, Send, address_of, content_of
-from listbridge.exports.delivered import Refused, adopted, pack
+from listbridge.exports.decisions import OF_THE_PERSON, ListSpec, Person, Send, address_of, content_of
+from listbridge.exports.delivered import Refused, adopted, pack, places
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.history import happened, to_remember
 from listbridge.exports.ledger import Candidate, Ledger, Record, raise_doubt
@@ -89,7 +89,7 @@ class Trial:
 
     @property
     def may_be_undone(self) -> bool:
-        return self.send is not None and self.state == "stored"
+        return self.send is not None and self.state == "stored" and not self.send.row.moves
 
 
 def try_out(context: Context, workflow_id: str, email: str, *, for_undo: bool = False) -> Trial:
@@ -142,7 +142,8 @@ class _Trying:
         trial = Trial(self._workflow, self._key, planned, before, before)
         if not planned.sends or planned.effect is Effect.REFUSED:
             return trial
-        if for_undo and (planned.effect is Effect.UNSUBSCRIBED or not _comes_back_to(before)):
+        lasts = planned.effect is Effect.UNSUBSCRIBED or bool(self._elsewhere(candidate, address))
+        if for_undo and (lasts or not _comes_back_to(before)):
             raise NotUndone(
                 f"the person would be {planned.effect.value}, which can't be undone: try without --undo. "
                 f"{NoTrial.__doc__}"
@@ -180,8 +181,21 @@ class _Trying:
             before,
             matters and self._is_suppressed(address_of(person, spec)),
             candidate.doubt_was_raised,
+            self._olds(candidate, address_of(person, spec)),
         )
         return plan(person, spec, known, rules)
+
+    def _olds(self, candidate: Candidate, address: str) -> dict[str, Listed]:
+        """How the list has the person under other addresses of theirs."""
+        found = {each: self._look(each) for each in self._elsewhere(candidate, address)}
+        return {each: listed for each, listed in found.items() if listed is not None}
+
+    def _elsewhere(self, candidate: Candidate, address: str) -> list[str]:
+        """The other addresses at which the list may have the person: a row for this one moves them."""
+        if self._feeds[0].export.email_field == "email":
+            return []
+        others = places(self._key, candidate.delivered, candidate.refused, OF_THE_PERSON)
+        return [each for each in others if each != address.lower()]
 
     def _is_suppressed(self, address: str) -> bool:
         wanted = address.lower()
@@ -192,6 +206,7 @@ class _Trying:
         destination = destination_for(self._context, self._feeds, self._workflow, never)
         with _leased(self._store, self._list_id, destination) as lease:
             setup = prepare_list(self._context, self._list_id, real, destination)
+            self._check_same(self._look(address), trial.before)
             ledger = Ledger(self._store, self._list_id, lease.token)
             ledger.take_over()
             self._adopt(ledger, trial.before, setup)
@@ -215,6 +230,11 @@ class _Trying:
             candidate=candidate,
             recorded=after.delivered_packed,
         )
+
+    def _check_same(self, now: Listed | None, before: Listed | None) -> None:
+        """An undo would else take away what the person did since they were looked at."""
+        if _shown(now) != _shown(before):
+            raise NoTrial(f"the person's row was changed just now: try again. {NoTrial.__doc__}")
 
     def _send_until_answered(
         self, deliverer: Deliverer, ledger: Ledger, spec: ListSpec, setup: Setup
@@ -243,6 +263,14 @@ def _started(workflow: Workflow) -> Workflow:
     """As it is when it runs outside its quiet hours, with nothing confirmed that nobody has confirmed."""
     export = msgspec.structs.replace(workflow.export, quiet_hours=None)
     return msgspec.structs.replace(workflow, state=State.RUNNING, config=export)
+
+
+def _shown(listed: Listed | None) -> object:
+    """What tells two looks at a row apart."""
+    if listed is None:
+        return None
+    values = {key: sorted(held) for key, held in listed.values.items() if held}
+    return listed.status, listed.since, listed.name, values
 
 
 def _comes_back_to(before: Listed | None) -> bool:
@@ -282,6 +310,8 @@ def undo(context: Context, trial: Trial, take_out: TakeOut = "delete") -> Listed
     store, list_id, key = context.store, trial.workflow.export.list_id, trial.key
     workflow = registry.get(store, trial.workflow.id)
     _check_undoable(workflow)
+    if trial.send is not None and trial.send.row.moves:
+        raise NotUndone(f"the person was moved from another address. {NotUndone.__doc__}")
     if not trial.may_be_undone or trial.send is None or trial.candidate is None:
         raise NotUndone(f"there is nothing to undo. {NotUndone.__doc__}")
     if trial.send.leaves:
@@ -327,7 +357,8 @@ def _restore(context: Context, workflow: Workflow, trial: Trial, take_out: TakeO
 
 
 def _record(trial: Trial, doubted: Candidate, status: str, clock_offset_ms: int) -> Record:
-    """What was known before the trial; of who was taken out, that the list does not take them."""
+    """What was known before the trial; of who was taken out, that the list does not take them. Who was in
+    doubt before stays so: what was written down then may never have been stored."""
     assert trial.send is not None, "something was sent"
     assert trial.candidate is not None, "something was sent"
     old, at = trial.candidate.delivered_packed, now_ms() + clock_offset_ms
@@ -337,6 +368,8 @@ def _record(trial: Trial, doubted: Candidate, status: str, clock_offset_ms: int)
     if status:
         words = f"{status} again when a trial was undone"
         refused = Refused(at, status, words, content_of(trial.send.row), at)
+    if not status and trial.candidate.doubt is not None:
+        return Record(trial.key, "later", doubted.score, now_ms(), history=history)
     if refused is None:
         return Record(trial.key, "undone", doubted.score, b"", old, history)
     return Record(trial.key, "refused", doubted.score, pack(refused), old, history)

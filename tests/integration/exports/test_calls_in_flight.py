@@ -4,13 +4,14 @@ import threading
 import time
 
 import pytest
-from delivery_world import FEED, FIELD, LABELS, LIST
+from delivery_world import FEED, FIELD, LABELS, LIST, quietly
+from moving_world import ADDRESSES, MovingWorld
 from test_delivering import QUEUEING
 
-from listbridge.errors import Fatal
+from listbridge.errors import Fatal, Retriable
 from listbridge.exports.decisions import ListSpec
 from listbridge.exports.engine import Deliverer
-from listbridge.exports.ledger import Ledger, lags
+from listbridge.exports.ledger import Ledger, lags, note_others, raise_doubt
 
 PATIENCE_SECONDS = 5
 
@@ -182,4 +183,65 @@ def test_changes_that_trickle_in_travel_together_once_a_window(world):
     other.join()
 
     assert len(world.calls) <= (time.monotonic() - began) / 0.2 + 1
+    world.check()
+
+
+@pytest.mark.parametrize("ending", ["undone", "refused"])
+def test_what_is_noted_of_others_while_a_row_is_on_its_way_outlives_its_failure(world, monkeypatch, ending):
+    world.enter(0, "a")
+    world.deliver()
+    key, send = world.keys[0], world.send
+
+    def others_write(*args):
+        quietly(world.store, lambda: note_others(world.store, LIST, {key: ("theirs",)}))
+        quietly(world.store, lambda: raise_doubt(world.store, LIST, [key], world.clock.now))
+        monkeypatch.setattr(world, "send", send)
+        if ending == "undone":
+            raise Retriable
+        world.bad = {key}
+        return send(*args)
+
+    monkeypatch.setattr(world, "send", others_write)
+    world.enter(0, "b")
+    world.attempt(1)
+    world.bad = set()
+    world.settle()
+
+    last = rows_of(world, 0)[-1]
+    assert (last.options, last.other_options) == (("A", "B"), ("theirs",))
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_nobody_takes_an_address_to_which_a_row_is_on_its_way(small_store, clock, monkeypatch, who):
+    other, begun, go = 1 - who, threading.Event(), threading.Event()
+    world = MovingWorld(small_store, clock, people=2, in_flight=3)
+    for person in range(2):
+        world.enter(person, "a")
+    world.deliver()
+    send = world.send
+
+    def late(*args):
+        if not begun.is_set():
+            begun.set()
+            assert go.wait(PATIENCE_SECONDS)
+        return send(*args)
+
+    def change_places():
+        assert begun.wait(PATIENCE_SECONDS)
+        world.moves(other, who)
+        world.moves(who, other)
+        time.sleep(0.5)  # the deliverer looks at them while the call has not been applied
+        go.set()
+
+    monkeypatch.setattr(world, "send", late)
+    monkeypatch.setattr(world, "call_seconds", 0.2)
+    world.enter(other, "b")
+    thread = threading.Thread(target=change_places)
+    thread.start()
+    world.deliver()
+    thread.join()
+    world.settle()
+
+    held = {address: row.options for address, row in world.subscribers.items()}
+    assert held == {ADDRESSES[who]: {"A", "B"}, ADDRESSES[other]: {"A"}}
     world.check()

@@ -302,6 +302,20 @@ def test_a_row_that_was_changed_since_is_not_put_back(paused):
     assert row(paused)[2][CITY] == ["Oslo"]
 
 
+def test_who_subscribes_before_the_trial_is_sent_is_not_taken_out_by_its_undo(paused, monkeypatch):
+    prepare = job.prepare_list
+
+    def subscribed_meanwhile(*args):
+        paused.act("subscribe", ANN, name="Ann")
+        return prepare(*args)
+
+    monkeypatch.setattr(job, "prepare_list", subscribed_meanwhile)
+
+    with pytest.raises(NoTrial, match="changed"):
+        attempt(paused)
+    assert row(paused)[:3] == ("Active", "Ann", {})
+
+
 def test_it_waits_for_a_delivery_that_is_under_way(paused, monkeypatch):
     monkeypatch.setattr(job, "LEASE_SECONDS", 0.2)
     paused.context.store.client.set(keys.lease(bell_of(paused.list.list_id)), "a deliverer", px=60_000)

@@ -191,6 +191,6 @@ def test_who_is_missing(changes, is_missing):
     given = {"delivered": DELIVERED, "refused": None, "in_doubt": False, "person": PERSON} | changes
     person = given.pop("person")
 
-    found = of_absent(person, Told(**given), NOW)
+    found = of_absent(person, SPEC, Told(**given), NOW)
 
     assert (found is not None and found.kind is Kind.MISSING) == is_missing
