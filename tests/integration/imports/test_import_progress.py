@@ -1,6 +1,7 @@
 """What people see of a run: while it goes on, afterwards, and what was left alone."""
 
 import json
+import threading
 
 import pytest
 from click.testing import CliRunner
@@ -39,11 +40,12 @@ def test_nothing_is_told_before_the_first_run(importer, command):
 
 def test_a_run_that_goes_on_tells_its_rows_pages_rate_and_what_is_left(importer, ask):
     workflow = importer.create(webhooks=False)
-    seen = []
+    seen, one_at_a_time = [], threading.Lock()
 
     def stopping():
-        if found := standing(importer, workflow):
-            seen.append(found)
+        with one_at_a_time:
+            if found := standing(importer, workflow):
+                seen.append(found)
         return False
 
     importer.run(workflow, stopping=stopping)
