@@ -54,11 +54,11 @@ def restore(directory: Path, as_json: bool) -> None:
 
 
 NEXT = (
-    "listbridge up                                       start; nothing is sent",
-    "listbridge workflow resume ID --acknowledge restored  each import: reads who opted out meanwhile",
-    "listbridge export reconcile ID                      each export: reads its list, learns who left it",
-    "listbridge export plan ID                           what it would send again",
-    "listbridge workflow resume ID --acknowledge restored  each export, when that is right",
+    "listbridge up                                          starts everything; nothing is sent",
+    "listbridge workflow resume ID --acknowledge restored   each import: reads who opted out since",
+    "listbridge export reconcile ID                         each export: reads its list, learns who left it",
+    "listbridge export plan ID                              what it would send again",
+    "listbridge workflow resume ID --acknowledge restored   each export, when that is right",
 )
 
 
