@@ -14,6 +14,7 @@ from listbridge.campaign_monitor import (
     CampaignMonitor,
     RateLimited,
     codes,
+    zones,
 )
 from listbridge.campaign_monitor.abandoned import receive_abandoned
 from listbridge.campaign_monitor.answers import quota_of
@@ -28,7 +29,7 @@ from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_r
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.tokens import auth_of
 from listbridge.campaign_monitor.visits import Choice
-from listbridge.campaign_monitor.webhooks import Registrar
+from listbridge.campaign_monitor.webhooks import Registrar, must_look
 from listbridge.context import Context
 from listbridge.exports.protocol import Caretaker, Destination, ListReader, Restorer
 from listbridge.imports.protocol import Source
@@ -196,7 +197,7 @@ def _source_of(
     suppression = SuppressionList(context.store, client, config.client_id)
     memory = Memory(context.store, config.client_id)
     choice = choice_of(config, context.settings.api_calls_in_flight)
-    return CampaignMonitorSource(client, choice, memory, suppression, registrar)
+    return CampaignMonitorSource(client, choice, memory, suppression, registrar, context.store)
 
 
 def choice_of(config: ImportConfig, in_flight: int) -> Choice:
@@ -210,7 +211,16 @@ def choice_of(config: ImportConfig, in_flight: int) -> Choice:
         newest_first=config.newest_first,
         with_places=config.ip_and_coordinates,
         in_flight=in_flight,
+        polls=_polls(config),
     )
+
+
+def _polls(config: ImportConfig) -> str:
+    if not config.keep_updated:
+        return "once: the import is not kept updated"
+    if config.daily_at is not None:
+        return f"daily at {config.daily_at} {config.daily_zone}, so up to a day later"
+    return f"every {config.every_minutes} minutes, so up to that much later"
 
 
 def _campaign_monitor_list(
@@ -292,6 +302,22 @@ def system_of(authorization: Authorization) -> System:
 def catch_up(store: Store) -> None:
     """What a system has to look at now and then, whatever workflows there are; harmless when repeated."""
     receive_abandoned(store)
+
+
+def must_run(store: Store, workflow: Workflow) -> bool:
+    """Has an import to run before its time, because deliveries of its webhooks may have been missed, or its
+    webhooks are to be made anew?"""
+    return workflow.imports.webhooks and must_look(store, workflow.id)
+
+
+def confirm_zone(store: Store, client_id: str, zone: str) -> str:
+    """Read a client's times by another zone from now on, if it is the one that waits for that; else -> the
+    one that does, and nothing is changed."""
+    waiting = zones.waiting(store, client_id)
+    if zone and zone == waiting:
+        zones.confirm(store, client_id, zone)
+        return ""
+    return waiting
 
 
 def refusal_code(text: str) -> str:

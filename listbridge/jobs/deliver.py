@@ -12,7 +12,7 @@ import msgspec
 
 from listbridge import authorizations, bells
 from listbridge.context import Context
-from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.errors import Fatal, Retriable, Skippable, told
 from listbridge.exports.adoption import adopt
 from listbridge.exports.brakes import Held
 from listbridge.exports.claims import owners
@@ -208,9 +208,8 @@ def patient_list_reader(
 
 
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
-    remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
-        registry.fail(context.store, workflow.id, f"{problem}. {remedy}" if remedy else str(problem))
+        registry.fail(context.store, workflow.id, told(problem))
 
 
 def prepare_list(

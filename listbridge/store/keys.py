@@ -238,6 +238,25 @@ def receiver(workflow_id: str) -> str:
     return f"lb:receiver:{workflow_id}"
 
 
+RECEIVING = "lb:{receiving}:beat"
+"""When the web service last said that it takes deliveries (epoch ms)."""
+
+
+def gaps(list_id: str = "") -> str:
+    """The times in which deliveries may have been missed: of all webhooks, or of one list's."""
+    return f"lb:{{receiving}}:gaps:{list_id}" if list_id else "lb:{receiving}:gaps"
+
+
+def client_zone(client_id: str) -> str:
+    """The time zone by which a client's times are read, and another one that waits to be confirmed."""
+    return f"lb:zone:{client_id}"
+
+
+def client_lists(client_id: str) -> str:
+    """The lists that a client is known to have."""
+    return f"lb:lists:{client_id}"
+
+
 def suppressed(client_id: str, what: str) -> str:
     """A client's suppression list; one hash tag, because a new list takes the old one's place."""
     return f"lb:{{suppressed:{client_id}}}:{what}"
