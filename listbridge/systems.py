@@ -25,11 +25,11 @@ from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.readings import option_verb
 from listbridge.campaign_monitor.restorer import CampaignMonitorRestorer
-from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
+from listbridge.campaign_monitor.source import CampaignMonitorSource, lists_of, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.tokens import auth_of
 from listbridge.campaign_monitor.visits import Choice
-from listbridge.campaign_monitor.webhooks import Registrar, must_look
+from listbridge.campaign_monitor.webhooks import Registrar, must_look, rotate
 from listbridge.context import Context
 from listbridge.exports.protocol import Caretaker, Destination, ListReader, Restorer
 from listbridge.imports.protocol import Source
@@ -69,6 +69,13 @@ class System:
     patient_list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     """A reader that lets exports go first."""
     restorer: Callable[[Context, Authorization, Workflow], Restorer]
+    zones: Callable[[Store, str], tuple[str, str]]
+    """(store, client) -> the zone by which its times are read, and another one that waits to be confirmed."""
+    confirm_zone: Callable[[Store, str, str], None]
+    rotate_token: Callable[[Context, str], bool]
+    """Make another token the current one of an import's webhooks; False when it has none."""
+    family: Callable[[Store, str], frozenset[str]]
+    """(store, client) -> the lists that it is known to have."""
 
 
 def never() -> bool:
@@ -274,6 +281,14 @@ def _campaign_monitor_list_reader(
     )
 
 
+def _zones(store: Store, client_id: str) -> tuple[str, str]:
+    return zones.confirmed(store, client_id), zones.waiting(store, client_id)
+
+
+def _rotate_token(context: Context, workflow_id: str) -> bool:
+    return rotate(context.store, context.secrets, workflow_id)
+
+
 def _look_again(store: Store, client_id: str) -> None:
     Memory(store, client_id).ask_again(now_ms())
 
@@ -291,6 +306,10 @@ SYSTEMS = {
         _look_again,
         partial(_campaign_monitor_list_reader, patient=True),
         _campaign_monitor_restorer,
+        _zones,
+        zones.confirm,
+        _rotate_token,
+        lists_of,
     ),
 }
 
@@ -308,16 +327,6 @@ def must_run(store: Store, workflow: Workflow) -> bool:
     """Has an import to run before its time, because deliveries of its webhooks may have been missed, or its
     webhooks are to be made anew?"""
     return workflow.imports.webhooks and must_look(store, workflow.id)
-
-
-def confirm_zone(store: Store, client_id: str, zone: str) -> str:
-    """Read a client's times by another zone from now on, if it is the one that waits for that; else -> the
-    one that does, and nothing is changed."""
-    waiting = zones.waiting(store, client_id)
-    if zone and zone == waiting:
-        zones.confirm(store, client_id, zone)
-        return ""
-    return waiting
 
 
 def refusal_code(text: str) -> str:

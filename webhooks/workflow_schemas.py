@@ -120,6 +120,12 @@ class RunSchema(Schema):
         allow_none=True,
         metadata={"description": "null while not all is known that there is to read."},
     )
+    set_aside = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "Lists, campaigns and reports that can't be read -> why."},
+    )
     next_run_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
 

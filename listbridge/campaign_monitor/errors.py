@@ -136,7 +136,10 @@ class WebhookTestFailed(FatalError):
 
 
 class UnknownTimeZone(FatalError):
-    """The client's time zone label is not in our table; add it to `zone_labels`."""
+    """Nothing is read until its times can be told: give the client another zone and resume the import.
+
+    One whose clocks go the same way will do. Report the label, so that it is added to `zone_labels`.
+    """
 
 
 class UnknownRefusal(FatalError):

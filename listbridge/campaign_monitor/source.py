@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 
@@ -291,6 +291,12 @@ def remember_lists(store: Store, client_id: str, lists: Mapping[str, str]) -> No
     """Keep which lists are a client's; one that it had stays."""
     for list_id, name in lists.items():
         store.client.hset(keys.client_lists(client_id), list_id, name)
+
+
+def lists_of(store: Store, client_id: str) -> frozenset[str]:
+    """The lists that a client is known to have."""
+    held = cast(list[bytes], store.client.hkeys(keys.client_lists(client_id)))
+    return frozenset(each.decode() for each in held)
 
 
 def _page_and_total(position: str | None) -> tuple[int, int | None]:

@@ -18,7 +18,6 @@ from listbridge.campaign_monitor.errors import NotVisible
 from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.gaps import Gap
 from listbridge.campaign_monitor.models import Webhook
-from listbridge.errors import Fatal
 from listbridge.secrets import Secrets
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
@@ -37,10 +36,6 @@ if held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
-
-
-class NoReceiver(Fatal):
-    """The import has no webhooks yet: it makes them when it runs, if LISTBRIDGE_PUBLIC_URL is set."""
 
 
 class Receiver(msgspec.Struct, kw_only=True):
@@ -105,21 +100,23 @@ def _change(store: Store, workflow_id: str, change: Change) -> Receiver:
             return changed
 
 
-def rotate(store: Store, box: Secrets, workflow_id: str) -> Receiver:
-    """Make another token the current one. The next run replaces the webhooks; until then, and for a grace
-    afterwards, the old one stays good. Raises `NoReceiver`."""
+def rotate(store: Store, box: Secrets, workflow_id: str) -> bool:
+    """Make another token the current one; False when the import has no receiver. The next run replaces the
+    webhooks; until then, and for a grace afterwards, the old one stays good."""
     token, now = secrets.token_urlsafe(32), now_ms()
     encrypted = box.encrypt(token)
+    if receiver(store, workflow_id) is None:
+        return False
 
     def change(held: Receiver | None) -> Receiver:
-        if held is None:
-            raise NoReceiver(f"{workflow_id}: {NoReceiver.__doc__}")
+        assert held is not None, "a receiver ends with its import"
         old = {each: held.retiring.get(each, 0) for each in held.tokens}
         return msgspec.structs.replace(
             held, token=encrypted, tokens=[digest(token), *old], retiring=old, rotated_at=now
         )
 
-    return _change(store, workflow_id, change)
+    _change(store, workflow_id, change)
+    return True
 
 
 def must_look(store: Store, workflow_id: str) -> bool:

@@ -16,9 +16,9 @@ WAITS_FOR = "zone"
 
 
 class ZoneChanged(FatalError, Waits):
-    """The client's time zone is another one than before; if it was changed on purpose, confirm it.
+    """All times are told by it: confirm the change if it was made on purpose, or set the zone back.
 
-    `listbridge import confirm-zone ID` does so, and its imports go on.
+    `listbridge import confirm-zone ID` does the one, or goes on after the other.
     """
 
     waits_for = WAITS_FOR
@@ -35,10 +35,7 @@ def check(store: Store, client_id: str, found: str) -> None:
     if held in ("", found):
         return
     store.client.hset(keys.client_zone(client_id), "found", found)
-    raise ZoneChanged(
-        f"the client's time zone was {held} and is {found} now. All times are told by it: confirm that it "
-        "was changed on purpose, or set it back in Campaign Monitor"
-    )
+    raise ZoneChanged(f"the client's time zone was {held} and is {found} now")
 
 
 def confirmed(store: Store, client_id: str) -> str:
