@@ -33,8 +33,10 @@ from listbridge.exports.ledger import Candidate, Ledger, LostLease, doubt_everyb
 from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
+from listbridge.exports.spread import Statuses, opt_out_of
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
+from listbridge.jobs.spread import as_statuses, family_of, spread, statuses_in
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.reading import unpacked
@@ -99,7 +101,10 @@ def destination_for(
 ) -> Destination:
     """The list, by an active export's credential. The oldest export's consent is sent; all that unsubscribe
     must agree to do it everywhere."""
-    unsubscribing = [each.export for each in feeds if each.export.on_exit == "unsubscribe"]
+    exports = [each.export for each in feeds]
+    unsubscribing = [
+        each for each in exports if each.on_exit == "unsubscribe" or each.opt_out_scope == "client"
+    ]
     config = msgspec.structs.replace(
         workflow.export,
         consent_to_track=feeds[0].export.consent_to_track,
@@ -138,6 +143,7 @@ def _deliver(
 
     try:
         with lease.kept():
+            spread(context, list_id, feeds, destination, stop)
             setup = prepare_list(context, list_id, feeds, destination)
             _take_over(ledger, lease)
             if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
@@ -337,7 +343,7 @@ def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Se
     first = feeds[0].export
     return ListSpec(
         list_id,
-        tuple(_feed(context, workflow) for workflow in feeds),
+        tuple(feed_of(context, workflow) for workflow in feeds),
         setup.labels,
         setup.field_key,
         first.email_field,
@@ -367,7 +373,8 @@ def _when_null(feeds: Sequence[Workflow], keys: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def _feed(context: Context, workflow: Workflow) -> Feed:
+def feed_of(context: Context, workflow: Workflow) -> Feed:
+    """An export as the decisions need it."""
     export, edits, now = workflow.export, workflow.edits, now_ms()
     return Feed(
         workflow_id=workflow.id,
@@ -397,6 +404,7 @@ def person_reader(
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
+    relatives = family_of(context, feeds) - {list_id}
 
     def read(candidate: Candidate) -> Person:
         program, profile = context.program, Profile()
@@ -428,9 +436,33 @@ def person_reader(
             left=exits(program, profile.states),
             elsewhere=known.elsewhere,
             lost=known.lost,
+            left_elsewhere=_left_elsewhere(
+                context,
+                status_field,
+                relatives,
+                candidate.key,
+                as_statuses(statuses),
+                lookup(fields, email_field),
+            ),
         )
 
     return read
+
+
+def _left_elsewhere(
+    context: Context, status_field: str, relatives: frozenset[str], key: str, statuses: Statuses, address: Any
+) -> int:
+    """When the person, or who has the row's address, unsubscribed from a list whose opt-outs count here (epoch
+    ms; 0: never)."""
+    if not relatives:
+        return 0
+    known = {key: statuses}
+    place = address.lower() if isinstance(address, str) else key
+    packed = context.store.client.hget(context.store.part(place).profiles, place) if place != key else None
+    if packed:
+        known[place] = statuses_in(context, cast(bytes, packed), status_field)
+    found = (opt_out_of(context.store, whose, held, relatives) for whose, held in known.items())
+    return max((each.since for each in found if each is not None), default=0)
 
 
 @dataclass(frozen=True, slots=True)

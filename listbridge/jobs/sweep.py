@@ -11,6 +11,7 @@ from listbridge.jobs.archive import is_due as archive_is_due
 from listbridge.jobs.feeds import is_otherwise
 from listbridge.jobs.pull import lease_of
 from listbridge.jobs.reconcile import due_lists
+from listbridge.jobs.spread import is_behind
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import catch_up, must_run
@@ -40,7 +41,9 @@ def sweep(context: Context) -> Due:
         lists=tuple(
             each
             for each in deliverable(workflows)
-            if any(lags(store, each, now_ms())) or is_otherwise(context, each, workflows)
+            if any(lags(store, each, now_ms()))
+            or is_otherwise(context, each, workflows)
+            or is_behind(store, each, workflows)
         ),
         imports=tuple(
             w.id

@@ -154,6 +154,14 @@ class PartitionKeys:
     def retry(self, list_id: str) -> str:
         return f"{self._prefix}retry:{list_id}"
 
+    def spread(self, list_id: str) -> str:
+        """Key -> what became of the person's opt-out from another list; see `exports.spread`."""
+        return f"{self._prefix}spread:{list_id}"
+
+    def spread_cursor(self, list_id: str) -> str:
+        """How far the partition's changes have been looked at for opt-outs from other lists."""
+        return f"{self._prefix}spread-cursor:{list_id}"
+
     def drift(self, list_id: str) -> str:
         """Key -> how the person's row in a list was otherwise than it should be when it was checked."""
         return f"{self._prefix}drift:{list_id}"

@@ -1,0 +1,120 @@
+"""Opt-outs of a client's other lists, carried into one list before it is delivered to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from listbridge import authorizations
+from listbridge.context import Context
+from listbridge.exports.brakes import Brake
+from listbridge.exports.protocol import Destination
+from listbridge.exports.spread import Spreader, SpreadResult, Statuses, lags
+from listbridge.jobs.feeds import delivers, limits_of
+from listbridge.profiles.codec import CorruptProfile
+from listbridge.profiles.reading import unpacked
+from listbridge.store.store import Store, now_ms
+from listbridge.systems import system_of
+from listbridge.workflows import log, registry
+from listbridge.workflows.models import Workflow
+
+CLIENT = "client"
+
+
+def spreading(feeds: Sequence[Workflow]) -> list[Workflow]:
+    """Those of the exports into a list that go by the opt-outs of the client's other lists, and deliver."""
+    now = now_ms()
+    return [each for each in feeds if each.export.opt_out_scope == CLIENT and delivers(each, now)]
+
+
+def is_behind(store: Store, list_id: str, workflows: Sequence[Workflow]) -> bool:
+    """Has somebody changed since opt-outs were carried into the list, if they are?"""
+    return bool(spreading(registry.feeding(workflows, list_id))) and lags(store, list_id)
+
+
+def family_of(context: Context, feeds: Sequence[Workflow]) -> frozenset[str]:
+    """The lists whose opt-outs count for a list that these exports feed; none unless one of them says so.
+
+    They are those that imports have seen, and those that exports feed.
+    """
+    wanted = [each for each in feeds if each.export.opt_out_scope == CLIENT]
+    if not wanted:
+        return frozenset()
+    first = wanted[0]
+    client_id = first.export.client_id
+    authorization = authorizations.get(context.store, first.authorization_id)
+    fed = {
+        each.export.list_id
+        for each in registry.list_all(context.store, "export")
+        if each.export.client_id == client_id
+    }
+    return system_of(authorization).family(context.store, client_id) | fed
+
+
+def as_statuses(held: Mapping[str, Any]) -> Statuses:
+    """List -> status and its time, of the profile's state of the status field."""
+    return {list_id: (each[2], each[0]) for list_id, each in held.items()}
+
+
+def statuses_in(context: Context, packed: bytes, status_field: str) -> Statuses:
+    """The statuses that a packed profile tells."""
+    try:
+        program, profile = unpacked(context.programs, packed)
+    except CorruptProfile:
+        return {}  # the next fold repairs it, and that is a change
+    return as_statuses(profile.states.get(program.fields[status_field].number, {}))
+
+
+class _Limited:
+    """An export as a brake needs it."""
+
+    def __init__(self, workflow: Workflow, now: int) -> None:
+        self.workflow_id = workflow.id
+        self.running = delivers(workflow, now)
+        self.limits = limits_of(workflow, now)
+
+
+def spread(
+    context: Context,
+    list_id: str,
+    feeds: Sequence[Workflow],
+    destination: Destination,
+    stop: Callable[[], bool],
+) -> SpreadResult | None:
+    """Unsubscribe from the list who left another list of the client since the first of these exports began.
+
+    None when no export says so. Raises the other system's problems, and `Held` of a brake.
+    """
+    wanted, store, now = spreading(feeds), context.store, now_ms()
+    if not wanted or not lags(store, list_id):
+        return None
+    authorization = authorizations.get(store, wanted[0].authorization_id)
+    status_field = system_of(authorization).status_field
+
+    brake = Brake(store, list_id, [_Limited(each, now) for each in feeds])
+    brake.look(now)
+    spreader = Spreader(
+        store,
+        list_id,
+        destination,
+        family_of(context, feeds),
+        lambda packed: statuses_in(context, packed, status_field),
+        brake,
+        since=min(each.started_at for each in wanted),
+        in_flight=context.settings.api_calls_in_flight,
+    )
+    try:
+        return spreader.run(stop)
+    finally:
+        _tell(store, wanted, spreader.result)
+
+
+def _tell(store: Store, workflows: Sequence[Workflow], result: SpreadResult) -> None:
+    if not (result.unsubscribed or result.stay):
+        return
+    line = f"{result.unsubscribed} people unsubscribed, because they left another list of the client"
+    if result.stay:
+        line += f"; {result.stay} stay, because they subscribed here later"
+    for workflow in workflows:
+        log.count(store, workflow.id, {"opt_outs_spread": result.unsubscribed})
+        log.write(store, workflow.id, line)
