@@ -33,10 +33,9 @@ from listbridge.exports.ledger import Candidate, Ledger, LostLease, doubt_everyb
 from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
-from listbridge.exports.spread import Statuses, opt_out_of
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
-from listbridge.jobs.spread import as_statuses, family_of, spread, statuses_in
+from listbridge.jobs.spread import as_statuses, family_of, left_elsewhere, spread
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.reading import unpacked
@@ -436,7 +435,7 @@ def person_reader(
             left=exits(program, profile.states),
             elsewhere=known.elsewhere,
             lost=known.lost,
-            left_elsewhere=_left_elsewhere(
+            left_elsewhere=left_elsewhere(
                 context,
                 status_field,
                 relatives,
@@ -447,22 +446,6 @@ def person_reader(
         )
 
     return read
-
-
-def _left_elsewhere(
-    context: Context, status_field: str, relatives: frozenset[str], key: str, statuses: Statuses, address: Any
-) -> int:
-    """When the person, or who has the row's address, unsubscribed from a list whose opt-outs count here (epoch
-    ms; 0: never)."""
-    if not relatives:
-        return 0
-    known = {key: statuses}
-    place = address.lower() if isinstance(address, str) else key
-    packed = context.store.client.hget(context.store.part(place).profiles, place) if place != key else None
-    if packed:
-        known[place] = statuses_in(context, cast(bytes, packed), status_field)
-    found = (opt_out_of(context.store, whose, held, relatives) for whose, held in known.items())
-    return max((each.since for each in found if each is not None), default=0)
 
 
 @dataclass(frozen=True, slots=True)

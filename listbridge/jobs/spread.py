@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.exports.brakes import Brake
 from listbridge.exports.protocol import Destination
-from listbridge.exports.spread import Spreader, SpreadResult, Statuses, lags
+from listbridge.exports.spread import Spreader, SpreadResult, Statuses, lags, opt_out_of
 from listbridge.jobs.feeds import delivers, limits_of
 from listbridge.profiles.codec import CorruptProfile
 from listbridge.profiles.reading import unpacked
@@ -63,6 +63,22 @@ def statuses_in(context: Context, packed: bytes, status_field: str) -> Statuses:
     except CorruptProfile:
         return {}  # the next fold repairs it, and that is a change
     return as_statuses(profile.states.get(program.fields[status_field].number, {}))
+
+
+def left_elsewhere(
+    context: Context, status_field: str, relatives: frozenset[str], key: str, statuses: Statuses, address: Any
+) -> int:
+    """When the person, or who has the row's address, left one of the `relatives` by themselves (epoch ms; 0:
+    never)."""
+    if not relatives:
+        return 0
+    known = {key: statuses}
+    place = address.lower() if isinstance(address, str) else key
+    packed = context.store.client.hget(context.store.part(place).profiles, place) if place != key else None
+    if packed:
+        known[place] = statuses_in(context, cast(bytes, packed), status_field)
+    found = (opt_out_of(context.store, whose, held, relatives) for whose, held in known.items())
+    return max((each.since for each in found if each is not None), default=0)
 
 
 class _Limited:
