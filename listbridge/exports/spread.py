@@ -25,7 +25,7 @@ from listbridge.store.store import Store, now_ms
 LEFT = "unsubscribed"
 MINUTE_MS = 60_000
 OURS_MS = 15 * MINUTE_MS
-"""How long after it was begun an unsubscription of ours can have been applied."""
+"""How far from what we noted of an unsubscription of ours the list's time of it can lie."""
 LOOKED_AT_ONCE = 500
 ASKED_AT_ONCE = 40
 
@@ -89,7 +89,7 @@ def _was_ours(store: Store, key: str, list_id: str, since: int) -> bool:
         begun.append(held.at)
     if told and (row := unpack_delivered(told)).left:
         begun += [at for at, _ in row.writes[-1:]]
-    return any(at - at % MINUTE_MS - MINUTE_MS <= since <= at + OURS_MS for at in begun)
+    return any(abs(since - at) <= OURS_MS for at in begun)
 
 
 def lags(store: Store, list_id: str) -> bool:

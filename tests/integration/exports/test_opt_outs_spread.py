@@ -1,0 +1,358 @@
+"""Who leaves one list of a client is unsubscribed from others that say so; nothing loops, nothing is lost."""
+
+from dataclasses import replace
+
+import pytest
+from marshmallow import ValidationError
+
+from listbridge import audiences, authorizations
+from listbridge.aggregation.fold import Folder
+from listbridge.campaign_monitor import destination, incoming
+from listbridge.campaign_monitor.events import Account as Names
+from listbridge.campaign_monitor.source import remember_lists
+from listbridge.campaign_monitor.timezones import zone
+from listbridge.campaign_monitor.webhooks import EVENTS
+from listbridge.exports.delivered import unpack_refused
+from listbridge.exports.spread import Spreader, Verdict, opt_out_of, pack
+from listbridge.jobs.deliver import deliver
+from listbridge.jobs.sweep import sweep
+from listbridge.store import keys
+from listbridge.systems import account_of
+from listbridge.workflows import log, registry, service
+from listbridge.workflows.holds import Acknowledgement
+from listbridge.workflows.models import State
+from simulator.account import Account, Webhook
+from simulator.faults import Fault
+from simulator.server import SimulatorServer
+from simulator.webhooks import payload
+
+ANN = "ann@example.com"
+HOUR = 3600
+
+
+class Family:
+    """A simulated client with three lists: `told` passes on what the webhooks of all lists have to tell."""
+
+    def __init__(self, context, server):
+        self.context, self.server, self.account = context, server, server.account
+        (self.client,) = self.account.clients.values()
+        self.a, self.b, self.c = self.client.lists.values()
+        for each in (self.a, self.b, self.c):
+            each.unsubscribe_setting = "OnlyThisList"
+            hook = Webhook(self.account.new_id(), each.list_id, [*EVENTS], "http://127.0.0.1:9/", "Json")
+            each.webhooks[hook.webhook_id] = hook
+        names = {each.list_id: each.title for each in self.client.lists.values()}
+        self.names = Names(self.client.client_id, self.client.name, zone(self.client.time_zone), names)
+        remember_lists(context.store, self.client.client_id, names)
+        self.folder = Folder(context.store, context.program)
+        self.heard = 0
+        self.authorization = authorizations.create(
+            context.store,
+            context.secrets,
+            secret=server.api_key,
+            description="simulated",
+            base_url=server.api_url,
+        )
+
+    def feed(self, target, **settings):
+        config = {
+            "client_id": self.client.client_id,
+            "list_id": target.list_id,
+            "audiences": ["vip"],
+            "consent_to_track": "Unchanged",
+            "opt_out_scope": "client",
+        }
+        return service.create_export(self.context, self.authorization.id, config | settings)
+
+    def enter(self, *people, what="enter"):
+        made = [
+            audiences.AudienceEvent(email=each, audience="vip", event=what, timestamp=audiences.now())
+            for each in people
+        ]
+        audiences.receive(self.context.store, made)
+        self.folder.run()
+
+    def act(self, action, target, email, **details):
+        self.server.simulator.act(action, target.list_id, email, **details)
+
+    def tell(self):
+        told, self.heard = self.account.webhook_events[self.heard :], len(self.account.webhook_events)
+        for each in told:
+            incoming.receive(self.context.store, self.names, payload(each.list_id, [each.event]))
+        self.folder.run()
+
+    def deliver(self):
+        """Everything that is due at all lists, until the webhooks tell nothing more."""
+        for _ in range(6):
+            self.tell()
+            for list_id in sweep(self.context).lists:
+                deliver(self.context, list_id)
+            if len(self.account.webhook_events) == self.heard and not sweep(self.context).lists:
+                return
+        raise AssertionError("it never comes to rest")
+
+    def states(self, email):
+        found = [each.find(email) for each in (self.a, self.b, self.c)]
+        return [person.state if person else None for person in found]
+
+    def calls(self, name="POST /subscribers/{list}/unsubscribe"):
+        return self.server.simulator.calls.report()["by_endpoint"].get(name, 0)
+
+    def refusal(self, target, email):
+        packed = self.context.store.client.hget(self.context.store.part(email).refused(target.list_id), email)
+        return unpack_refused(packed) if packed else None
+
+    def later(self, seconds=HOUR):
+        self.account.clock.advance(seconds)
+
+
+@pytest.fixture
+def family(context, monkeypatch):
+    monkeypatch.setattr(destination, "MARGIN_SECONDS", 0.1)
+    settings = replace(
+        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
+    )
+    account = Account("a" * 32)
+    client = account.add_client("A client")
+    for title in ("A", "B", "C"):
+        account.add_list(client, title)
+    with SimulatorServer(account) as server:
+        yield Family(replace(context, settings=settings), server)
+
+
+@pytest.fixture
+def fed(family):
+    """Ann is in all three lists, by exports into each."""
+    family.exports = [family.feed(each) for each in (family.a, family.b, family.c)]
+    family.enter(ANN)
+    family.deliver()
+    assert family.states(ANN) == ["Active"] * 3
+    family.later()
+    return family
+
+
+def test_who_leaves_one_list_is_unsubscribed_from_the_others_once(fed):
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert fed.calls() == 2
+    fed.later()
+    fed.enter(ANN, "new@example.com")
+    fed.deliver()
+    assert fed.calls() == 2
+    assert fed.account.added_after_opt_out == []
+    counted = [log.progress(fed.context.store, each.id).get("opt_outs_spread", 0) for each in fed.exports]
+    assert counted == [0, 1, 1]
+    lines = [line["message"] for line in log.read(fed.context.store, fed.exports[1].id)]
+    assert "1 people unsubscribed, because they left another list of the client" in lines
+
+
+def test_an_export_whose_scope_is_the_list_keeps_its_people(family):
+    family.feed(family.a)
+    family.feed(family.b, opt_out_scope="list")
+    family.enter(ANN)
+    family.deliver()
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Active"]
+
+
+def test_people_who_are_in_a_list_by_themselves_leave_it_too(family):
+    family.feed(family.b)
+    for target in (family.a, family.b):
+        family.act("subscribe", target, ANN)
+    family.deliver()
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN) == ["Unsubscribed", "Unsubscribed", None]
+
+
+def test_our_own_unsubscription_of_who_left_an_audience_spreads_nowhere(family):
+    family.feed(family.a, on_exit="unsubscribe")
+    family.feed(family.b, on_exit="nothing")
+    family.enter(ANN)
+    family.deliver()
+    family.enter(ANN, what="exit")
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Active"]
+
+
+def test_a_later_opt_in_at_one_list_does_not_undo_the_others(fed):
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    fed.later()
+    fed.act("subscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Active", "Unsubscribed", "Unsubscribed"]
+    fed.later()
+    fed.act("subscribe", fed.b, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Active", "Active", "Unsubscribed"]
+    fed.later()
+    fed.act("unsubscribe", fed.b, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+
+
+def test_who_subscribed_later_stays_though_an_edit_of_theirs_does_not_count_as_that(fed):
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.later()
+    fed.act("unsubscribe", fed.b, ANN)
+    fed.later()
+    fed.act("subscribe", fed.b, ANN)
+    fed.act("update", fed.c, ANN, name="Another")
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed", "Active", "Unsubscribed"]
+
+
+def test_in_the_same_minute_the_opt_out_wins(family):
+    family.feed(family.b)
+    family.act("subscribe", family.a, ANN)
+    family.account.clock.set(family.account.clock.now().replace(second=5))
+    family.act("subscribe", family.b, ANN)
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Unsubscribed"]
+
+
+def test_nobody_who_left_elsewhere_is_added_until_they_subscribe_again(family):
+    family.feed(family.b)
+    family.act("subscribe", family.a, ANN)
+    family.later(60)
+    family.act("unsubscribe", family.a, ANN)
+    family.tell()
+    family.enter(ANN)
+    family.deliver()
+    assert family.states(ANN)[1] is None
+    assert family.refusal(family.b, ANN).code == "unsubscribed_elsewhere"
+    family.later()
+    family.act("subscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[1] == "Active"
+
+
+def test_an_opt_out_from_before_the_export_unsubscribes_nobody(family):
+    family.account.clock.advance(-30 * 86_400)
+    for target in (family.a, family.b):
+        family.act("subscribe", target, ANN)
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.tell()
+    family.account.clock.advance(30 * 86_400)
+    family.feed(family.b)
+    family.enter("bob@example.com")
+    family.deliver()
+    assert family.states(ANN)[1] == "Active"
+    assert family.calls() == 0
+
+
+@pytest.mark.parametrize("kind", ["500", "drop-before", "drop-after", "429", "504-html"])
+@pytest.mark.parametrize("match", [r"POST .*/unsubscribe", r"GET /api/v3.3/subscribers"])
+def test_a_call_that_fails_is_made_again(fed, kind, match):
+    fed.server.simulator.faults.add(Fault(kind=kind, match=match))
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.tell()
+    for _ in range(4):
+        for each in fed.exports:
+            fed.context.store.client.hset(keys.workflow(each.id), "wake_at", 1)
+        fed.context.store.client.delete(keys.pace(account_of(fed.context, fed.authorization)))
+        for list_id in sweep(fed.context).lists:
+            deliver(fed.context, list_id)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    counted = [log.progress(fed.context.store, each.id).get("opt_outs_spread", 0) for each in fed.exports]
+    assert counted == [0, 1, 1]
+
+
+class Killed(BaseException):
+    """The worker is gone."""
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_kill_between_loses_no_opt_out_and_doubles_none(fed, monkeypatch, step):
+    """Before anything is kept, after the beginning is, after the call, before the cursor moves."""
+    names = ("_begin", "_carry", "_keep", "_settle")
+    real, state = getattr(Spreader, names[step]), {"left": 1}
+
+    def dying(self, *args):
+        made = real(self, *args) if step != 0 else None
+        if state["left"] and (step != 2 or args[2] != "begun"):
+            state["left"] -= 1
+            raise Killed
+        return made if step != 0 else real(self, *args)
+
+    monkeypatch.setattr(Spreader, names[step], dying)
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.tell()
+    with pytest.raises(Killed):
+        deliver(fed.context, fed.b.list_id)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert fed.calls() == 2
+
+
+def test_a_brake_holds_a_mass_of_opt_outs_until_somebody_says_that_it_is_right(family):
+    people = [f"p{number}@example.com" for number in range(10)]
+    made = family.feed(family.b, brakes={"unsubscribed": 0.2, "least_people": 3})
+    for email in people:
+        family.act("subscribe", family.a, email)
+    family.enter(*people)
+    family.deliver()
+    family.later()
+    for email in people[:5]:
+        family.act("unsubscribe", family.a, email)
+    family.deliver()
+    held = registry.get(family.context.store, made.id)
+    assert (held.state, held.waits_for) == (State.PAUSED, "unsubscribed")
+    service.resume(family.context, made.id, Acknowledgement(brake="unsubscribed"))
+    family.deliver()
+    assert [family.states(email)[1] for email in people] == ["Unsubscribed"] * 5 + ["Active"] * 5
+
+
+def test_a_list_that_takes_people_off_all_lists_needs_consent_to_that(family):
+    family.b.unsubscribe_setting = "AllClientLists"
+    with pytest.raises(ValidationError, match="opt_out_scope"):
+        family.feed(family.b)
+    family.feed(family.b, unsubscribe_from_all_lists=True)
+    for target in (family.a, family.b):
+        family.act("subscribe", target, ANN)
+    family.deliver()
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Unsubscribed"]
+
+
+def test_where_campaign_monitor_takes_people_off_all_lists_by_itself_no_call_is_made(fed):
+    fed.a.unsubscribe_setting = "AllClientLists"
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert fed.calls() == 0
+
+
+def test_add_only_changes_nobody_who_is_in_the_list(family):
+    with pytest.raises(ValidationError, match="add_only"):
+        family.feed(family.b, mode="add_only")
+
+
+def test_opt_outs_that_we_made_are_told_from_those_of_people_by_their_time(store):
+    minute, day = 60_000, 86_400_000
+    begun = 20_000 * day
+    store.client.hset(
+        store.part(ANN).spread("b"), ANN, pack(Verdict(begun - day, "a", "unsubscribed", begun + 30_000))
+    )
+    family = {"a", "b"}
+
+    def newest(at):
+        found = opt_out_of(store, ANN, {"b": ("unsubscribed", at)}, family)
+        return found and found.since
+
+    assert newest(begun) is None
+    assert newest(begun + 5 * minute) is None
+    assert newest(begun + day) == begun + day
+    assert newest(begun - day) == begun - day
+    assert opt_out_of(store, ANN, {"x": ("unsubscribed", begun)}, family) is None
+    assert opt_out_of(store, ANN, {"a": ("bounced", begun), "b": ("deleted", begun + day)}, family) is None
