@@ -7,7 +7,6 @@ the list's states are read from their beginning (see `repairs`); what has been r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -66,9 +65,9 @@ def gaps_after(store: Store, list_id: str, at: int) -> list[Gap]:
     return sorted(found)
 
 
-def last_end(store: Store, lists: Sequence[str]) -> int:
-    """When the last gap of any of these lists ended (epoch ms; 0: there was none)."""
+def last_end(store: Store, list_id: str = "") -> int:
+    """When the last gap of all webhooks ended, or of the list's own too (epoch ms; 0: there was none)."""
     pipe = store.client.pipeline(transaction=False)
-    for name in (keys.gaps(), *map(keys.gaps, lists)):
+    for name in {keys.gaps(), keys.gaps(list_id)}:
         pipe.zrange(name, -1, -1, withscores=True)
     return max((int(found[0][1]) for found in pipe.execute() if found), default=0)

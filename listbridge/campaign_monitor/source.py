@@ -159,7 +159,7 @@ class CampaignMonitorSource:
         except NotVisible as gone:
             yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
             return
-        after = gaps.last_end(self._store, [list_id]) if self._registrar else 0
+        after = gaps.last_end(self._store, list_id) if self._registrar else 0
         for state in STATES:
             cursor = f"list:{list_id}:{state}"
             yield Resource(

@@ -120,11 +120,14 @@ def rotate(store: Store, box: Secrets, workflow_id: str) -> bool:
 
 
 def must_look(store: Store, workflow_id: str) -> bool:
-    """Has something happened since an import's webhooks were looked at: a gap, a rotation?"""
+    """Has something happened since an import's webhooks were looked at: a gap of all, a rotation?
+
+    What is found of one list's webhook is made up for by the run that finds it.
+    """
     held = receiver(store, workflow_id)
     if held is None:
         return False
-    return held.looked_at < max(held.rotated_at, gaps.last_end(store, list(held.lists)))
+    return held.looked_at < max(held.rotated_at, gaps.last_end(store))
 
 
 class Registrar:
@@ -237,10 +240,11 @@ class Registrar:
 
     def _register(self, list_id: str, name: str, token: str, before: Receiver | None) -> str:
         """Put one list's webhook in order; -> what was done. A new one is made before others are deleted."""
-        url = f"{self._public_url}{self._path}{token}"
+        here = f"{self._public_url}{self._path}"
+        url = f"{here}{token}"
         own = self._own(list_id)
         found = next((hook for hook in own if hook.url == url and _tells_all(hook)), None)
-        delivered = any(hook.status == "Active" and hook.url.startswith(self._public_url) for hook in own)
+        delivered = any(hook.status == "Active" and hook.url.startswith(here) for hook in own)
         if found is None:
             self._client.create_webhook(list_id, url, EVENTS)
             done = f"webhook of {name} {'replaced' if own else 'made'}"

@@ -33,6 +33,7 @@ def check(store: Store, client_id: str, found: str) -> None:
     """Raises `ZoneChanged` when the client's zone is another one than that by which times are read."""
     held = confirmed(store, client_id)
     if held in ("", found):
+        store.client.hdel(keys.client_zone(client_id), "found")
         return
     store.client.hset(keys.client_zone(client_id), "found", found)
     raise ZoneChanged(f"the client's time zone was {held} and is {found} now")

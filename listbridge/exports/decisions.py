@@ -652,7 +652,10 @@ def _held_back(person: Person, refused: Refused | None, row: Row, *, stale: bool
     word, since = person.status or ("", 0)
     message = f"{word} in this list"
     if stale:
-        message += "; the later opt-in counts once it is known again who opted out: run an import of the list"
+        message += (
+            "; the later opt-in counts once it is known again who opted out: run an import of the list, "
+            "with LISTBRIDGE_PUBLIC_URL set for its webhooks"
+        )
     if refused is not None and (refused.code, refused.since) == (word, since):
         return Skip("refused before")
     return Refuse(word, message, row, since)

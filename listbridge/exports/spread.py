@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from listbridge.errors import Deferred, Skippable
+from listbridge.errors import Deferred, Retriable, Skippable
 from listbridge.exports.brakes import UNSUBSCRIBED, Brake
 from listbridge.exports.delivered import unpack_delivered
 from listbridge.exports.protocol import Destination, Flags, OutcomeKind, Prepared, Row, Way
@@ -247,8 +247,8 @@ class Spreader:
                 return "stays"
             row = Row(each.key, address, None, ())
             sent = self._destination.send(Prepared("", {}), [row], Flags(way=Way.UNSUBSCRIBE))
-        except Deferred:
-            raise
+        except Deferred as problem:
+            raise Retriable(str(problem)) from problem
         except Skippable:
             return "absent"  # no address that the system takes
         return "unsubscribed" if sent.outcomes[0].kind is OutcomeKind.STORED else "absent"

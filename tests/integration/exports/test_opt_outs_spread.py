@@ -356,3 +356,35 @@ def test_opt_outs_that_we_made_are_told_from_those_of_people_by_their_time(store
     assert newest(begun - day) == begun - day
     assert opt_out_of(store, ANN, {"x": ("unsubscribed", begun)}, family) is None
     assert opt_out_of(store, ANN, {"a": ("bounced", begun), "b": ("deleted", begun + day)}, family) is None
+
+
+def test_a_subscribe_webhook_makes_a_refused_change_due_again(family):
+    family.feed(family.a, opt_out_scope="list")
+    family.act("subscribe", family.a, ANN)
+    family.later(60)
+    family.act("unsubscribe", family.a, ANN)
+    family.enter(ANN)
+    family.deliver()
+    assert family.refusal(family.a, ANN).code == "unsubscribed"
+    family.later(60)
+    family.act("subscribe", family.a, ANN)
+    family.tell()
+    assert family.a.list_id in sweep(family.context).lists
+    family.deliver()
+    field = family.a.fields[0].key
+    assert (family.states(ANN)[0], family.a.find(ANN).values[field]) == ("Active", ["vip"])
+    assert family.refusal(family.a, ANN) is None
+
+
+def test_a_subscribe_webhook_makes_a_change_due_that_the_list_itself_refused(family):
+    family.feed(family.a, opt_out_scope="list")
+    family.act("subscribe", family.a, ANN)
+    family.act("unsubscribe", family.a, ANN)
+    family.heard = len(family.account.webhook_events)  # nobody told us
+    family.enter(ANN)
+    family.deliver()
+    assert family.refusal(family.a, ANN).code == "unsubscribed"
+    family.later(60)
+    family.act("subscribe", family.a, ANN)
+    family.deliver()
+    assert family.a.find(ANN).values[family.a.fields[0].key] == ["vip"]

@@ -17,6 +17,7 @@ from listbridge.workflows.holds import NotConfirmed
 from listbridge.workflows.models import State
 from listbridge.workflows.registry import NotAllowed
 from simulator.faults import Fault
+from webhooks.app import create_app
 
 PUBLIC_URL = "http://127.0.0.1:9"
 NEW_ZONE = "(GMT-08:00) Pacific Time (US & Canada)"
@@ -242,6 +243,27 @@ def test_a_zone_is_confirmed_on_the_command_line_by_typing_it(importer, monkeypa
     settings_module.current.cache_clear()
     assert rotated.exit_code == 0, rotated.output
     assert importer.state(workflow).state is State.RUNNING
+
+
+def test_a_zone_is_confirmed_and_a_token_rotated_over_http(importer):
+    workflow = kept_updated(importer)
+    rung = []
+    app = create_app(importer.context, lambda: None, ring_pull=rung.append)
+    client, url = app.test_client(), f"/v1/workflows/{workflow.id}"
+    headers = {"Authorization": "Bearer a-token-for-the-tests"}
+    early = client.post(f"{url}/confirm-zone", json={"zone": "Europe/Berlin"}, headers=headers)
+    assert early.status_code == 409
+    importer.server.account.clients[importer.client_id].time_zone = NEW_ZONE
+    again(importer, workflow)
+    wrong = client.post(f"{url}/confirm-zone", json={"zone": "Europe/Berlin"}, headers=headers)
+    assert (wrong.status_code, "America/Los_Angeles" in wrong.json["error"]["message"]) == (409, True)
+    right = client.post(f"{url}/confirm-zone", json={"zone": "America/Los_Angeles"}, headers=headers)
+    assert [each["id"] for each in right.json["workflows"]] == [workflow.id]
+    assert rung == [workflow.id]
+    importer.run(workflow)
+    rotated = client.post(f"{url}/rotate-token", headers=headers)
+    assert (rotated.status_code, rotated.json["state"]) == (200, "running")
+    assert rung == [workflow.id] * 2
 
 
 def test_an_unknown_zone_says_what_to_do(importer):
