@@ -23,7 +23,7 @@ def connect(importer, server):
 
 def import_of(importer, server):
     client_id = next(iter(server.account.clients))
-    config = {"client_id": client_id, "webhooks": False}
+    config = {"client_id": client_id, "webhooks": False, "ip_and_coordinates": True}
     return service.create_import(importer.context, connect(importer, server), config)
 
 
