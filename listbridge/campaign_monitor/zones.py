@@ -7,21 +7,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from listbridge.campaign_monitor.errors import FatalError
-from listbridge.errors import Waits
+from listbridge.campaign_monitor.errors import ZoneChanged
 from listbridge.store import keys
 from listbridge.store.store import Store
 
-WAITS_FOR = "zone"
-
-
-class ZoneChanged(FatalError, Waits):
-    """All times are told by it: confirm the change if it was made on purpose, or set the zone back.
-
-    `listbridge import confirm-zone ID` does the one, or goes on after the other.
-    """
-
-    waits_for = WAITS_FOR
+__all__ = ["ZoneChanged", "check", "confirm", "confirmed", "keep", "waiting"]
 
 
 def keep(store: Store, client_id: str, found: str) -> None:

@@ -21,15 +21,27 @@ from listbridge.workflows.models import Workflow
 CLIENT = "client"
 
 
-def spreading(feeds: Sequence[Workflow]) -> list[Workflow]:
-    """Those of the exports into a list that go by the opt-outs of the client's other lists, and deliver."""
+def spreading(context: Context, feeds: Sequence[Workflow]) -> list[Workflow]:
+    """Those of the exports into a list that go by the opt-outs of the client's other lists, and deliver.
+
+    None while another time zone of the client waits to be confirmed: times can't be compared then.
+    """
     now = now_ms()
-    return [each for each in feeds if each.export.opt_out_scope == CLIENT and delivers(each, now)]
+    found = [each for each in feeds if each.export.opt_out_scope == CLIENT and delivers(each, now)]
+    return [each for each in found if not _unconfirmed_zone(context, each)]
 
 
-def is_behind(store: Store, list_id: str, workflows: Sequence[Workflow]) -> bool:
+def _unconfirmed_zone(context: Context, workflow: Workflow) -> bool:
+    try:
+        authorization = authorizations.get(context.store, workflow.authorization_id)
+    except authorizations.NoSuchAuthorization:
+        return True  # a delivery tells of it in words
+    return bool(system_of(authorization).zones(context.store, workflow.export.client_id)[1])
+
+
+def is_behind(context: Context, list_id: str, workflows: Sequence[Workflow]) -> bool:
     """Has somebody changed since opt-outs were carried into the list, if they are?"""
-    return bool(spreading(registry.feeding(workflows, list_id))) and lags(store, list_id)
+    return bool(spreading(context, registry.feeding(workflows, list_id))) and lags(context.store, list_id)
 
 
 def family_of(context: Context, feeds: Sequence[Workflow]) -> frozenset[str]:
@@ -101,7 +113,7 @@ def spread(
 
     None when no export says so. Raises the other system's problems, and `Held` of a brake.
     """
-    wanted, store, now = spreading(feeds), context.store, now_ms()
+    wanted, store, now = spreading(context, feeds), context.store, now_ms()
     if not wanted or not lags(store, list_id):
         return None
     authorization = authorizations.get(store, wanted[0].authorization_id)

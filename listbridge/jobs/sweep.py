@@ -43,7 +43,7 @@ def sweep(context: Context) -> Due:
             for each in deliverable(workflows)
             if any(lags(store, each, now_ms()))
             or is_otherwise(context, each, workflows)
-            or is_behind(store, each, workflows)
+            or is_behind(context, each, workflows)
         ),
         imports=tuple(
             w.id

@@ -6,7 +6,7 @@ import pytest
 from family import Family
 from marshmallow import ValidationError
 
-from listbridge.campaign_monitor import destination
+from listbridge.campaign_monitor import destination, zones
 from listbridge.exports.spread import Spreader, Verdict, opt_out_of, pack
 from listbridge.jobs.deliver import deliver
 from listbridge.jobs.sweep import sweep
@@ -247,6 +247,19 @@ def test_where_campaign_monitor_takes_people_off_all_lists_by_itself_no_call_is_
     fed.deliver()
     assert fed.states(ANN) == ["Unsubscribed"] * 3
     assert fed.calls() == 0
+
+
+def test_while_a_time_zone_waits_to_be_confirmed_nothing_is_carried_and_then_it_is(fed):
+    store, client_id = fed.context.store, fed.client.client_id
+    zones.keep(store, client_id, "Australia/Sydney")
+    with pytest.raises(zones.ZoneChanged):
+        zones.check(store, client_id, "Asia/Tokyo")
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN)[1:] == ["Active", "Active"]
+    zones.confirm(store, client_id, "Asia/Tokyo")
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
 
 
 def test_add_only_changes_nobody_who_is_in_the_list(family):
