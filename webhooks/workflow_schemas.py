@@ -52,7 +52,7 @@ class WorkflowSchema(Schema):
         required=True,
         metadata={
             "description": "What a person has to acknowledge or confirm before it goes on: a brake's name, "
-            "`canary` or `people`; empty for nothing."
+            "`canary`, `people`, or of an import `zone`; empty for nothing."
         },
     )
     how_to_go_on = fields.String(required=True, metadata={"description": "The command for that."})

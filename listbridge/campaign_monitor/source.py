@@ -191,12 +191,18 @@ class CampaignMonitorSource:
             yield batch
 
     def _missed(self, list_id: str, state: str) -> Gap | None:
-        """The time of which deliveries may be missing, and no reading has made up for them yet."""
+        """The time of which deliveries may be missing, if no reading has made up for them yet.
+
+        By the system's clock, as its rows are.
+        """
         if self._registrar is None:
             return None
         held = cursor_of(self._store, self.account, f"list:{list_id}:{state}")
         found = gaps.gaps_after(self._store, list_id, held.whole_from) if held.complete_from else []
-        return repairs.span_of(found) if found else None
+        if not found:
+            return None
+        span, offset = repairs.span_of(found), self._client.clock_offset_ms or 0
+        return Gap(span.since + offset, span.until + offset)
 
     def _read_report(
         self, mailing: Mailing, report: Any, lists: frozenset[str], position: str | None

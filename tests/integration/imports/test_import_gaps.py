@@ -1,6 +1,8 @@
 """What happened while no delivery came is made up for, once, whatever comes late."""
 
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -11,6 +13,7 @@ from listbridge.campaign_monitor.incoming import receive
 from listbridge.campaign_monitor.webhooks import receiver
 from listbridge.jobs.sweep import sweep
 from listbridge.profiles.reading import profile_of
+from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.workflows import service
 from listbridge.workflows.models import State
@@ -50,7 +53,7 @@ def act(importer, action, email, **details):
 def silence(importer, seconds=120):
     """The web service takes deliveries again, after a while in which it did not."""
     now = now_ms()
-    beat(importer.context.store, now - seconds * 1000)
+    importer.context.store.client.set(keys.RECEIVING, now - seconds * 1000)
     return beat(importer.context.store, now)
 
 
@@ -187,6 +190,59 @@ def test_another_public_address_makes_a_gap(importer, workflow):
     importer.run(service.resume(importer.context, workflow.id))
     assert any("replaced; deliveries may be missing" in line for line in importer.log(workflow))
     assert deliver_late(importer, workflow).accepted == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_lost_late_or_doubled_each_change_is_told_once(importer, workflow, seed):
+    """At the end every delivery has come, some of them twice; before that, gaps were made up for."""
+    chance, account = Random(seed), importer.server.account
+    account.clock.advance(-6 * 3600)
+    people, heard = active(importer, 6), 0
+    for _ in range(30):
+        account.clock.advance(chance.choice([70, 200, 900]))
+        email, step = chance.choice(people), chance.random()
+        person = target(importer).find(email)
+        if step < 0.5 and person.state == "Active":
+            act(importer, chance.choice(["unsubscribe", "bounce", "delete"]), email)
+        elif step < 0.8:
+            act(importer, "subscribe", email, name=chance.choice("ABC"))
+        elif step < 0.9:
+            told = account.webhook_events[heard:]
+            heard = len(account.webhook_events)
+            tell(importer, workflow, chance.sample(told, len(told) // 2))
+        else:
+            silence(importer, seconds=8 * 3600)
+            sweep(importer.context)
+            importer.run(workflow)
+    silence(importer, seconds=8 * 3600)
+    sweep(importer.context)
+    importer.run(workflow)
+    for email in people:
+        held = target(importer).find(email).state.lower()
+        assert field_of(importer, email, "cm_list_ids_status")[importer.list_ids[0]] == held, email
+    tell(importer, workflow, chance.sample(account.webhook_events, len(account.webhook_events)))
+    told = {
+        (
+            each.event["EmailAddress"].lower(),
+            each.event["Type"],
+            each.event.get("State"),
+            each.event["Date"][:16],
+        )
+        for each in account.webhook_events
+        if each.event["Type"] != "Update" and each.list_id == importer.list_ids[0]
+    }
+    kinds = Counter(each["event"] for each in importer.events("cm_activity") if "campaign_id" not in each)
+    assert kinds["deactivate"] == sum(kind == "Deactivate" for _, kind, _, _ in told)
+    assert kinds["subscribe"] == sum(kind == "Subscribe" for _, kind, _, _ in told)
+    for email in people:
+        held = target(importer).find(email).state.lower()
+        assert field_of(importer, email, "cm_list_ids_status")[importer.list_ids[0]] == held, email
+
+
+def tell(importer, workflow, records):
+    known = receiver(importer.context.store, workflow.id).account
+    for each in records:
+        receive(importer.context.store, known, payload(each.list_id, [each.event]))
 
 
 def test_an_import_without_webhooks_is_not_woken(importer):
