@@ -102,6 +102,8 @@ def _instead(fault: Fault) -> Response | None:
         return Response(page, 504, content_type="text/html")
     if fault.kind == "401-permission":
         return _error(ApiError(60))
+    if fault.kind == "401-hidden":
+        return _error(ApiError(102))
     if fault.kind == "500":
         return _error(ApiError(500))
     if fault.kind in ("429", "429-headers"):

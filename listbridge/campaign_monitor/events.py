@@ -42,6 +42,9 @@ DEACTIVATIONS: Mapping[str, str] = {
 }
 """The State of a Deactivate webhook -> status in cm_activity; any other word in lower case."""
 
+SELF = "self"
+"""The origin of what was our own write."""
+
 MINUTE = len("2010-12-14 11:32")
 _EPOCH_DAY = date_type(1970, 1, 1).toordinal()
 
@@ -141,6 +144,20 @@ def opt_out(
         to_epoch_ms(date, account.zone),
         ("deactivate", list_id, key, word, minute_of(date)),
         _who(account, list_id, address) | {"event": "deactivate", "status": word} | values,
+        day_of(date),
+    )
+
+
+def subscription(
+    account: Account, list_id: str, key: str, *, address: str, date: str, **values: Any
+) -> Event:
+    """Somebody became active in a list: one event a minute, whoever tells it."""
+    return Event(
+        CM_ACTIVITY,
+        key,
+        to_epoch_ms(date, account.zone),
+        ("subscribe", list_id, key, minute_of(date)),
+        _who(account, list_id, address) | {"event": "subscribe", "state": "Active"} | values,
         day_of(date),
     )
 

@@ -16,12 +16,14 @@ import msgspec
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.events import (
     DEACTIVATIONS,
+    SELF,
     Account,
     custom_values,
     day_of,
     minute_of,
     opt_out,
     status,
+    subscription,
 )
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.testing import LARGEST_SAMPLE, put_aside
@@ -42,8 +44,6 @@ ECHO_WINDOW_MS = 120_000
 
 MAX_AHEAD_MS = 2 * 86_400_000
 """An event that claims to be later than this would stand as the latest for good."""
-
-SELF = "self"
 
 T = TypeVar("T")
 Row = tuple[str, Delivered | None, bool]
@@ -190,7 +190,9 @@ def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool
         activity = opt_out(
             account, list_id, key, address=told.address, word=word, date=told.date, state=state
         )
-    elif told.type in ("Subscribe", "Update"):
+    elif told.type == "Subscribe":
+        activity = _subscribed(account, list_id, key, told, fields, origin)
+    elif told.type == "Update":
         activity = _change(account, list_id, key, told, fields, state, origin)
     else:
         raise ValueError(f"the type of event {told.type!r} is not Subscribe, Update or Deactivate")
@@ -208,6 +210,23 @@ def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool
         origin=origin,
     )
     return [activity, known]
+
+
+def _subscribed(
+    account: Account, list_id: str, key: str, told: Told, fields: dict[str, str], origin: str | None
+) -> Event:
+    return subscription(
+        account,
+        list_id,
+        key,
+        address=told.address,
+        date=told.date,
+        name=told.name,
+        ip=told.signup_ip,
+        custom_fields=fields or None,
+        origin=origin,
+        old_email=told.old_address or "",
+    )
 
 
 def _change(

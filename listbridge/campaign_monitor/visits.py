@@ -45,6 +45,8 @@ class Choice:
     newest_first: bool = False
     with_places: bool = True
     in_flight: int = 4
+    polls: str = "when it runs"
+    """How often lists are read, in words."""
 
 
 class Visits:

@@ -6,6 +6,10 @@ _OPTED_OUT = "nothing: they opted out, unless they opt in again: see `resubscrib
 _ADVICE = {
     "unsubscribed": _OPTED_OUT,
     "deleted": _OPTED_OUT,
+    "unsubscribed_elsewhere": (
+        "nothing: they left another list of the client, and `opt_out_scope` is client; it is over when they "
+        "subscribe here or there"
+    ),
     "bounced": "correct the address: mail to it came back",
     "unconfirmed": "wait: they have been asked by mail to confirm",
     "suppressed": "take the address off the client's suppression list, if the person wants mail again",

@@ -31,6 +31,7 @@ from listbridge.exports.contest import Contest, Verdict, Wanted
 from listbridge.exports.decisions import (
     BY_MODE,
     DUPLICATE,
+    ELSEWHERE,
     OPTED_OUT,
     ListSpec,
     Person,
@@ -372,7 +373,7 @@ class Deliverer:
         gathered.free += refusal.row.moved_from
         if refusal.code in OPTED_OUT:
             gathered.out.append((refusal.row.email.lower(), candidate.key))
-        if refusal.code not in OPTED_OUT | BY_MODE:
+        if refusal.code not in OPTED_OUT | BY_MODE | {ELSEWHERE}:
             gathered.refused.append(candidate.key)
 
     def _settle(

@@ -48,6 +48,9 @@ class Watch:
     def left_alone(self, resource: Resource) -> None:
         """It can't have changed."""
 
+    def set_aside(self, resource: Resource, problem: str) -> None:
+        """It can't be read."""
+
     def listed(self) -> None:
         """Everything has been found."""
 
@@ -121,6 +124,7 @@ class Puller:
     def _set_aside(self, resource: Resource, problem: object, result: PullResult) -> None:
         with self._lock:
             result.skipped += (f"{resource.name}: {problem}",)
+            self._watch.set_aside(resource, str(problem))
 
     def _look(self, resource: Resource, cursor: Cursor, result: PullResult) -> Look:
         verdict = look(resource, cursor, self._started_at)

@@ -12,7 +12,7 @@ import msgspec
 
 from listbridge import authorizations, bells
 from listbridge.context import Context
-from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.errors import Fatal, Retriable, Skippable, told
 from listbridge.exports.adoption import adopt
 from listbridge.exports.brakes import Held
 from listbridge.exports.claims import owners
@@ -35,6 +35,7 @@ from listbridge.exports.results import DeliverResult
 from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
+from listbridge.jobs.spread import as_statuses, family_of, left_elsewhere, spread
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.reading import unpacked
@@ -99,7 +100,10 @@ def destination_for(
 ) -> Destination:
     """The list, by an active export's credential. The oldest export's consent is sent; all that unsubscribe
     must agree to do it everywhere."""
-    unsubscribing = [each.export for each in feeds if each.export.on_exit == "unsubscribe"]
+    exports = [each.export for each in feeds]
+    unsubscribing = [
+        each for each in exports if each.on_exit == "unsubscribe" or each.opt_out_scope == "client"
+    ]
     config = msgspec.structs.replace(
         workflow.export,
         consent_to_track=feeds[0].export.consent_to_track,
@@ -138,6 +142,7 @@ def _deliver(
 
     try:
         with lease.kept():
+            spread(context, list_id, feeds, destination, stop)
             setup = prepare_list(context, list_id, feeds, destination)
             _take_over(ledger, lease)
             if setup.adopting and not _adopt(context, ledger, active[0], setup, stop):
@@ -208,9 +213,8 @@ def patient_list_reader(
 
 
 def _fail(context: Context, active: Sequence[Workflow], problem: Fatal) -> None:
-    remedy = " ".join(getattr(problem, "remedy", "").split())
     for workflow in active:
-        registry.fail(context.store, workflow.id, f"{problem}. {remedy}" if remedy else str(problem))
+        registry.fail(context.store, workflow.id, told(problem))
 
 
 def prepare_list(
@@ -338,7 +342,7 @@ def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Se
     first = feeds[0].export
     return ListSpec(
         list_id,
-        tuple(_feed(context, workflow) for workflow in feeds),
+        tuple(feed_of(context, workflow) for workflow in feeds),
         setup.labels,
         setup.field_key,
         first.email_field,
@@ -368,7 +372,8 @@ def _when_null(feeds: Sequence[Workflow], keys: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def _feed(context: Context, workflow: Workflow) -> Feed:
+def feed_of(context: Context, workflow: Workflow) -> Feed:
+    """An export as the decisions need it."""
     export, edits, now = workflow.export, workflow.edits, now_ms()
     return Feed(
         workflow_id=workflow.id,
@@ -398,6 +403,7 @@ def person_reader(
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
+    relatives = family_of(context, feeds) - {list_id}
 
     def read(candidate: Candidate) -> Person:
         program, profile = context.program, Profile()
@@ -429,6 +435,14 @@ def person_reader(
             left=exits(program, profile.states),
             elsewhere=known.elsewhere,
             lost=known.lost,
+            left_elsewhere=left_elsewhere(
+                context,
+                status_field,
+                relatives,
+                candidate.key,
+                as_statuses(statuses),
+                lookup(fields, email_field),
+            ),
         )
 
     return read

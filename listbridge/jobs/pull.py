@@ -11,7 +11,7 @@ import msgspec
 
 from listbridge import authorizations
 from listbridge.context import Context
-from listbridge.errors import Fatal, Retriable
+from listbridge.errors import Fatal, Retriable, Waits, told
 from listbridge.imports.engine import Puller, PullResult
 from listbridge.imports.progress import Tracker, forget
 from listbridge.imports.protocol import Batch, Resource
@@ -58,8 +58,10 @@ def pull(
             return run.run(lambda: stopping() or lost.is_set())
     except Retriable as problem:
         registry.sleep(context.store, run.workflow, str(problem), problem.retry_after_seconds)
+    except Waits as problem:
+        registry.hold(context.store, workflow_id, problem.waits_for, told(problem))
     except Fatal as problem:
-        registry.fail(context.store, workflow_id, str(problem))
+        registry.fail(context.store, workflow_id, told(problem))
     except Exception as problem:
         # Otherwise the sweep would try again at once, for ever.
         reason = f"unexpected {type(problem).__name__}: the worker's log has it"

@@ -91,6 +91,20 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
     return counts
 
 
+def strangers(store: Store, events: Iterable[Event]) -> list[Event]:
+    """Those of the events that no append has had; an event that is appended meanwhile may be among them."""
+    groups: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        part = store.parts[partition_of(event.key.encode(), store.partitions)]
+        groups[part.seen(event.stream, event.seen_day)].append(event)
+    pipe = store.client.pipeline(transaction=False)
+    for name, found in groups.items():
+        pipe.smismember(name, [event.id for event in found])
+    known = pipe.execute() if groups else []
+    pairs = zip(groups.values(), known, strict=True)
+    return [event for found, seen in pairs for event, held in zip(found, seen, strict=True) if not held]
+
+
 def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int | None = None) -> Counts:
     """Set aside what can't be an event, once a day for equal content, by the partition of its bytes."""
     at = now_ms() if received is None else received

@@ -112,6 +112,12 @@ class Importer:
             for _, line in tail(self.context.store, "stream", stream, 1_000_000)
         )
 
+    def events(self, stream: str) -> list[dict[str, Any]]:
+        """Every event of a stream as it is kept."""
+        return [
+            msgspec.json.decode(line) for _, line in tail(self.context.store, "stream", stream, 1_000_000)
+        ]
+
     def event_count(self) -> int:
         """How many events are in both streams, whatever they tell."""
         return sum(len(tail(self.context.store, "stream", name, 1_000_000)) for name in STREAMS)
