@@ -41,9 +41,10 @@ from listbridge.exports.decisions import (
     decide,
     swallowed,
 )
-from listbridge.exports.delivered import Refused, delivered, pack
+from listbridge.exports.delivered import Refused, delivered, is_cleared, pack
 from listbridge.exports.history import Happened, happened, to_remember
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record, due_again
+from listbridge.exports.moves import vacating
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
@@ -57,7 +58,7 @@ REST_SECONDS = 1.0
 """How often somebody who waits for a window to end looks whether to stop."""
 SINGLES_AT_ONCE = 200
 """Calls for one person each in one pass: who changes meanwhile waits for them."""
-WAIT_MS = 2_000
+WAIT_MS = 1_000
 """How long somebody rests whose new address another person is about to leave."""
 
 
@@ -70,6 +71,8 @@ class _Gathered:
     cursor: int
     sends: list[tuple[Candidate, Person, Send]] = field(default_factory=list)
     read_back: list[tuple[Candidate, Person, ReadBack]] = field(default_factory=list)
+    refusals: list[tuple[Candidate, Person, Refuse]] = field(default_factory=list)
+    """Refusals of people of whom something may stand at addresses that others wait for."""
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
     unsubscribed: dict[str, int] = field(default_factory=dict)
@@ -127,6 +130,8 @@ class Deliverer:
         self._looks_ahead = in_flight > 1
         self._window = window_seconds
         self._next_pass = 0.0
+        self._planning: set[str] = set()
+        """Whose rows this pass has planned and not yet handed on."""
         self._sender = Sender(store, ledger, destination, still_mine, self.result, in_flight=in_flight)
 
     def run(
@@ -220,11 +225,14 @@ class Deliverer:
                 gathered = self._gather(lag, spec, left, now)
                 is_last = is_last and not gathered.is_full(left)
                 planned += self._settled(gathered, spec, brake, now)
+                self._planning = {item.candidate.key for item in planned}
                 if len(planned) >= room:
                     break
         except (SystemProblem, LostLease, Held):
             self._sender.undo(planned)
             raise
+        finally:
+            self._planning = set()
         return planned, is_last
 
     def _settled(self, gathered: _Gathered, spec: ListSpec, brake: Brake, now: int) -> list[Planned]:
@@ -286,29 +294,64 @@ class Deliverer:
             if owner != key:
                 wait_for(self._store, spec.list_id, address, key)
         contest = Contest(self._store, self._ledger, spec, self._person_of, self._is_on_its_way)
+        vacates = []
+        for candidate, person, refusal in gathered.refusals:
+            leaves = self._vacates(contest, candidate, person, refusal)
+            if leaves:
+                vacates.append(leaves)
+            else:
+                self._refuse(candidate, refusal, gathered)
         wanted = [
             Wanted(send.row.email.lower(), candidate.key, send.row.moved_from)
             for candidate, _, send in gathered.sends
         ]
         kept = []
         for each, (verdict, owner) in zip(gathered.sends, contest.verdicts(wanted), strict=True):
-            candidate, _, send = each
+            candidate, person, send = each
+            words = f"the row of {owner} has this address"
+            refusal = Refuse(DUPLICATE, words, send.row)
+            leaves = None
+            if verdict in (Verdict.VACATE, Verdict.ANOTHERS):
+                leaves = self._vacates(contest, candidate, person, refusal, in_ring=verdict is Verdict.VACATE)
             if verdict is Verdict.OURS:
                 kept.append(each)
-            elif verdict is Verdict.WAIT:
+            elif leaves:
+                vacates.append(leaves)
+            elif verdict is not Verdict.ANOTHERS:
                 gathered.records.append(Record(candidate.key, "later", candidate.score, now + WAIT_MS))
             else:
                 wait_for(self._store, spec.list_id, send.row.email.lower(), candidate.key)
-                words = f"the row of {owner} has this address"
                 if _is_known_duplicate(candidate, words):
                     self.result.unchanged += 1
                 else:
-                    self._refuse(candidate, Refuse(DUPLICATE, words, send.row), gathered)
-        gathered.sends = kept
+                    self._refuse(candidate, refusal, gathered)
+        gathered.sends = kept + vacates
+
+    def _vacates(
+        self,
+        contest: Contest,
+        candidate: Candidate,
+        person: Person,
+        refusal: Refuse,
+        *,
+        in_ring: bool = False,
+    ) -> tuple[Candidate, Person, Send] | None:
+        """What takes a refused person's row away: others wait for its place, or a move of it is half made."""
+        told = candidate.delivered
+        row = vacating(refusal.row, told, person.lost, contest.spec.labels)
+        if row is None or told is None:
+            return None
+        here = (row.email, *row.moved_from)
+        if not (in_ring or told.earlier) and (
+            is_cleared(told, in_doubt=candidate.doubt is not None)
+            or not contest.are_wanted(here, candidate.key)
+        ):
+            return None
+        return candidate, person, Send(row, Flags(way=Way.MOVE), vacates=refusal)
 
     def _is_on_its_way(self, candidate: Candidate) -> bool:
         """May a call be at work on a row of this person: ours, or one that nobody knows the outcome of?"""
-        if self._sender.is_on_its_way(candidate.key):
+        if candidate.key in self._planning or self._sender.is_on_its_way(candidate.key):
             return True
         told = candidate.delivered
         if candidate.doubt is None or told is None or not told.writes:
@@ -339,6 +382,8 @@ class Deliverer:
                     gathered.singles += send.leaves or send.flags.way in SINGLE
             case ReadBack() as asked:
                 gathered.read_back.append((candidate, person, asked))
+            case Refuse() as refusal if spec.by_address:
+                gathered.refusals.append((candidate, person, refusal))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
             case _:
@@ -425,7 +470,10 @@ class Deliverer:
             )
             rows.append((candidate, pack(record), due))
             self.result.retries += candidate.doubt is not None
-            planned.append(Planned(gathered.part, candidate, person, send, due, told=record))
+            asks_new = send.vacates is not None
+            planned.append(
+                Planned(gathered.part, candidate, person, send, due, told=record, asks_new=asks_new)
+            )
         self._ledger.plan(gathered.part, gathered.was, gathered.cursor, rows)
         return planned
 

@@ -175,3 +175,36 @@ def test_who_was_refused_for_a_duplicate_changes_places_with_the_other(new_world
 
     assert held(world) == {address: ("active", {"A"}) for address in ADDRESSES[:3]}
     world.check()
+
+
+LEFT_OVER = [
+    ([], {}),
+    ([("moves", (0, 3), {})], {}),
+    (
+        [("moves", (0, 1), {}), ("moves", (1, 0), {})],
+        {0: ("moves", (0, 1), {}), 5: "crash before", 4: ("moves", (0, 0), {})},
+    ),
+]
+"""Two people want each other's addresses, one changes again in the middle, the worker dies between."""
+
+TAKEN_ALONG = [
+    ([], {}),
+    ([("moves", (0, 3), {})], {}),
+    (
+        [("moves", (0, 1), {}), ("moves", (1, 0), {})],
+        {2: "crash after", 0: ("moves", (0, 0), {})},
+    ),
+]
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("played", [LEFT_OVER, TAKEN_ALONG], ids=["left over", "taken along"])
+def test_who_changes_again_in_the_middle_takes_nobodys_row_along(new_world, played, in_flight):
+    world = new_world(people=PEOPLE, in_flight=in_flight)
+    for person in range(PEOPLE):
+        world.enter(person, "a")
+
+    play(world, played)
+    world.settle()
+
+    world.check()
