@@ -592,7 +592,9 @@ def _vacation(row: Row, found: Mapping[str, Found | None]) -> tuple[tuple[Row, W
     """The calls that clear what stands of a person: at addresses that are theirs, where our options are."""
     labels = {*row.options, *row.cleared}
     theirs = {each: held for each, held in found.items() if each not in row.formerly and held is not None}
-    return _clearings(row, [each for each, held in theirs.items() if not labels.isdisjoint(held.options)], found)
+    return _clearings(
+        row, [each for each, held in theirs.items() if not labels.isdisjoint(held.options)], found
+    )
 
 
 def _stepping(item: Planned, steps: tuple[tuple[Row, Way], ...]) -> Batch:
