@@ -30,7 +30,7 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import is_cleared, stands_at
 from listbridge.exports.ledger import Candidate, Ledger, due_again
-from listbridge.store.store import Store, now_ms
+from listbridge.store.store import Store
 
 LONGEST_RING = 20
 
@@ -54,14 +54,18 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Decides about the addresses of one list. `is_on_its_way` says of a person whether a call may still be
-    at work on a row of theirs: it could reach their address after that of whoever takes it."""
+    """Decides about the addresses of one list, `now` (epoch ms).
+
+    `is_on_its_way` says of a person whether a call may still be at work on a row of theirs: it could reach
+    their address after that of whoever takes it.
+    """
 
     store: Store
     ledger: Ledger
     spec: ListSpec
     person_of: Callable[[Candidate], Person]
     is_on_its_way: Callable[[Candidate], bool]
+    now: int
 
     def verdicts(self, wanted: Sequence[Wanted]) -> list[tuple[Verdict, str]]:
         """Whether each of the people gets the address that they want, and who has it.
@@ -123,7 +127,7 @@ class Contest:
         if code in OPTED_OUT or is_cleared(held.delivered, in_doubt=held.doubt is not None):
             return Verdict.OURS
         wait_for(self.store, self.spec.list_id, address, key)
-        due_again(self.store, self.spec.list_id, [owner], now_ms())
+        due_again(self.store, self.spec.list_id, [owner], self.now)
         return Verdict.WAIT
 
     def _decision(self, person: Person, held: Candidate) -> Decision:

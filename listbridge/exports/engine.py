@@ -288,12 +288,7 @@ class Deliverer:
     def _claim(self, gathered: _Gathered, spec: ListSpec, now: int) -> None:
         """Leave out those whose address another person has, or is about to leave."""
         self._keep_lease()
-        for (address, key), owner in zip(
-            gathered.out, take(self._store, spec.list_id, gathered.out), strict=True
-        ):
-            if owner != key:
-                wait_for(self._store, spec.list_id, address, key)
-        contest = Contest(self._store, self._ledger, spec, self._person_of, self._is_on_its_way)
+        contest = Contest(self._store, self._ledger, spec, self._person_of, self._is_on_its_way, now)
         vacates = []
         for candidate, person, refusal in gathered.refusals:
             leaves = self._vacates(contest, candidate, person, refusal)
@@ -301,6 +296,11 @@ class Deliverer:
                 vacates.append(leaves)
             else:
                 self._refuse(candidate, refusal, gathered)
+        for (address, key), owner in zip(
+            gathered.out, take(self._store, spec.list_id, gathered.out), strict=True
+        ):
+            if owner != key:
+                wait_for(self._store, spec.list_id, address, key)
         wanted = [
             Wanted(send.row.email.lower(), candidate.key, send.row.moved_from)
             for candidate, _, send in gathered.sends

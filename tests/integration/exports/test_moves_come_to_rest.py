@@ -4,35 +4,30 @@ from functools import partial
 
 import pytest
 from delivery_world import LABELS, Clock
-from hypothesis import HealthCheck, given, settings
+from happenings import FAULTS, at_every_step, happen, play, rounds_of
+from hypothesis import given
 from hypothesis import strategies as st
 from moving_world import ADDRESSES, MovingWorld
+from properties import examples
 
 PEOPLE = 3
-FAULTS = ["crash before", "crash after", "cut", "lost", "too many calls", "key revoked"]
+ENDINGS = [*FAULTS, "lost"]
 
 who = st.integers(0, PEOPLE - 1)
 where = st.integers(0, len(ADDRESSES) - 1)
 slug = st.sampled_from(sorted(LABELS)[:2])
 leaving = st.sampled_from(["unsubscribed", "deleted", "bounced"])
-move = st.builds(lambda *a: ("moves", a, {}), who, where)
+move = happen("moves", who, where)
 change = st.one_of(
     move,
     move,
-    st.builds(lambda *a: ("enter", a, {}), who, slug),
-    st.builds(lambda *a: ("leave", a, {}), who, slug),
-    st.builds(lambda *a, **k: ("act", a, k), where, leaving, told=st.booleans()),
-    st.builds(lambda *a, **k: ("act", a, k), where, st.just("subscribe"), told=st.booleans()),
-    st.just(("tell", (), {})),
+    happen("enter", who, slug),
+    happen("leave", who, slug),
+    happen("act", where, leaving, told=st.booleans()),
+    happen("act", where, st.just("subscribe"), told=st.booleans()),
+    happen("tell"),
 )
-rounds = st.lists(
-    st.tuples(
-        st.lists(change, max_size=6),
-        st.dictionaries(st.integers(0, 14), st.one_of(st.sampled_from(FAULTS), change), max_size=4),
-    ),
-    min_size=1,
-    max_size=4,
-)
+rounds = rounds_of(change, ENDINGS, steps=15)
 
 
 @pytest.fixture
@@ -45,27 +40,7 @@ def new_world(small_store, clock):
     return make
 
 
-def do(what, world):
-    name, args, options = what
-    getattr(world, name)(*args, **options)
-
-
-def play(world, played):
-    for number, (changes, plan) in enumerate(played):
-        for each in changes:
-            do(each, world)
-        world.plan = {at: partial(do, what) if isinstance(what, tuple) else what for at, what in plan.items()}
-        world.attempt(number)
-        world.clock.now += 3_000
-
-
-@settings(
-    max_examples=250,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(250)
 @given(played=rounds)
 def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world, played):
     world = new_world(people=PEOPLE)
@@ -76,19 +51,6 @@ def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world
     world.settle()
 
     world.check()
-
-
-def at_every_step(new_world, begin, happening):
-    """Worlds in which `begin` is followed by a delivery with `happening` at one step, each in turn."""
-    calm = new_world(people=2)
-    begin(calm)
-    calm.attempt(1)
-    for at in range(calm.steps):
-        world = new_world(people=2)
-        begin(world)
-        world.plan = {at: happening}
-        world.attempt(1)
-        yield at, world
 
 
 def moving(world, *, there=False):
@@ -105,10 +67,10 @@ def held(world):
     return {address: (row.state, row.options) for address, row in world.subscribers.items()}
 
 
-@pytest.mark.parametrize("ending", FAULTS)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("there", [False, True], ids=["new", "in the list"])
 def test_a_move_is_made_once_whatever_ends_a_delivery_at_any_step(new_world, ending, there):
-    for at, world in at_every_step(new_world, partial(moving, there=there), ending):
+    for at, world in at_every_step(new_world, partial(moving, there=there), ending, people=2):
         world.settle()
 
         expected = {ADDRESSES[1]: ("active", {"A"}), ADDRESSES[2]: ("active", {"A"})}
@@ -117,7 +79,7 @@ def test_a_move_is_made_once_whatever_ends_a_delivery_at_any_step(new_world, end
         world.check()
 
 
-@pytest.mark.parametrize("ending", [None, *FAULTS])
+@pytest.mark.parametrize("ending", [None, *ENDINGS])
 @pytest.mark.parametrize("how", ["unsubscribed", "deleted"])
 @pytest.mark.parametrize("told", [True, False], ids=["told at once", "told later"])
 def test_an_opt_out_at_any_step_of_a_move_is_never_undone(new_world, ending, how, told):
@@ -130,7 +92,7 @@ def test_an_opt_out_at_any_step_of_a_move_is_never_undone(new_world, ending, how
         world.act(mine, how, told=told)
         world.plan = {world.steps + 1: ending} if ending else {}
 
-    for at, world in at_every_step(new_world, moving, leave):
+    for at, world in at_every_step(new_world, moving, leave, people=2):
         world.settle()
         world.moves(0, 3)
         world.settle()
@@ -140,7 +102,7 @@ def test_an_opt_out_at_any_step_of_a_move_is_never_undone(new_world, ending, how
         world.check()
 
 
-@pytest.mark.parametrize("ending", FAULTS)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("ring", [False, True], ids=["chain", "ring"])
 def test_people_take_each_others_addresses_whatever_ends_a_delivery(new_world, ending, ring):
     def begin(world):
@@ -151,7 +113,7 @@ def test_people_take_each_others_addresses_whatever_ends_a_delivery(new_world, e
         world.moves(0, 1)
         world.moves(1, 0 if ring else 2)
 
-    for at, world in at_every_step(new_world, begin, ending):
+    for at, world in at_every_step(new_world, begin, ending, people=2):
         world.settle()
 
         expected = {ADDRESSES[1]: ("active", {"A"}), ADDRESSES[0 if ring else 2]: ("active", {"A", "B"})}

@@ -162,6 +162,7 @@ def test_remove_refuses_what_cannot_be(run, only):
     result = run("export", "remove", only, "--cleanup", "options", "--yes")
     assert result.exit_code == 1
     assert "nothing was changed" in result.output
+    assert "AFTERWARDS" not in result.output
 
 
 def test_the_commands_are_for_exports(run, only, export):
