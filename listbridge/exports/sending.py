@@ -42,6 +42,7 @@ from listbridge.exports.moves import (
     Hold,
     Looked,
     Nothing,
+    Route,
     Terms,
     Write,
     cleared_row,
@@ -387,7 +388,7 @@ class Sender:
         chosen = route(row, looked, self._terms(item))
         if isinstance(chosen, Ask):
             return Batch([replace(item, asks_new=True)], flags)
-        if item.send.vacates is not None and not isinstance(chosen, Hold):
+        if item.send.vacates is not None and not _is_of_the_person(chosen):
             steps, record = _vacation(row, found), self._vacated(item, item.send.vacates)
             return _stepping(replace(item, ends=record), steps) if steps else record
         if isinstance(chosen, Nothing):
@@ -586,6 +587,11 @@ def _clearings(
         for address in addresses
         if (held := found[address]) is not None
     )
+
+
+def _is_of_the_person(chosen: Route) -> bool:
+    """Is somebody held back by what they did themselves, and not for the address that they are to leave?"""
+    return isinstance(chosen, Hold) and chosen.code in OF_THE_PERSON - {"suppressed"}
 
 
 def _vacation(row: Row, found: Mapping[str, Found | None]) -> tuple[tuple[Row, Way], ...]:

@@ -40,10 +40,11 @@ def new_world(small_store, clock):
     return make
 
 
-@examples(250)
+@pytest.mark.parametrize("in_flight", [1, 3])
+@examples(150)
 @given(played=rounds)
-def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world, played):
-    world = new_world(people=PEOPLE)
+def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world, in_flight, played):
+    world = new_world(people=PEOPLE, in_flight=in_flight)
     for person in range(PEOPLE):
         world.enter(person, "a")
 
