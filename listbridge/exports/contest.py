@@ -15,7 +15,6 @@ from enum import Enum
 from listbridge.errors import Skippable
 from listbridge.exports.claims import owners, take, wait_for, waiting
 from listbridge.exports.decisions import (
-    DUPLICATE,
     OPTED_OUT,
     Decision,
     ListSpec,
@@ -136,8 +135,8 @@ class Contest:
 
     def _is_refused(self, held: Candidate, decision: Decision) -> bool:
         """Does the person stay where they are because they are refused?"""
-        if held.doubt is None and held.refused is not None and held.refused.code == DUPLICATE:
-            return True  # they can't leave it for the one they want
+        if held.doubt is None and held.refused is not None:
+            return True  # nobody tries them again by themselves, even if there were something to send
         return isinstance(decision, Refuse) or decision == Skip("refused before")
 
     def _is_first_of_ring(self, key: str, other: str) -> bool:

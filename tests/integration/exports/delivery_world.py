@@ -102,6 +102,7 @@ class World:
         self.in_flight, self.on_their_way = in_flight, set()
         self.batch_limit = limit
         self.store, self.clock, self.append = store, clock, append
+        store.written = 0
         self.spec = spec or ListSpec(LIST, (FEED,), tuple(LABELS.values()), FIELD, fields={"bio": "[Bio]"})
         self.keys = [f"p{number}@example.com" for number in range(people)]
         self.bad, self.whole = {self.keys[number] for number in bad}, whole
