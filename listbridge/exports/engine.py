@@ -72,7 +72,7 @@ class _Gathered:
     sends: list[tuple[Candidate, Person, Send]] = field(default_factory=list)
     read_back: list[tuple[Candidate, Person, ReadBack]] = field(default_factory=list)
     refusals: list[tuple[Candidate, Person, Refuse]] = field(default_factory=list)
-    """Refusals of people of whom something may stand at addresses that others wait for."""
+    """Refusals (no opt-outs) of people of whom something may stand at addresses that others wait for."""
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
     unsubscribed: dict[str, int] = field(default_factory=dict)
@@ -382,7 +382,7 @@ class Deliverer:
                     gathered.singles += send.leaves or send.flags.way in SINGLE
             case ReadBack() as asked:
                 gathered.read_back.append((candidate, person, asked))
-            case Refuse() as refusal if spec.by_address:
+            case Refuse() as refusal if spec.by_address and refusal.code not in OPTED_OUT:
                 gathered.refusals.append((candidate, person, refusal))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
