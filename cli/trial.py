@@ -17,7 +17,7 @@ from listbridge.workflows.models import ACTIVE
 
 NOTHING_TO_UNDO = (
     "nothing was sent by this command, so nothing was put back. --undo takes back what its own trial sends, "
-    "not an earlier one: put that row right in Campaign Monitor, or leave it to export {workflow} when it runs"
+    "not an earlier one: put that row right in Campaign Monitor, or leave it to export {workflow}"
 )
 COLUMNS = {"field": "FIELD", "before": "BEFORE", "sent": "SENT", "now": "NOW"}
 

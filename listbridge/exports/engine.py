@@ -26,7 +26,7 @@ from listbridge.exports.brakes import (
     Held,
     track,
 )
-from listbridge.exports.claims import owners, set_free, take, wait_for
+from listbridge.exports.claims import owners, set_free, take, wait_for, waiting
 from listbridge.exports.contest import Contest, Verdict, Wanted
 from listbridge.exports.decisions import (
     BY_MODE,
@@ -280,10 +280,12 @@ class Deliverer:
                     yield calm[key]
 
     def _wake_owners(self, spec: ListSpec, addresses: list[str]) -> None:
-        """What became known of an address may take back the refusal of the person whose it is."""
+        """What became known of an address may take back the refusal of the person whose it is, and of those
+        who wait for it."""
         found = owners(self._store, spec.list_id, addresses)
-        people = sorted({owner for address, owner in found.items() if owner != address})
-        due_again(self._store, spec.list_id, people, now_ms())
+        people = {owner for address, owner in found.items() if owner != address}
+        people |= {key for _, key in waiting(self._store, spec.list_id, addresses)}
+        due_again(self._store, spec.list_id, sorted(people), now_ms())
 
     def _claim(self, gathered: _Gathered, spec: ListSpec, now: int) -> None:
         """Leave out those whose address another person has, or is about to leave."""
@@ -388,6 +390,9 @@ class Deliverer:
                 self._refuse(candidate, refusal, gathered)
             case _:
                 self.result.unchanged += 1
+                refused = candidate.refused
+                if in_doubt and refused is not None and refused.code in OPTED_OUT:
+                    gathered.out.append((refused.address or candidate.key, candidate.key))
                 if in_doubt:
                     self._settle(candidate, "undone", gathered)
 

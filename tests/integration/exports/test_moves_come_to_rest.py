@@ -140,34 +140,55 @@ def test_who_was_refused_for_a_duplicate_changes_places_with_the_other(new_world
     world.check()
 
 
-LEFT_OVER = [
-    ([], {}),
-    ([("moves", (0, 3), {})], {}),
-    (
-        [("moves", (0, 1), {}), ("moves", (1, 0), {})],
-        {0: ("moves", (0, 1), {}), 5: "crash before", 4: ("moves", (0, 0), {})},
-    ),
-]
-"""Two people want each other's addresses, one changes again in the middle, the worker dies between."""
+SWAP = [("moves", (0, 1), {}), ("moves", (1, 0), {})]
+PLAYS = {
+    "left over": [
+        ([("moves", (0, 3), {})], {}),
+        (SWAP, {0: ("moves", (0, 1), {}), 5: "crash before", 4: ("moves", (0, 0), {})}),
+    ],
+    "taken along": [
+        ([("moves", (0, 3), {})], {}),
+        (SWAP, {2: "crash after", 0: ("moves", (0, 0), {})}),
+    ],
+    "who has it is refused and looked at by nobody": [
+        (
+            [("act", (1, "subscribe"), {"told": True}), ("leave", (1, "a"), {}), ("moves", (0, 1), {})],
+            {0: ("act", (1, "bounced"), {"told": False})},
+        )
+    ],
+    "a ring, and one of its addresses is dead": [
+        ([("act", (0, "bounced"), {"told": True}), ("moves", (0, 2), {}), ("moves", (2, 0), {})], {})
+    ],
+    "who waits for an address that was dead": [
+        ([("moves", (2, 0), {}), ("act", (0, "bounced"), {"told": True})], {}),
+        ([("moves", (0, 3), {})], {}),
+        ([], {}),
+        ([("act", (0, "subscribe"), {"told": True})], {}),
+    ],
+}
 
-TAKEN_ALONG = [
-    ([], {}),
-    ([("moves", (0, 3), {})], {}),
-    (
-        [("moves", (0, 1), {}), ("moves", (1, 0), {})],
-        {2: "crash after", 0: ("moves", (0, 0), {})},
-    ),
-]
+
+def play_and_check(world, played):
+    for person in range(PEOPLE):
+        world.enter(person, "a")
+    play(world, [([], {}), *played])
+    world.settle()
+    world.check()
 
 
 @pytest.mark.parametrize("in_flight", [1, 3])
-@pytest.mark.parametrize("played", [LEFT_OVER, TAKEN_ALONG], ids=["left over", "taken along"])
-def test_who_changes_again_in_the_middle_takes_nobodys_row_along(new_world, played, in_flight):
-    world = new_world(people=PEOPLE, in_flight=in_flight)
-    for person in range(PEOPLE):
-        world.enter(person, "a")
+@pytest.mark.parametrize("played", PLAYS.values(), ids=PLAYS)
+def test_plays_that_once_ended_badly_come_to_rest(new_world, played, in_flight):
+    play_and_check(new_world(people=PEOPLE, in_flight=in_flight), played)
 
-    play(world, played)
-    world.settle()
 
-    world.check()
+@pytest.mark.parametrize("ending", ["crash before", "crash after", "cut"])
+@pytest.mark.parametrize("instead", [0, 2, 3], ids=["back", "another's", "a new one"])
+@pytest.mark.parametrize("moved", [False, True], ids=["at home", "moved before"])
+def test_who_changes_again_in_the_middle_of_a_swap_takes_nobodys_row_along(new_world, ending, instead, moved):
+    """At any step, and then the worker dies at one of the next."""
+    before = [([("moves", (0, 3), {})], {})] if moved else []
+    for at in range(16):
+        for later in (1, 2, 3, 5):
+            plan = {at: ("moves", (0, instead), {}), at + later: ending}
+            play_and_check(new_world(people=PEOPLE), [*before, (SWAP, plan)])
