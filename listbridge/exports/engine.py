@@ -31,6 +31,7 @@ from listbridge.exports.contest import Contest, Verdict, Wanted
 from listbridge.exports.decisions import (
     BY_MODE,
     DUPLICATE,
+    OF_THE_PERSON,
     OPTED_OUT,
     ListSpec,
     Person,
@@ -41,7 +42,7 @@ from listbridge.exports.decisions import (
     decide,
     swallowed,
 )
-from listbridge.exports.delivered import Refused, delivered, is_cleared, pack
+from listbridge.exports.delivered import Refused, delivered, is_cleared, pack, places
 from listbridge.exports.history import Happened, happened, to_remember
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record, due_again
 from listbridge.exports.moves import vacating
@@ -340,7 +341,7 @@ class Deliverer:
     ) -> tuple[Candidate, Person, Send] | None:
         """What takes a refused person's row away: others wait for its place, or a move of it is half made."""
         told = candidate.delivered
-        row = vacating(refusal.row, told, person.lost, contest.spec.labels)
+        row = vacating(refusal.row, told, candidate.refused, person.lost, contest.spec.labels)
         if row is None or told is None:
             return None
         here = (row.email, *row.moved_from)
@@ -410,6 +411,8 @@ class Deliverer:
         address = refusal.row.email.lower()
         place = "" if address == candidate.key else address
         held = Refused(at, refusal.code, refusal.message, row, refusal.since, address=place)
+        if refusal.code not in OPTED_OUT:
+            held = _opt_out_to_keep(candidate) or held
         entry = happened("refused", now_ms(), code=refusal.code)
         self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
@@ -495,6 +498,15 @@ def _is_known_duplicate(candidate: Candidate, words: str) -> bool:
         and refused is not None
         and (refused.code, refused.message) == (DUPLICATE, words)
     )
+
+
+def _opt_out_to_keep(candidate: Candidate) -> Refused | None:
+    """The refusal without which nobody would ask for the address under which the person opted out."""
+    refused = candidate.refused
+    if refused is None or refused.code not in OF_THE_PERSON:
+        return None
+    here = places(candidate.key, candidate.delivered, None, ())
+    return None if (refused.address or candidate.key) in here else refused
 
 
 def _returning(candidate: Candidate) -> bool:

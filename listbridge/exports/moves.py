@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from listbridge.exports.decisions import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send, is_later
-from listbridge.exports.delivered import Delivered, places
+from listbridge.exports.delivered import Delivered, Refused, places
 from listbridge.exports.protocol import Found, Row
 
 GONE = "deleted"
@@ -152,13 +152,17 @@ def cleared_row(row: Row, address: str, others: tuple[str, ...]) -> Row:
 
 
 def vacating(
-    row: Row, delivered: Delivered | None, lost: Collection[str], labels: Iterable[str]
+    row: Row,
+    delivered: Delivered | None,
+    refused: Refused | None,
+    lost: Collection[str],
+    labels: Iterable[str],
 ) -> Row | None:
     """What clears all that stands of a person who can't have the address of their row; None where nothing
     of it is theirs any more."""
     if delivered is None or delivered.vacated:
         return None
-    here = places(row.key, delivered, None, ())
+    here = places(row.key, delivered, refused, OF_THE_PERSON)
     ours = [each for each in here if each not in lost]
     if not ours:
         return None

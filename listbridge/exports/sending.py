@@ -419,6 +419,8 @@ class Sender:
         """The record of somebody whose row may not go to their new address."""
         record = self._refusal(item, hold.code, hold.message, hold.since, address=hold.address)
         before = item.candidate.delivered
+        if before is not None and item.send.vacates is not None:
+            return replace(record, old=pack(_as_vacated(before)))
         if hold.at_new or before is None:
             return replace(record, old=b"")
         return replace(record, old=pack(struct_replace(before, known=True, returning=False)))
@@ -430,11 +432,7 @@ class Sender:
         place = "" if address == item.candidate.key else address
         packed = pack(Refused(at, refusal.code, refusal.message, content_of(refusal.row), address=place))
         before = item.candidate.delivered
-        old = (
-            b""
-            if before is None
-            else pack(struct_replace(before, options=(), known=True, earlier=(), vacated=True))
-        )
+        old = b"" if before is None else pack(_as_vacated(before))
         history = _entry(item, "refused", refusal.code)
         return Record(item.candidate.key, "asked", item.due, packed, old, history)
 
@@ -592,6 +590,11 @@ def _clearings(
 def _is_of_the_person(chosen: Route) -> bool:
     """Is somebody held back by what they did themselves, and not for the address that they are to leave?"""
     return isinstance(chosen, Hold) and chosen.code in OF_THE_PERSON - {"suppressed"}
+
+
+def _as_vacated(before: Delivered) -> Delivered:
+    """The record of somebody of whom nothing stands any more; who they were in the list is still known."""
+    return struct_replace(before, options=(), known=True, earlier=(), returning=False, vacated=True)
 
 
 def _vacation(row: Row, found: Mapping[str, Found | None]) -> tuple[tuple[Row, Way], ...]:
