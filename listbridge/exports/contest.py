@@ -38,17 +38,20 @@ class Verdict(Enum):
     OURS = "ours"
     ANOTHERS = "another's"
     WAIT = "wait"
+    NOTHING = "nothing"
+    """The row would clear what has become another's: nothing of this person is there."""
     VACATE = "vacate"
     """They wait for each other in a ring, and it is this one who lets the others pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The address that a person wants, and those that they leave for it."""
+    """The address that a person wants, and those that they leave for it. `clears`: to clear their row."""
 
     address: str
     key: str
     leaves: tuple[str, ...] = ()
+    clears: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Contest:
             return Verdict.WAIT
         if owner == wanted.key:
             return Verdict.OURS
+        if wanted.clears:
+            return Verdict.NOTHING
         verdict = self._against(owner, wanted.address, wanted.key)
         if verdict is not Verdict.OURS:
             return verdict

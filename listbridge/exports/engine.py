@@ -26,7 +26,7 @@ from listbridge.exports.brakes import (
     Held,
     track,
 )
-from listbridge.exports.claims import owners, set_free, take, wait_for, waiting
+from listbridge.exports.claims import owners, set_free, take, wait_for
 from listbridge.exports.contest import Contest, Verdict, Wanted
 from listbridge.exports.decisions import (
     BY_MODE,
@@ -288,11 +288,11 @@ class Deliverer:
 
     def _wake_owners(self, spec: ListSpec, addresses: list[str]) -> None:
         """What became known of an address may take back the refusal of the person whose it is, and of those
-        who wait for it."""
+        who wait for it, or for the person whose key it is."""
         found = owners(self._store, spec.list_id, addresses)
-        people = {owner for address, owner in found.items() if owner != address}
-        people |= {key for _, key in waiting(self._store, spec.list_id, addresses)}
-        due_again(self._store, spec.list_id, sorted(people), now_ms())
+        people = sorted({owner for address, owner in found.items() if owner != address})
+        due_again(self._store, spec.list_id, people, now_ms())
+        set_free(self._store, spec.list_id, addresses, now_ms())
 
     def _claim(self, gathered: _Gathered, spec: ListSpec, now: int) -> None:
         """Leave out those whose address another person has, or is about to leave."""
@@ -311,7 +311,12 @@ class Deliverer:
             if owner != key:
                 wait_for(self._store, spec.list_id, address, key)
         wanted = [
-            Wanted(send.row.email.lower(), candidate.key, send.row.moved_from)
+            Wanted(
+                send.row.email.lower(),
+                candidate.key,
+                send.row.moved_from,
+                clears=not (send.row.options or send.row.moves),
+            )
             for candidate, _, send in gathered.sends
         ]
         kept = []
@@ -324,12 +329,15 @@ class Deliverer:
                 leaves = self._vacates(contest, candidate, person, refusal, in_ring=verdict is Verdict.VACATE)
             if verdict is Verdict.OURS:
                 kept.append(each)
+            elif verdict is Verdict.NOTHING:
+                self._settle(candidate, "undone", gathered)
             elif leaves:
                 vacates.append(leaves)
             elif verdict is not Verdict.ANOTHERS:
                 gathered.records.append(Record(candidate.key, "later", candidate.score, now + WAIT_MS))
             else:
-                wait_for(self._store, spec.list_id, send.row.email.lower(), candidate.key)
+                for news in (send.row.email.lower(), owner):
+                    wait_for(self._store, spec.list_id, news, candidate.key)
                 if _is_known_duplicate(candidate, words):
                     self.result.unchanged += 1
                 else:
