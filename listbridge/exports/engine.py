@@ -355,13 +355,15 @@ class Deliverer:
     ) -> tuple[Candidate, Person, Send] | None:
         """What takes a refused person's row away: others wait for its place, or a move of it is half made."""
         told = candidate.delivered
-        row = vacating(refusal.row, told, candidate.refused, person.lost, contest.spec.labels)
+        here = places(candidate.key, told, candidate.refused, OF_THE_PERSON)
+        has = owners(self._store, contest.spec.list_id, here)
+        lost = {address for address in here if has.get(address, candidate.key) != candidate.key}
+        row = vacating(refusal.row, told, candidate.refused, lost, contest.spec.labels)
         if row is None or told is None:
             return None
-        here = (row.email, *row.moved_from)
         if not (in_ring or told.earlier) and (
             is_cleared(told, in_doubt=candidate.doubt is not None)
-            or not contest.are_wanted(here, candidate.key)
+            or not contest.are_wanted((row.email, *row.moved_from), candidate.key)
         ):
             return None
         return candidate, person, Send(row, Flags(way=Way.MOVE), vacates=refusal)

@@ -159,6 +159,15 @@ PLAYS = {
     "a ring, and one of its addresses is dead": [
         ([("act", (0, "bounced"), {"told": True}), ("moves", (0, 2), {}), ("moves", (2, 0), {})], {})
     ],
+    "two who want what had been the first one's": [
+        ([("leave", (1, "a"), {}), ("moves", (2, 1), {})], {}),
+        ([("moves", (0, 1), {}), ("enter", (1, "b"), {})], {}),
+        ([("act", (1, "subscribe"), {"told": True})], {}),
+    ],
+    "who had wanted it has no audience any more": [
+        ([("moves", (0, 3), {}), ("act", (0, "deleted"), {"told": False}), ("moves", (2, 3), {})], {}),
+        ([("leave", (0, "a"), {})], {}),
+    ],
     "who waits for an address that was dead": [
         ([("moves", (2, 0), {}), ("act", (0, "bounced"), {"told": True})], {}),
         ([("moves", (0, 3), {})], {}),
