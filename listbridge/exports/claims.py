@@ -17,8 +17,9 @@ the two are never written at once. A person
 
 Who may write what, and when:
 
-1. A claim is taken from nobody who stands at the address. So at the moment when it passes, no option of ours
-   is there, and nothing is to be cleared by the one who loses it.
+1. A claim is taken from nobody of whom options may stand at the address. So when it passes, no option of ours
+   is there, and nothing is to be cleared by the one who loses it. (Who opted out there loses it too: such a
+   row is neither written nor renamed as long as that holds.)
 2. Options are written to an address only by who has its claim, after the plan with the address is written to
    their record. A row is renamed or cleared only by who has the claim and stands there.
 3. While a place is not confirmed (the move to it, or the first row, is in doubt), a row there is renamed only
@@ -31,6 +32,10 @@ the old and the new addresses, and keeps their claims (1) until the list has bee
 While they vacate: some of their addresses may be cleared; they are in doubt at all of them, and whatever
 their profile says next starts from there. After they vacated: nothing of theirs is in the list, and they are
 looked at once more at once, so that who waits for an address that became free meanwhile is not overlooked.
+
+Who is refused because of an address, or because of the person who has it, hears of both: of the address when
+it becomes free or something becomes known of it, of the person when their profile changes (`wait_for` takes
+either). Hearing of it uses the wish up; who is refused again states it again.
 """
 
 from __future__ import annotations
@@ -92,7 +97,7 @@ def take(
 
 
 def wait_for(store: Store, list_id: str, address: str, key: str) -> None:
-    """Have the person tried again when the address becomes free."""
+    """Have the person tried again when the address becomes free, or there is news of it (or of that key)."""
     store.client.zadd(store.part(address).claimants(list_id), {f"{address} {key}": 0})
 
 
