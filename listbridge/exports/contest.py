@@ -94,8 +94,8 @@ class Contest:
         )
 
     def _verdict(self, wanted: Wanted, owner: str, sent: set[str], taken: set[str]) -> Verdict:
-        if not taken.isdisjoint(wanted.leaves):
-            return Verdict.WAIT
+        if not taken.isdisjoint({wanted.address, *wanted.leaves}):
+            return Verdict.NOTHING if wanted.clears else Verdict.WAIT
         if owner == wanted.key:
             return Verdict.OURS
         if wanted.clears:

@@ -168,6 +168,10 @@ PLAYS = {
         ([("moves", (0, 3), {}), ("act", (0, "deleted"), {"told": False}), ("moves", (2, 3), {})], {}),
         ([("leave", (0, "a"), {})], {}),
     ],
+    "who vacated leaves the audience while another takes the place": [
+        ([("moves", (2, 1), {}), ("leave", (0, "b"), {})], {12: ("leave", (0, "a"), {})}),
+        ([("moves", (1, 0), {})], {10: ("leave", (1, "a"), {})}),
+    ],
     "who waits for an address that was dead": [
         ([("moves", (2, 0), {}), ("act", (0, "bounced"), {"told": True})], {}),
         ([("moves", (0, 3), {})], {}),
