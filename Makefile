@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
+EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
 .PHONY: install demo test check format bench-aggregation bench-exports clean
@@ -26,7 +27,7 @@ demo: install
 	@$(BIN)/listbridge demo --once $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+	TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -250,13 +250,15 @@ class ReadBack:
 class Send:
     """`may_return`: should the list refuse them as opted out, the opt-in of `opted_in_at` (epoch ms) counts
     against that, if it is the later one.
-    `leaves`: once the row is stored, the person is unsubscribed."""
+    `leaves`: once the row is stored, the person is unsubscribed.
+    `vacates`: nothing is written; what stands of the person is cleared, and this is their refusal."""
 
     row: Row
     flags: Flags
     may_return: bool = False
     leaves: bool = False
     opted_in_at: int | None = field(default=None, compare=False)
+    vacates: Refuse | None = None
 
 
 Decision = Skip | Refuse | ReadBack | Send

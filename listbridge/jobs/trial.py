@@ -345,7 +345,7 @@ def _restore(context: Context, workflow: Workflow, trial: Trial, take_out: TakeO
     restorer = system_of(authorization).restorer(context, authorization, workflow)
     if before is not None:
         keys = dict.fromkeys([trial.field_key, *(key for key, _ in (*row.values, *row.removed))])
-        restorer.put_back(before, list(keys))
+        restorer.put_back(before, list(keys), mobile=row.mobile is not None)
         if before.status == "active":
             return ""
         take_out = "delete" if before.status == "deleted" else "unsubscribe"
