@@ -37,7 +37,7 @@ from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, opt_ins_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import unpacked
 from listbridge.profiles.views import fields_of
 from listbridge.store.lease import Lease
 from listbridge.store.store import now_ms

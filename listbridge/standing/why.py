@@ -22,7 +22,7 @@ from listbridge.identity import person_key
 from listbridge.jobs.deliver import person_reader, spec_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import FIELD, memberships
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import unpacked
 from listbridge.standing.lists import moment
 from listbridge.standing.story import Known, Told, shown, tell
 from listbridge.store.keys import PartitionKeys
