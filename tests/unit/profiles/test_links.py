@@ -1,5 +1,7 @@
 """Who is who: from the changes of address that are known to the people whose the addresses are."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,10 +129,7 @@ def test_only_links_make_people_one(changes):
 @given(CHANGES)
 def test_a_chain_without_returns_is_one_person_at_its_end(changes):
     addresses = list(dict.fromkeys(change[0] for change in changes))
-    chain = [
-        (old, new, minute, 0)
-        for minute, (old, new) in enumerate(zip(addresses, addresses[1:], strict=False))
-    ]
+    chain = [(old, new, minute, 0) for minute, (old, new) in enumerate(pairwise(addresses))]
     found = newest(told(*reversed(chain)))
 
     assert set(found.values()) == ({addresses[-1]} if chain else set())
