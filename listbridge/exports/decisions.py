@@ -183,6 +183,8 @@ class Person:
     """Their status and its time under other addresses of theirs than the row's."""
     lost: frozenset[str] = frozenset()
     """Addresses of theirs that have become somebody else's."""
+    others: tuple[str, ...] = ()
+    """The other keys that are theirs; `key` is the newest."""
 
     @property
     def newest(self) -> int:
@@ -322,7 +324,8 @@ def moving(
 
     Whoever is in no audience is not moved: the row is cleared where it is. In `add_only` nobody is.
     """
-    if not spec.by_address or spec.mode == "add_only":
+    went = delivered is not None and bool(delivered.address or delivered.earlier)
+    if not (spec.by_address or went) or spec.mode == "add_only":
         return row
     if delivered is not None and not row.options and not delivered.earlier:
         return replace(row, email=delivered.address or person.key)

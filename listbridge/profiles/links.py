@@ -7,8 +7,9 @@ All changes are taken minute by minute, so the answer is a function of their set
   there, or somebody else moves there: from then on the address and its history are that person's.
 - A person's newest address is the one that they moved to last.
 
-An address that was linked with more than `MOST_LINKS` others stands for nobody, so its links don't count;
-nor do those of people who would have more than `MOST_ADDRESSES`.
+A change counts once both addresses tell it, so that from each of them the same people are seen. An
+address that was linked with more than `MOST_LINKS` others stands for nobody, so its links don't
+count; nor do those of people who would have more than `MOST_ADDRESSES`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ class Link:
     received: int
     old: str
     new: str
+
+    def is_told_by(self, node: Node) -> bool:
+        """Does an address know of this change, be it at another time?"""
+        return any((link.old, link.new) == (self.old, self.new) for link in node.links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def _link(held: Sequence[Any], old: str, new: str) -> Link:
 
 
 def around(key: str, read: Callable[[Sequence[str]], Mapping[str, Node]]) -> dict[str, Node]:
-    """The addresses that links lead to from this one, itself included, each with what is known of it.
+    """The addresses that links lead to from this one, itself included, each with the changes that count.
 
     `read` answers for some addresses, those of which nothing is known left out. Only the one itself comes
     back when links don't count, see above.
@@ -98,12 +103,30 @@ def around(key: str, read: Callable[[Sequence[str]], Mapping[str, Node]]) -> dic
         if key in hubs or len(found) > MOST_ADDRESSES:
             return {key: Node()}
         asked = sorted({o for e in asked if e in found for o in found[e].others(e)} - found.keys() - hubs)
-    return {each: _without(node, hubs) for each, node in found.items()}
+    return _reached(key, {each: _told_by_both(node, found) for each, node in found.items()})
 
 
-def _without(node: Node, hubs: set[str]) -> Node:
-    links = tuple(link for link in node.links if hubs.isdisjoint((link.old, link.new)))
+def _told_by_both(node: Node, nodes: Mapping[str, Node]) -> Node:
+    """The node with those changes of which both addresses know: until then one of them isn't folded yet."""
+    links = tuple(
+        link
+        for link in node.links
+        if link.old in nodes
+        and link.new in nodes
+        and all(link.is_told_by(nodes[each]) for each in (link.old, link.new))
+    )
     return Node(links, node.subscribed_at)
+
+
+def _reached(key: str, nodes: Mapping[str, Node]) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    waiting = [key]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found[each] = nodes[each]
+            waiting += nodes[each].others(each)
+    return found
 
 
 def newest(nodes: Mapping[str, Node]) -> dict[str, str]:

@@ -145,6 +145,18 @@ def test_from_each_address_the_same_people_are_found(changes, subscribed):
         assert newest(reached) == {each: whole[each] for each in reached}
 
 
+def test_a_change_counts_once_both_addresses_tell_it():
+    whole = told(("a", "b", 1), ("b", "c", 2))
+    for blind in "abc":
+        nodes = whole | {blind: Node()}
+        found = {
+            key: newest(around(key, lambda keys, nodes=nodes: {each: nodes[each] for each in keys}))
+            for key in whole
+        }
+        assert found[blind] == {blind: blind}
+        assert all(blind not in found[key] for key in whole if key != blind)
+
+
 def test_an_address_that_stands_for_many_stands_for_nobody():
     many = [(f"p{n}", "none", 1) for n in range(MOST_LINKS + 1)]
     nodes = told(*many, ("p0", "q", 2))
