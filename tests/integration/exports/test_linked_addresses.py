@@ -10,8 +10,12 @@ import pytest
 from listbridge.campaign_monitor.events import Account as Feed
 from listbridge.campaign_monitor.incoming import receive
 from listbridge.campaign_monitor.timezones import zone
+from listbridge.jobs.plan import plan_export
+from listbridge.jobs.reconcile import reconcile
+from listbridge.standing.why import why
 from listbridge.store import keys
 from listbridge.store.store import Store
+from listbridge.workflows import registry, service
 from simulator.account import CustomField, Webhook
 from simulator.webhooks import payload
 
@@ -254,6 +258,57 @@ def test_a_person_of_two_addresses_who_is_new_is_added_once(export):
     assert states(export) == {NEW: ["vip"]}
 
 
+@pytest.mark.parametrize("by", ["this list", "another list", "both rows"])
+def test_a_plan_says_what_a_start_does(export, by):
+    workflow = export.create("vip", "gold")
+    delivered(export, OLD)
+    service.pause(export.context, workflow.id)
+    if by == "both rows":
+        export.act("subscribe", NEW)
+        webhooks_arrive(export)
+    if by == "this list":
+        export.act("change-email", OLD, new_email=NEW)
+        webhooks_arrive(export)
+    else:
+        told_elsewhere(export, OLD, NEW)
+    export.happen(("enter", OLD, "gold"))
+    made = []
+
+    plan_export(export.context, workflow.id, on_plan=made.append)
+    service.resume(export.context, workflow.id)
+    export.deliver_until_rest()
+
+    [found] = made
+    assert (found.key, found.address, found.effect.value) == (NEW, NEW, "moved")
+    assert states(export) == {NEW: ["gold", "vip"]} | ({OLD: []} if by == "both rows" else {})
+    assert sorted(found.after[1][FIELD]) == ["gold", "vip"]
+
+
+def test_an_old_address_is_asked_for_and_the_newest_one_s_outcome_is_told(export):
+    workflow = export.create("vip")
+    delivered(export, OLD)
+    told_elsewhere(export, OLD, NEW)
+    export.deliver_until_rest()
+
+    told = why(export.context, registry.get(export.context.store, workflow.id), OLD)
+
+    assert (told["email"], told["last_row"]["address"]) == (NEW, NEW)
+
+
+def test_a_check_finds_nothing_wrong_with_who_moved(export):
+    workflow = export.create("vip", "gold")
+    delivered(export, OLD)
+    delivered(export, NEW, audience="gold")
+    told_elsewhere(export, OLD, NEW)
+    export.deliver_until_rest()
+    webhooks_arrive(export)
+
+    result = reconcile(export.context, workflow.id)
+
+    assert (result.problem, result.drift) == ("", {})
+    assert states(export) == {OLD: [], NEW: ["gold", "vip"]}
+
+
 class Killed(BaseException):
     """The process was killed."""
 
@@ -275,12 +330,12 @@ class MortalStore(Store):
         return [self.script(source, *call) for call in calls]
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["one row", "two rows"])
-def test_a_delivery_that_is_killed_anywhere_loses_nobody(export, there):
+@pytest.mark.parametrize(("there", "first"), [(False, 1), (True, 2)], ids=["one row", "two rows"])
+def test_a_delivery_that_is_killed_anywhere_loses_nobody(export, there, first):
     export.create("vip", "gold")
     export.deliver()
     context = export.context
-    for life in itertools.count(1):
+    for life in itertools.count(first, step=3):
         old, new = f"p{life}@old.example", f"p{life}@new.example"
         delivered(export, old)
         if there:
@@ -293,8 +348,7 @@ def test_a_delivery_that_is_killed_anywhere_loses_nobody(export, there):
         except Killed:
             killed = True
         export.context = context
-        for list_id in (export.list.list_id,):
-            context.store.client.delete(keys.lease(f"deliver:{list_id}"))
+        context.store.client.delete(keys.lease(f"deliver:{export.list.list_id}"))
         _let_rests_end(export)
         export.deliver_until_rest()
 
