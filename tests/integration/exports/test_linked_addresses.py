@@ -2,16 +2,20 @@
 
 import itertools
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated import Export
 
 from listbridge.campaign_monitor.events import Account as Feed
 from listbridge.campaign_monitor.incoming import receive
 from listbridge.campaign_monitor.timezones import zone
 from listbridge.jobs.plan import plan_export
 from listbridge.jobs.reconcile import reconcile
+from listbridge.profiles.links import Link, Node, newest
 from listbridge.standing.why import why
 from listbridge.store import keys
 from listbridge.store.store import Store
@@ -367,3 +371,119 @@ def _let_rests_end(export):
     for part in store.parts:
         for key in store.client.zrange(part.retry(list_id), 0, -1):
             store.client.zadd(part.retry(list_id), {key: 1}, xx=True)
+
+
+ADDRESSES = range(4)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["enter", "exit"]), st.sampled_from(ADDRESSES), st.sampled_from("vg")),
+        st.tuples(st.just("moves"), st.sampled_from(ADDRESSES), st.sampled_from(ADDRESSES)),
+        st.tuples(st.just("renames"), st.sampled_from(ADDRESSES), st.sampled_from(ADDRESSES)),
+        st.tuples(st.just("delivers"), st.none() | st.integers(1, 70), st.booleans()),
+    ),
+    min_size=2,
+    max_size=10,
+)
+
+
+@dataclass
+class Played:
+    """Some addresses, the audiences that were told of each, and the changes between them."""
+
+    export: Export
+    number: int
+    told: dict[tuple[int, str], tuple[int, bool]] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    clock: int = 0
+
+    def address(self, each):
+        return f"p{each}@{self.number}.example"
+
+    def play(self, played):
+        for what, *details in played:
+            self.clock += 1
+            getattr(self, what)(*details)
+
+    def enter(self, each, audience, *, event="enter"):
+        self.told[each, audience] = self.clock, event == "enter"
+        self.export.happen((event, self.address(each), AUDIENCES[audience]))
+
+    def exit(self, each, audience):
+        self.enter(each, audience, event="exit")
+
+    def moves(self, old, new):
+        """Another list tells a change of address."""
+        if old != new:
+            self._link(old, new)
+            told_elsewhere(self.export, self.address(old), self.address(new), minutes=self.clock)
+
+    def renames(self, old, new):
+        """The list's own row gets another address, and the webhook comes."""
+        there = self.export.list.find(self.address(old))
+        if there is not None and there.state == "Active" and self.export.list.find(self.address(new)) is None:
+            self._link(old, new)
+            before = len(self.export.account.webhook_events)
+            self.export.act("change-email", self.address(old), new_email=self.address(new))
+            del self.export.account.webhook_events[before:]
+            told_elsewhere(self.export, self.address(old), self.address(new), minutes=self.clock)
+
+    def _link(self, old, new):
+        self.links.append(Link(self.clock * 60_000, 0, self.address(old), self.address(new)))
+
+    def delivers(self, life, arrive):
+        context = self.export.context
+        if life is not None:
+            self.export.context = replace(context, store=MortalStore(context.store, life))
+        try:
+            self.export.deliver()
+        except Killed:
+            context.store.client.delete(keys.lease(f"deliver:{self.export.list.list_id}"))
+        self.export.context = context
+        if arrive:
+            webhooks_arrive(self.export)
+
+    def settle(self):
+        for _ in range(2):
+            _let_rests_end(self.export)
+            self.export.deliver_until_rest()
+            webhooks_arrive(self.export)
+
+    def expected(self):
+        """The options of the row at each newest address."""
+        every = [self.address(each) for each in ADDRESSES]
+        nodes = {
+            each: Node(tuple(link for link in self.links if each in (link.old, link.new))) for each in every
+        }
+        latest: dict[tuple[str, str], tuple[int, bool]] = {}
+        homes = newest(nodes)
+        for (each, audience), told in self.told.items():
+            place = homes[self.address(each)], AUDIENCES[audience]
+            latest[place] = max(latest.get(place, told), told)
+        found: dict[str, list[str]] = {}
+        for (home, audience), (_, inside) in sorted(latest.items()):
+            if inside:
+                found.setdefault(home, []).append(audience)
+        return found
+
+    def held(self):
+        domain = f"@{self.number}.example"
+        return {email: held for email, held in states(self.export).items() if email.endswith(domain) and held}
+
+
+AUDIENCES = {"v": "vip", "g": "gold"}
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(played=steps)
+def test_whatever_happens_each_person_has_one_row_with_their_audiences(export, played):
+    if not registry.exports_to(export.context.store, export.list.list_id):
+        export.create("vip", "gold")
+    world = Played(export, next(NUMBERS))
+
+    world.play(played)
+    world.settle()
+
+    assert world.held() == world.expected()
+
+
+NUMBERS = itertools.count()
