@@ -185,6 +185,10 @@ class Person:
     """Addresses of theirs that have become somebody else's."""
     others: tuple[str, ...] = ()
     """The other keys that are theirs; `key` is the newest."""
+    relatives: tuple[str, ...] = ()
+    """Keys of other people whom changes of address lead to: what changes who is who concerns them too."""
+    who_is_who: str = ""
+    """A fingerprint of it, as it is around them; empty where no address ever changed."""
 
     @property
     def newest(self) -> int:

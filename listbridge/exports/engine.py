@@ -43,7 +43,13 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import Refused, delivered, pack
 from listbridge.exports.history import Happened, happened, to_remember
-from listbridge.exports.inheriting import has_something, inherit
+from listbridge.exports.inheriting import (
+    has_something,
+    inherit,
+    is_news,
+    look_everywhere,
+    ring_relatives,
+)
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record, due_again
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
@@ -330,7 +336,7 @@ class Deliverer:
             row = Row(candidate.key, candidate.key, None, ())
             self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
             return
-        if person.others:
+        if person.who_is_who:
             whole = self._with_inheritance(candidate, person, spec, gathered, now)
             if whole is None:
                 return
@@ -369,7 +375,7 @@ class Deliverer:
         """
         heirs = [person.key, candidate.key]
         others = [] if candidate.key == person.key else [candidate]
-        if candidate.key == person.key:
+        if candidate.key == person.key and person.others:
             for part, keys in self._store.by_part(person.others):
                 held = self._ledger.held(part, [(key, None) for key in keys])
                 others += [each for each in held if has_something(each)]
@@ -378,6 +384,11 @@ class Deliverer:
             return None
         self._keep_lease()
         inherit(self._store, self._ledger, spec, person.key, others, now)
+        if is_news(self._store, spec.list_id, candidate.key, person):
+            if candidate.key == person.key and person.others:
+                [heir] = self._ledger.held(gathered.part, [(candidate.key, None)])
+                look_everywhere(self._store, self._ledger, spec, person, heir, now)
+            ring_relatives(self._store, spec.list_id, candidate.key, person)
         if candidate.key != person.key:
             touch(self._store, [person.key])
             self.result.unchanged += 1

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace as struct_replace
 
 from listbridge.exports.claims import take
-from listbridge.exports.decisions import OF_THE_PERSON, ListSpec
+from listbridge.exports.decisions import OF_THE_PERSON, ListSpec, Person
 from listbridge.exports.delivered import Delivered, pack, places
 from listbridge.exports.ledger import Candidate, Ledger, LostLease
+from listbridge.profiles.commit import touch
 from listbridge.store.store import Store
 
 # KEYS: fence, delivered, retry; ARGV: token, key, packed as read, new packed, due
@@ -51,6 +52,7 @@ redis.call('ZREM', KEYS[4], ARGV[2])
 return 1
 """
 
+CHANGES = "what the list was told of somebody changed again and again"
 TRIES = 3
 """A webhook may note something in the same entry meanwhile."""
 
@@ -86,6 +88,47 @@ def _taken_in(key: str, own: Delivered | None, other: Candidate, field: str) -> 
     return struct_replace(own, earlier=earlier)
 
 
+def is_news(store: Store, list_id: str, key: str, person: Person) -> bool:
+    """Is who is who another by now than when this key was looked at last?"""
+    noted = cast(bytes | None, store.client.hget(store.part(key).relatives(list_id), key))
+    return noted is None or noted.decode() != person.who_is_who
+
+
+def ring_relatives(store: Store, list_id: str, key: str, person: Person) -> None:
+    """Have everybody looked at whom another answer to who is who concerns, once for each answer.
+
+    Whose address somebody else took has lost what is known of it, and hears of it by this alone. It is noted
+    last, so whatever dies, they are rung again.
+    """
+    touch(store, [each for each in (person.key, *person.relatives) if each != key])
+    store.client.hset(store.part(key).relatives(list_id), key, person.who_is_who)
+
+
+def look_everywhere(
+    store: Store, ledger: Ledger, spec: ListSpec, person: Person, candidate: Candidate, now: int
+) -> None:
+    """Doubt where the row of somebody is whom the list was told of: it may have been renamed there, between
+    any of their addresses."""
+    for _ in range(TRIES):
+        told = candidate.delivered
+        if told is None or spec.by_address:
+            return
+        part, at = store.part(person.key), told.address or person.key
+        earlier = tuple(dict.fromkeys(each for each in (*told.earlier, *person.others) if each != at))
+        new = pack(struct_replace(told, earlier=earlier))
+        if _take_in(store, ledger, spec.list_id, candidate, new, now):
+            return
+        [candidate] = ledger.held(part, [(person.key, None)])
+    raise LostLease(CHANGES)
+
+
+def _take_in(store: Store, ledger: Ledger, list_id: str, candidate: Candidate, new: bytes, due: int) -> bool:
+    part = store.part(candidate.key)
+    names = [part.fence(list_id), part.delivered(list_id), part.retry(list_id)]
+    args = [ledger.token, candidate.key, candidate.delivered_packed, new, due]
+    return _done(store.script(_TAKE_IN, names, args))
+
+
 def inherit(
     store: Store, ledger: Ledger, spec: ListSpec, key: str, others: Sequence[Candidate], now: int
 ) -> None:
@@ -110,17 +153,14 @@ def _hand_on(store: Store, ledger: Ledger, spec: ListSpec, key: str, other: Cand
     for _ in range(TRIES):
         [to] = ledger.held(part, [(key, None)])
         new = _taken_in(key, to.delivered, other, spec.field_key)
-        if new is not None:
-            names = [part.fence(list_id), part.delivered(list_id), part.retry(list_id)]
-            args = [ledger.token, key, to.delivered_packed, pack(new), due]
-            if not _done(store.script(_TAKE_IN, names, args)):
-                continue
+        if new is not None and not _take_in(store, ledger, list_id, to, pack(new), due):
+            continue
         names = [each(list_id) for each in (old_part.fence, old_part.delivered)]
         names += [each(list_id) for each in (old_part.refused, old_part.retry)]
         if _done(store.script(_GIVE_UP, names, [ledger.token, other.key, other.delivered_packed])):
             return
         [other] = ledger.held(old_part, [(other.key, None)])
-    raise LostLease("what the list was told of somebody changed again and again")
+    raise LostLease(CHANGES)
 
 
 def _done(answer: Any) -> bool:

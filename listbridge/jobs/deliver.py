@@ -432,6 +432,8 @@ def person_reader(
             elsewhere=known.elsewhere,
             lost=known.lost,
             others=person.others,
+            relatives=person.relatives,
+            who_is_who=person.fingerprint,
         )
 
     return read

@@ -5,6 +5,7 @@ Nothing is moved or written: each event stays counted in the profile of the addr
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,11 +23,17 @@ Recompute = Callable[[Program, PartitionKeys, str], Profile]
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A person: the newest of their addresses, the others sorted, and the profiles that there are."""
+    """A person: the newest of their addresses, the others sorted, and the profiles that there are.
+
+    `relatives` are the newest addresses of other people whom links lead to, and `fingerprint` is one of all
+    who is who that was looked at; empty where there are no links.
+    """
 
     key: str
     others: tuple[str, ...]
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    relatives: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -69,11 +76,19 @@ def whole(
             program = max(program, seen_by, key=lambda one: one.version)
         return {each: node_of(program, each, profiles[each].states) for each in keys if each in profiles}
 
-    homes = newest(around(key, read))
+    nodes = around(key, read)
+    homes = newest(nodes)
     home = homes[key]
     theirs = sorted(each for each, place in homes.items() if place == home)
     others = tuple(each for each in theirs if each != home)
-    return program, Whole(home, others, {each: profiles[each] for each in theirs if each in profiles})
+    relatives = tuple(sorted({*homes.values()} - {home}))
+    known = {each: profiles[each] for each in theirs if each in profiles}
+    return program, Whole(home, others, known, relatives, _fingerprint(nodes, homes))
+
+
+def _fingerprint(nodes: Mapping[str, Node], homes: Mapping[str, str]) -> str:
+    links = sorted({link for node in nodes.values() for link in node.links})
+    return hashlib.blake2b(repr((links, sorted(homes.items()))).encode(), digest_size=8).hexdigest()
 
 
 def newest_address(store: Store, programs: Programs, key: str) -> str:

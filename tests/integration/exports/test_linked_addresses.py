@@ -242,6 +242,19 @@ def test_whoever_takes_the_old_address_later_is_another_person(export):
     assert told_keys(export) == {NEW, OLD}
 
 
+def test_whose_old_address_is_taken_is_looked_at_too(export):
+    export.create("vip")
+    export.happen(("enter", NEW, "vip"), ("exit", NEW, "vip"), ("enter", OLD, "vip"))
+    told_elsewhere(export, OLD, NEW)
+    export.deliver_until_rest()
+    assert states(export) == {NEW: ["vip"]}
+
+    told_elsewhere(export, None, OLD, what="Subscribe", minutes=5)
+    export.deliver_until_rest()
+
+    assert states(export) == {NEW: [], OLD: ["vip"]}
+
+
 def test_who_is_in_no_audience_is_added_nowhere(export):
     export.create("vip")
     told_elsewhere(export, OLD, NEW)
@@ -448,26 +461,36 @@ class Played:
             self.export.deliver_until_rest()
             webhooks_arrive(self.export)
 
-    def expected(self):
-        """The options of the row at each newest address."""
+    def homes(self):
         every = [self.address(each) for each in ADDRESSES]
-        nodes = {
-            each: Node(tuple(link for link in self.links if each in (link.old, link.new))) for each in every
-        }
-        latest: dict[tuple[str, str], tuple[int, bool]] = {}
-        homes = newest(nodes)
+        return newest(
+            {each: Node(tuple(link for link in self.links if each in (link.old, link.new))) for each in every}
+        )
+
+    def latest(self):
+        """(newest address, audience) -> when the person was told of it last, and whether they are in it."""
+        homes, latest = self.homes(), {}
         for (each, audience), told in self.told.items():
             place = homes[self.address(each)], AUDIENCES[audience]
             latest[place] = max(latest.get(place, told), told)
-        found: dict[str, list[str]] = {}
-        for (home, audience), (_, inside) in sorted(latest.items()):
-            if inside:
-                found.setdefault(home, []).append(audience)
-        return found
+        return latest
+
+    def expected(self):
+        return sorted(place for place, (_, inside) in self.latest().items() if inside)
 
     def held(self):
-        domain = f"@{self.number}.example"
-        return {email: held for email, held in states(self.export).items() if email.endswith(domain) and held}
+        """(address, audience) of all rows; without what nobody told of the person who has an address.
+
+        Whoever moved on took their history away where somebody else got their old address: then no event
+        names the audience for them any more, and what their row holds is left alone.
+        """
+        homes, latest, domain = self.homes(), self.latest(), f"@{self.number}.example"
+        return sorted(
+            (email, audience)
+            for email, held in states(self.export).items()
+            for audience in (held if email.endswith(domain) else ())
+            if homes[email] != email or (email, audience) in latest
+        )
 
 
 AUDIENCES = {"v": "vip", "g": "gold"}
