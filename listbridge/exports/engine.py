@@ -45,11 +45,19 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import Refused, delivered, is_cleared, pack, places
 from listbridge.exports.history import Happened, happened, to_remember
+from listbridge.exports.inheriting import (
+    has_something,
+    inherit,
+    is_news,
+    look_everywhere,
+    ring_relatives,
+)
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record, due_again
 from listbridge.exports.moves import vacating
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
+from listbridge.profiles.commit import touch
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 
@@ -135,6 +143,8 @@ class Deliverer:
         self._next_pass = 0.0
         self._planning: set[str] = set()
         """Whose rows this pass has planned and not yet handed on."""
+        self._decided: set[str] = set()
+        """Whom this pass has found something to write down for."""
         self._sender = Sender(store, ledger, destination, still_mine, self.result, in_flight=in_flight)
 
     def run(
@@ -179,6 +189,7 @@ class Deliverer:
         self._sender.mode = spec.mode
         self._sender.list_id = spec.list_id if spec.by_address else ""
         cursor = self._ledger.cursor(part)
+        self._decided.clear()
         gathered = _Gathered(part, cursor, cursor)
         for candidate in self._ledger.held(part, [(key, None)]):
             self._sort(candidate, spec, gathered, now)
@@ -221,6 +232,7 @@ class Deliverer:
     ) -> tuple[list[Planned], bool]:
         """The rows of one pass, in doubt from here on; and whether nobody else was to be looked at."""
         planned: list[Planned] = []
+        self._decided.clear()
         is_last = True
         try:
             for lag in self._in_turn(lagging):
@@ -387,6 +399,11 @@ class Deliverer:
             row = Row(candidate.key, candidate.key, None, ())
             self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
             return
+        if person.who_is_who:
+            whole = self._with_inheritance(candidate, person, spec, gathered, now)
+            if whole is None:
+                return
+            candidate, person = whole
         in_doubt = candidate.doubt is not None
         if candidate.delivered is not None and person.status is not None and person.status[0] in LOST:
             gathered.unsubscribed[person.key] = person.status[1]
@@ -395,14 +412,17 @@ class Deliverer:
         raised = candidate.doubt_was_raised
         match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt, raised=raised):
             case Send() as send:
+                self._decided.add(candidate.key)
                 if until := self._rests_until(candidate, send.row, now):
                     gathered.records.append(Record(candidate.key, "later", candidate.score, until + MARK))
                 else:
                     gathered.sends.append((candidate, person, send))
                     gathered.singles += send.leaves or send.flags.way in SINGLE
             case ReadBack() as asked:
+                self._decided.add(candidate.key)
                 gathered.read_back.append((candidate, person, asked))
             case Refuse() as refusal if spec.by_address and refusal.code not in OPTED_OUT:
+                self._decided.add(candidate.key)
                 gathered.refusals.append((candidate, person, refusal))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
@@ -413,6 +433,43 @@ class Deliverer:
                     gathered.out.append((refused.address or candidate.key, candidate.key))
                 if in_doubt:
                     self._settle(candidate, "undone", gathered)
+
+    def _with_inheritance(
+        self, candidate: Candidate, person: Person, spec: ListSpec, gathered: _Gathered, now: int
+    ) -> tuple[Candidate, Person] | None:
+        """The person with what the list was told of them under other addresses; see `inheriting`.
+
+        None when they are not to be decided about now: they wait for a row that is on its way, or the
+        candidate is one of their other addresses, and the newest one is looked at.
+        """
+        heirs = [person.key, candidate.key]
+        others = [] if candidate.key == person.key else [candidate]
+        if candidate.key == person.key and person.others:
+            for part, keys in self._store.by_part(person.others):
+                held = self._ledger.held(part, [(key, None) for key in keys])
+                others += [each for each in held if has_something(each)]
+        if any(self._is_taken(key) for key in (*(each.key for each in others), *heirs)):
+            gathered.records.append(Record(candidate.key, "later", candidate.score, now + WAIT_MS))
+            return None
+        self._keep_lease()
+        inherit(self._store, self._ledger, spec, person.key, others, now)
+        if is_news(self._store, spec.list_id, candidate.key, person):
+            if candidate.key == person.key and person.others:
+                [heir] = self._ledger.held(gathered.part, [(candidate.key, None)])
+                look_everywhere(self._store, self._ledger, spec, person, heir, now)
+            ring_relatives(self._store, spec.list_id, candidate.key, person)
+        if candidate.key != person.key:
+            touch(self._store, [person.key])
+            self.result.unchanged += 1
+            return None
+        [candidate] = self._ledger.held(gathered.part, [(candidate.key, candidate.sequence)])
+        if candidate.doubt is not None and candidate.doubt > now:
+            return None  # the retry set has them
+        return candidate, self._person_of(candidate)
+
+    def _is_taken(self, key: str) -> bool:
+        """Is something about this person on its way, or about to be written down?"""
+        return key in self._decided or self._sender.is_on_its_way(key)
 
     def _rests_until(self, candidate: Candidate, row: Row, now: int) -> float:
         """When to insist on a row that others keep changing, by our clock; 0 for at once."""
@@ -447,6 +504,7 @@ class Deliverer:
         packed: bytes = b"",
         entry: Happened | None = None,
     ) -> None:
+        self._decided.add(candidate.key)
         old, in_doubt = candidate.delivered_packed, candidate.doubt is not None
         history = (
             to_remember(entry, candidate.delivered, candidate.refused, in_doubt=in_doubt)

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from listbridge import authorizations, bells
+from listbridge.aggregation import Program
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable, told
 from listbridge.exports.adoption import adopt
@@ -38,8 +38,9 @@ from listbridge.jobs.feeds import awake, basis, delivers, is_stale, limits_of, o
 from listbridge.jobs.spread import as_statuses, family_of, left_elsewhere, spread
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import Whole, read_several, together, unpacked, whole
 from listbridge.profiles.views import fields_of
+from listbridge.store.keys import PartitionKeys
 from listbridge.store.lease import Lease
 from listbridge.store.store import now_ms
 from listbridge.systems import system_of
@@ -406,25 +407,26 @@ def person_reader(
     relatives = family_of(context, feeds) - {list_id}
 
     def read(candidate: Candidate) -> Person:
-        program, profile = context.program, Profile()
-        try:
-            if candidate.packed_profile:
-                program, profile = unpacked(context.programs, candidate.packed_profile)
-        except CorruptProfile:
-            raise Skippable("the stored profile has a wrong checksum; the next fold repairs it") from None
-        statuses = profile.states.get(program.fields[status_field].number, {})
-        status = statuses.get(list_id)
+        program, person = _whole(context, candidate)
+        profile = together(program, person)
+        number = program.fields[status_field].number
+        own = person.profiles.get(person.key, Profile()).states.get(number, {}).get(list_id)
         opted_in = program.fields.get(OPTED_IN_FIELD)
         fields = fields_of(program, profile)
-        own = (status[2], status[0]) if status else None
         email_field = feeds[0].export.email_field if feeds else "email"
-        known = (
-            _under_addresses(context, list_id, status_field, candidate, fields, email_field, own)
-            if email_field != "email"
-            else _Known(own, {}, frozenset())
+        known = _under_addresses(
+            context,
+            list_id,
+            status_field,
+            candidate,
+            person,
+            lookup(fields, email_field) if email_field != "email" else None,
+            (own[2], own[0]) if own else None,
+            by_address=email_field != "email",
         )
+        statuses = profile.states.get(number, {})
         return Person(
-            key=candidate.key,
+            key=person.key,
             fields=fields,
             memberships=memberships(program, profile.states),
             status=known.status,
@@ -443,9 +445,31 @@ def person_reader(
                 as_statuses(statuses),
                 lookup(fields, email_field),
             ),
+            others=person.others,
+            relatives=person.relatives,
+            who_is_who=person.fingerprint,
         )
 
     return read
+
+
+def _whole(context: Context, candidate: Candidate) -> tuple[Program, Whole]:
+    """All of a person's addresses. Raises `Skippable`."""
+    program, profile = context.program, Profile()
+    try:
+        if candidate.packed_profile:
+            program, profile = unpacked(context.programs, candidate.packed_profile)
+    except CorruptProfile:
+        raise _damaged() from None
+    return whole(context.store, context.programs, candidate.key, program, profile, _refuse_damaged)
+
+
+def _refuse_damaged(_program: Program, _part: PartitionKeys, _key: str) -> Profile:
+    raise _damaged()
+
+
+def _damaged() -> Skippable:
+    return Skippable("the stored profile has a wrong checksum; the next fold repairs it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,26 +486,32 @@ def _under_addresses(
     list_id: str,
     status_field: str,
     candidate: Candidate,
-    fields: Mapping[str, Any],
-    email_field: str,
+    person: Whole,
+    address: object,
     own: tuple[str, int] | None,
+    *,
+    by_address: bool,
 ) -> _Known:
-    """What the streams tell of the addresses at which the list may have a person: each is a key itself."""
-    key, store = candidate.key, context.store
-    value = lookup(fields, email_field)
-    wanted = value.lower() if isinstance(value, str) else key
+    """What the streams tell of the addresses at which the list may have a person: each is a key itself.
+
+    `address`: where their row is to go, if not to their key.
+    """
+    key, store = person.key, context.store
+    wanted = address.lower() if isinstance(address, str) else key
     told = places(key, candidate.delivered, candidate.refused, OF_THE_PERSON)
-    others = [each for each in told if each != wanted]
-    has = owners(store, list_id, others)
-    lost = frozenset(address for address, owner in has.items() if owner != key)
+    others = [each for each in dict.fromkeys((*told, *person.others)) if each != wanted]
+    if not others and wanted == key:
+        return _Known(own, {}, frozenset())
+    if by_address:
+        has = owners(store, list_id, others)
+        lost = frozenset(address for address, owner in has.items() if owner not in person.keys)
+    else:
+        lost = frozenset(others).difference(person.keys)
     asked = [each for each in (wanted, *others) if each != key]
-    pipe = store.client.pipeline(transaction=False)
-    for address in asked:
-        pipe.hget(store.part(address).profiles, address)
     found = {key: own} if own is not None else {}
-    for address, packed in zip(asked, pipe.execute() if asked else (), strict=True):
-        if packed and (status := _status_in(context, packed, status_field, list_id)):
-            found[address] = status
+    for each, packed in read_several(store, asked).items():
+        if status := _status_in(context, packed, status_field, list_id):
+            found[each] = status
     elsewhere = {each: status for each, status in found.items() if each != wanted and each not in lost}
     return _Known(found.get(wanted), elsewhere, lost)
 

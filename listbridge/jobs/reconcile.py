@@ -318,6 +318,8 @@ class _Check:
             person = self._person_of(candidate)
         except Skippable:
             return None, None  # a delivery says so; the next fold repairs it
+        if person.key != candidate.key:
+            return None, None  # they have another address now, and their row is judged there
         return person, drift_of(person, self._spec, told, listed, self._reader.stored, read_at=read_at)
 
     def _others(self, candidate: Candidate, listed: Listed) -> dict[str, tuple[str, ...]]:
@@ -382,10 +384,12 @@ class _Check:
         return address_of(person, self._spec).lower()
 
     def _readable(self, candidate: Candidate) -> Person | None:
+        """The person, if this is their newest address."""
         try:
-            return self._person_of(candidate)
+            person = self._person_of(candidate)
         except Skippable:
             return None
+        return person if person.key == candidate.key else None
 
     def _told_in(
         self, part: PartitionKeys, without: frozenset[bytes] | set[bytes] = frozenset()

@@ -40,6 +40,7 @@ from listbridge.jobs.deliver import (
     wanted_setup,
 )
 from listbridge.jobs.plan import export_to_plan
+from listbridge.profiles.people import newest_address
 from listbridge.store.lease import Lease
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import never, system_of
@@ -105,6 +106,7 @@ def try_out(context: Context, workflow_id: str, email: str, *, for_undo: bool = 
     key = person_key(email)
     if key is None:
         raise NoTrial(f"{email!r} is no e-mail address: write it as in name@example.com")
+    key = newest_address(context.store, context.programs, key)
     return _Trying(context, workflow, key).run(for_undo=for_undo)
 
 
