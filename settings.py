@@ -22,6 +22,8 @@ from dotenv import dotenv_values
 
 PREFIX = "LISTBRIDGE_"
 DEFAULT_ENV_FILE = "listbridge.env"
+CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+"""Scheme of a cluster's URL -> that of one of its nodes."""
 SECRETS = {"REDIS_URL", "BROKER_URL", "API_TOKENS", "METRICS_TOKENS", "ENCRYPTION_KEYS", "ARCHIVE_URL"}
 
 
@@ -145,6 +147,35 @@ def _address(value: str) -> str:
     return str(ip_address("127.0.0.1" if value == "localhost" else value))
 
 
+def is_cluster(url: str) -> bool:
+    """Is it the URL of a cluster: `redis+cluster://` or `rediss+cluster://`?"""
+    return urlsplit(url).scheme in CLUSTER_SCHEMES
+
+
+def cluster_addresses(url: str) -> tuple[str, ...]:
+    """The URLs of the nodes that `redis+cluster://[user:password@]host:port,host:port[?options]` names.
+
+    Any of them will do to find the others. Raises ValueError.
+    """
+    parts = urlsplit(url)
+    scheme = CLUSTER_SCHEMES[parts.scheme]
+    login, at, places = parts.netloc.rpartition("@")
+    query = f"?{parts.query}" if parts.query else ""
+    if parts.path.strip("/0"):
+        raise ValueError  # a cluster has no other database
+    found = tuple(f"{scheme}://{login}{at}{place}{query}" for place in places.split(","))
+    for each in found:
+        _check_url(each, (scheme,))
+    return found
+
+
+def _store(value: str) -> str:
+    if value and is_cluster(value):
+        cluster_addresses(value)
+        return value.rstrip("/")
+    return _url("redis", "rediss", "unix")(value)
+
+
 def _check_url(value: str, schemes: tuple[str, ...]) -> None:
     parts = urlsplit(value)
     if any(letter.isspace() for letter in value):
@@ -186,10 +217,13 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tokens
 
 
-_REDIS = _url("redis", "rediss", "unix")
 _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "DATA_DIR": (_path, "a directory path"),
-    "REDIS_URL": (_REDIS, "redis://, rediss:// or unix:// and a server, or empty for the embedded one"),
+    "REDIS_URL": (
+        _store,
+        "redis://, rediss:// or unix:// and a server, redis+cluster:// or rediss+cluster:// and nodes as "
+        "host:port by commas, or empty for the embedded one",
+    ),
     "BROKER_URL": (
         _broker,
         "redis://, rediss:// or amqp:// and a server, or empty for database 1 of the store",

@@ -1,5 +1,6 @@
 """What tests of every kind share: a store of their own, and a context on it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from listbridge.mappings.sources import configured
 from listbridge.mappings.versions import establish
 from listbridge.secrets import Secrets
 from listbridge.store.embedded import EmbeddedStore
+from listbridge.store.local_cluster import LocalCluster
 from listbridge.store.store import Store, connect
 from settings import Settings
 
@@ -28,25 +30,56 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 
+ON_A_CLUSTER = bool(os.environ.get("TEST_CLUSTER"))
+"""Is every test with a store to run on a cluster?"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "also_on_a_cluster: is run on one server and on a cluster of three")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store_server" not in metafunc.fixturenames or ON_A_CLUSTER:
+        return
+    if metafunc.definition.get_closest_marker("also_on_a_cluster"):
+        metafunc.parametrize("store_server", ["_one_server", "_cluster"], indirect=True, ids=["one", "cluster"])
+
+
 @pytest.fixture(scope="session")
-def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server that lives as long as the tests; its database 0 is emptied before each `store`."""
+def _one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with EmbeddedStore(tmp_path_factory.mktemp("store"), appendfsync="everysec") as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def _server(store_server: str) -> Iterator[Store]:
-    store = connect(store_server, PARTITIONS)
-    yield store
-    store.client.close()
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with LocalCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster.url
+
+
+@pytest.fixture(scope="session")
+def _connections() -> Iterator[dict[str, Store]]:
+    held: dict[str, Store] = {}
+    yield held
+    for store in held.values():
+        store.client.close()
+
+
+@pytest.fixture(scope="session")
+def store_server(request: pytest.FixtureRequest) -> str:
+    """The URL of a server, or a cluster, that lives as long as the tests; `store` empties its database 0."""
+    default = "_cluster" if ON_A_CLUSTER else "_one_server"
+    return request.getfixturevalue(getattr(request, "param", default))
 
 
 @pytest.fixture
-def store(_server: Store) -> Store:
+def store(store_server: str, _connections: dict[str, Store]) -> Store:
     """An empty, prepared store on a real server."""
-    _server.client.flushall()
-    fresh = Store(_server.client, PARTITIONS)
+    if store_server not in _connections:
+        _connections[store_server] = connect(store_server, PARTITIONS)
+    held = _connections[store_server]
+    held.client.flushall()
+    fresh = Store(held.client, PARTITIONS)
     fresh.prepare()
     return fresh
 
@@ -67,10 +100,14 @@ def encryption_key() -> str:
 
 
 @pytest.fixture
-def app_settings(tmp_path: Path, store_server: str, encryption_key: str) -> Settings:
-    """Settings of a process that works on `store`."""
+def app_settings(
+    request: pytest.FixtureRequest, tmp_path: Path, store_server: str, encryption_key: str
+) -> Settings:
+    """Settings of a process that works on `store`; on a cluster, the broker is a server of its own."""
+    broker = request.getfixturevalue("_one_server") if settings_module.is_cluster(store_server) else ""
     return settings_module.load(
         {
+            "LISTBRIDGE_BROKER_URL": broker,
             "LISTBRIDGE_DATA_DIR": str(tmp_path / "data"),
             "LISTBRIDGE_REDIS_URL": store_server,
             "LISTBRIDGE_PARTITIONS": str(PARTITIONS),

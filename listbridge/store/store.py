@@ -10,11 +10,13 @@ from typing import Any, cast
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError
+from redis.exceptions import MovedError, NoScriptError
 from redis.retry import Retry
 
 from listbridge.store import keys
+from listbridge.store.cluster import PASSING, ClusterClient
 from listbridge.store.upgrades import STEPS, upgrade
+from settings import is_cluster
 
 SCHEMA_VERSION = 2
 
@@ -24,7 +26,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """A Redis or Valkey server with the partition layout that it was created with."""
+    """A Redis or Valkey server, or a cluster, with the partition layout that it was created with."""
 
     def __init__(self, client: redis.Redis, partitions: int, *, stream_limit_events: int = 0) -> None:
         """`stream_limit_events`: how many events all streams may hold together; 0: any number."""
@@ -48,15 +50,31 @@ class Store:
             grouped.setdefault(keys.partition_of(person.encode(), self.partitions), []).append(person)
         return [(self.parts[number], found) for number, found in grouped.items()]
 
+    @property
+    def cluster(self) -> ClusterClient | None:
+        """The client, where the store is a cluster."""
+        client: Any = self.client
+        return client if isinstance(client, ClusterClient) else None
+
+    @property
+    def servers(self) -> list[redis.Redis]:
+        """A client of each server that holds a part of the store."""
+        return self.cluster.nodes() if self.cluster else [self.client]
+
     def script(self, source: str, keys: Sequence[str], args: Iterable[Any]) -> Any:
         """Run one Lua script; all its keys must be of one partition."""
-        return self._registered(source)(keys=list(keys), args=list(args))
+        script = self._registered(source)
+        if self.cluster:
+            return self.cluster.run(source, script.sha, [(keys, list(args))])[0]
+        return script(keys=list(keys), args=list(args))
 
     def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run one script for several partitions, in one round trip where the server allows it.
 
         Every script is safe to repeat: when a reply is lost, all of them may run again.
         """
+        if self.cluster:
+            return self.cluster.run(source, self._registered(source).sha, calls)
         if len(calls) == 1:
             return [self.script(source, *calls[0])]
         try:
@@ -79,6 +97,7 @@ class Store:
 
     def prepare(self) -> None:
         """Write the layout on first use; an older schema is upgraded, any other layout refused."""
+        self._reach()
         wanted = {"schema": str(SCHEMA_VERSION), "partitions": str(self.partitions)}
         for name, value in wanted.items():
             self.client.hsetnx(keys.META, name, value)
@@ -107,6 +126,18 @@ class Store:
                 f"{wanted['partitions']}; set it to {held['partitions']}"
             )
 
+    def _reach(self) -> None:
+        pipe = self.client.pipeline(transaction=False)
+        for part in self.parts:
+            pipe.get(part.version)
+        try:
+            pipe.execute()
+        except MovedError as error:
+            raise StoreError(
+                "the store's address is that of one node of a cluster, which holds only a part: write "
+                "redis+cluster:// instead of redis://, or rediss+cluster:// instead of rediss://"
+            ) from error
+
 
 def connect(
     url: str,
@@ -116,7 +147,8 @@ def connect(
     retries: int = 3,
     stream_limit_events: int = 0,
 ) -> Store:
-    """Connect to a server. Raises `StoreError` for an address that can't be one.
+    """Connect to a server or a cluster. Raises `StoreError` for an address that can't be one, and
+    `redis.ConnectionError` where no master of a cluster can be reached; a server is called on first use.
 
     Every write that goes through the store is safe to repeat, so the client repeats what got no answer
     within `timeout_seconds`.
@@ -125,16 +157,23 @@ def connect(
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": min(timeout_seconds, 3),
         "health_check_interval": 15,
-        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.05), retries, supported_errors=PASSING),
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     try:
-        client = redis.Redis.from_url(url, **options)
-        client.connection_pool.make_connection()
+        client = _client(url, options)
     except (TypeError, ValueError) as error:
         raise StoreError(f"the store's address can't be used: {error}") from error
     return Store(client, partitions, stream_limit_events=stream_limit_events)
+
+
+def _client(url: str, options: dict[str, Any]) -> redis.Redis:
+    if is_cluster(url):
+        return cast(redis.Redis, ClusterClient(url, **options))
+    client = redis.Redis.from_url(url, **options)
+    client.connection_pool.make_connection()
+    return client
 
 
 def now_ms() -> int:

@@ -119,12 +119,14 @@ def test_the_same_events_from_several_threads_at_once_are_accepted_once(store):
 
 
 def test_a_store_that_cannot_be_written_is_the_callers_to_see(store):
-    store.client.config_set("maxmemory", 1)
+    for server in store.servers:
+        server.config_set("maxmemory", 1)
     try:
         with pytest.raises(redis.RedisError):
             append(store, sample())
     finally:
-        store.client.config_set("maxmemory", 0)
+        for server in store.servers:
+            server.config_set("maxmemory", 0)
 
     assert append(store, sample()).duplicates == 0
 
