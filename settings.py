@@ -15,7 +15,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
@@ -197,9 +197,18 @@ def _archive(value: str) -> str:
 
 
 def _broker(value: str) -> str:
-    """One URL, or several by semicolons, as Celery takes them for a broker and its stand-ins."""
-    for url in value.split(";") if value else ():
-        _check_url(url, ("redis", "rediss", "amqp", "amqps"))
+    """One URL, or several by semicolons, as Celery takes them for a broker and its stand-ins.
+
+    Sentinels say with `?master_name=NAME` whose address they are asked for; it's no option of one alone.
+    """
+    urls = value.split(";") if value else []
+    for url in urls:
+        _check_url(url, ("redis", "rediss", "sentinel", "amqp", "amqps"))
+    sentinels = [urlsplit(url) for url in urls if url.startswith("sentinel:")]
+    if sentinels and (
+        len(sentinels) < len(urls) or not any(parse_qs(each.query).get("master_name") for each in sentinels)
+    ):
+        raise ValueError
     return value
 
 
@@ -226,7 +235,8 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "BROKER_URL": (
         _broker,
-        "redis://, rediss:// or amqp:// and a server, or empty for database 1 of the store",
+        "redis://, rediss:// or amqp:// and a server (no cluster, which Celery can't use), or sentinel:// "
+        "and sentinels by semicolons with ?master_name=, or empty for database 1 of a store that is one server",
     ),
     "REDIS_PORT": (_integer(0, 65535), "a port from 1 to 65535, or 0 for any free one"),
     "APPENDFSYNC": (_one_of("always", "everysec"), "always or everysec"),

@@ -32,7 +32,7 @@ class HealthSchema(Schema):
 @blueprint.alt_response(503, schema=HealthSchema, description="Something that is needed fails")
 def healthz() -> Response:
     """Say whether the service can work, and what fails."""
-    checks = tried({"store": web().context.store.client.ping})
+    checks = tried({"store": web().context.store.ping})
     well = all(outcome == "ok" for outcome in checks.values())
     return answer({"status": "ok" if well else "failing", "checks": checks}, 200 if well else 503)
 

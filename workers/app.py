@@ -14,7 +14,7 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
 
 import settings as settings_module
-from listbridge.store.location import broker_url
+from listbridge.store.location import broker_options, broker_url
 from settings import Settings
 
 LONGEST_TASK_SECONDS = 600
@@ -22,7 +22,8 @@ NOISY = ("kombu", "amqp", "celery.worker", "celery.app.trace", "celery.beat", "c
 
 
 def make_app(settings: Settings) -> Celery:
-    app = Celery("listbridge", broker=broker_url(settings), include=["workers.tasks"])
+    url, options = broker_options(broker_url(settings))
+    app = Celery("listbridge", broker=url, include=["workers.tasks"])
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,
@@ -42,6 +43,7 @@ def make_app(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 5,
             "global_keyprefix": "lb-celery:",
+            **options,
         },
         task_routes={
             "fold": {"queue": "fold"},

@@ -6,8 +6,8 @@ import logging
 import threading
 from functools import lru_cache
 
-from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery import Task, shared_task
+from celery.signals import task_prerun, worker_shutting_down
 from kombu.exceptions import OperationalError
 
 import settings as settings_module
@@ -23,6 +23,7 @@ from listbridge.jobs.sweep import deliverable
 from listbridge.jobs.sweep import sweep as look
 from listbridge.store.location import store_url
 from listbridge.workflows import registry
+from workers import waiting
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,11 @@ def folder() -> Folder:
     if difference := unapplied(context().settings, context().store):
         logger.warning("%s", difference)
     return Folder(context().store, context().programs, context().archive)
+
+
+@task_prerun.connect
+def _begun(task: Task, **_: object) -> None:
+    waiting.note(context().store, task.request)
 
 
 def ring_deliver(list_id: str) -> None:

@@ -26,7 +26,7 @@ def examine_here(exam: Examination, context: Context) -> Finding:
 
 def _store(context: Context) -> Verdict:
     began = time.monotonic()
-    context.store.client.ping()
+    context.store.ping()
     took = time.monotonic() - began
     found = f"answers in {took * 1000:.1f} ms, schema {SCHEMA_VERSION}, {context.store.partitions} partitions"
     if took > SLOW_SECONDS:

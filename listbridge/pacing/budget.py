@@ -152,14 +152,15 @@ class Budget:
         return [keys.pace(self.account), keys.flights(self.account)]
 
 
+# KEYS: an account's budget -> its fields and values, and the time of the server that has it
+_STATE = "return {redis.call('HGETALL', KEYS[1]), redis.call('TIME')}"
+
+
 def describe(store: Store, account: str, limits: Limits) -> Standing:
     """How the account's budget stands, as seen by a process with these limits."""
-    pipe = store.client.pipeline(transaction=False)
-    pipe.hgetall(keys.pace(account))
-    pipe.time()
-    held, (seconds, micros) = pipe.execute()
-    state = {name.decode(): float(value) for name, value in held.items()}
-    now = max(seconds * 1e6 + micros + state.get("skew", 0), state.get("seen", 0))
+    flat, (seconds, micros) = store.script(_STATE, [keys.pace(account)], [])
+    state = {name.decode(): float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    now = max(int(seconds) * 1e6 + int(micros) + state.get("skew", 0), state.get("seen", 0))
     rate = max(min(state.get("rate", limits.most), limits.most), min(limits.least, limits.most))
     if now < state.get("reset_at", 0) and now - state["told_at"] <= 2 * state["window"]:
         rate = min(rate, max(state["left"], 0) / (state["reset_at"] - now) * 1e6)

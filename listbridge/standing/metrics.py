@@ -11,8 +11,9 @@ from listbridge.exports.drift import Kind as Drifting
 from listbridge.standing.accounts import AccountStanding, accounts_standing
 from listbridge.standing.exports import opt_out_lag, opt_outs_read_at
 from listbridge.standing.lists import ListStanding, standing_of
+from listbridge.standing.queues import waits
 from listbridge.standing.streams import StreamStanding, streams_standing
-from listbridge.store.store import now_ms
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.log import duplicates_dropped
 from listbridge.workflows import log, registry
 from listbridge.workflows.models import State, Workflow
@@ -45,6 +46,9 @@ METRICS: Mapping[str, tuple[Kind, str]] = {
     "listbridge_stream_accepted_events_total": ("counter", "Events that were stored"),
     "listbridge_stream_quarantined_events_total": ("counter", "Events that were set aside"),
     "listbridge_duplicate_events_total": ("counter", "Events that came again and were dropped"),
+    "listbridge_queue_tasks_total": ("counter", "Tasks that a worker began, by queue"),
+    "listbridge_queue_waited_seconds_total": ("counter", "What they waited in the queue, together"),
+    "listbridge_queue_last_wait_seconds": ("gauge", "What the last of them waited"),
 }
 """Name -> kind and meaning; a counter's name ends in _total."""
 
@@ -70,6 +74,7 @@ def samples(context: Context) -> Iterator[Sample]:
     yield Sample("listbridge_duplicate_events_total", {}, duplicates_dropped(context.store))
     yield Sample("listbridge_opt_out_lag_seconds", {}, opt_out_lag(streams, now))
     yield from _of_accounts(accounts_standing(context))
+    yield from _of_queues(context.store)
     workflows = registry.list_all(context.store)
     lists = {each.export.list_id for each in workflows if each.kind == "export"}
     standings = {list_id: standing_of(context.store, list_id, now) for list_id in lists}
@@ -100,6 +105,13 @@ def _of_accounts(accounts: list[AccountStanding]) -> Iterator[Sample]:
         yield Sample("listbridge_account_rate_limited_total", labels, budget.refused)
         yield Sample("listbridge_account_waited_seconds_total", labels, budget.waited_seconds)
         yield Sample("listbridge_account_calls_per_second", labels, budget.calls_per_second)
+
+
+def _of_queues(store: Store) -> Iterator[Sample]:
+    for name, queue in waits(store).items():
+        yield Sample("listbridge_queue_tasks_total", {"queue": name}, queue.tasks)
+        yield Sample("listbridge_queue_waited_seconds_total", {"queue": name}, queue.waited_seconds)
+        yield Sample("listbridge_queue_last_wait_seconds", {"queue": name}, queue.last_seconds)
 
 
 def _of_workflow(workflow: Workflow, progress: Mapping[str, int]) -> Iterator[Sample]:

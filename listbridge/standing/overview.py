@@ -44,13 +44,14 @@ def overview(context: Context) -> dict[str, Any]:
 
 
 def _store(store: Store) -> dict[str, Any]:
-    info = store.client.info()
-    version = info.get("valkey_version", info.get("redis_version"))
+    infos = [server.info() for server in store.servers]
+    versions = {str(info.get("valkey_version", info.get("redis_version"))) for info in infos}
     return {
-        "server": f"{info.get('server_name', 'redis')} {version}",
-        "memory_bytes": info.get("used_memory"),
-        "append_only": bool(info.get("aof_enabled")),
-        "last_write_ok": info.get("aof_last_write_status", "ok") == "ok",
+        "server": f"{infos[0].get('server_name', 'redis')} {', '.join(sorted(versions))}",
+        "servers": len(infos),
+        "memory_bytes": sum(int(info.get("used_memory", 0)) for info in infos),
+        "append_only": all(info.get("aof_enabled") for info in infos),
+        "last_write_ok": all(info.get("aof_last_write_status", "ok") == "ok" for info in infos),
         "people": _people(store),
     }
 

@@ -241,6 +241,11 @@ def oauth_state(state: str) -> str:
     return f"lb:oauth:{state}"
 
 
+def queue(name: str) -> str:
+    """How long the tasks of a queue waited."""
+    return f"lb:queue:{name}"
+
+
 def lease(what: str) -> str:
     return f"lb:lease:{what}"
 

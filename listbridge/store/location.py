@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from listbridge.store.embedded import discover
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, is_cluster
 
 
 def store_url(settings: Settings) -> str:
@@ -23,10 +23,25 @@ def broker_url(settings: Settings) -> str:
     """The broker's URL: the one that is set, or database 1 of the store. Raises `SettingsError`."""
     if settings.broker_url:
         return settings.broker_url
-    parts = urlsplit(store_url(settings))
+    url = store_url(settings)
+    if is_cluster(url):
+        raise SettingsError(
+            "LISTBRIDGE_REDIS_URL is a cluster, which Celery can't use; "
+            "set LISTBRIDGE_BROKER_URL to a redis://, sentinel:// or amqp:// server"
+        )
+    parts = urlsplit(url)
     if parts.scheme not in ("redis", "rediss"):
         raise SettingsError(
             "LISTBRIDGE_REDIS_URL is a unix socket, which Celery can't use; "
-            "set LISTBRIDGE_BROKER_URL to a redis:// or amqp:// server"
+            "set LISTBRIDGE_BROKER_URL to a redis://, sentinel:// or amqp:// server"
         )
     return urlunsplit(parts._replace(path="/1"))
+
+
+def broker_options(url: str) -> tuple[str, dict[str, str]]:
+    """The broker's URL as Celery takes it, and what goes into its transport options instead."""
+    if not url.startswith("sentinel:"):
+        return url, {}
+    places = [urlsplit(each) for each in url.split(";")]
+    options = {name: value for each in places for name, value in parse_qsl(each.query)}
+    return ";".join(urlunsplit(each._replace(query="")) for each in places), options

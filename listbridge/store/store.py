@@ -61,6 +61,11 @@ class Store:
         """A client of each server that holds a part of the store."""
         return self.cluster.nodes() if self.cluster else [self.client]
 
+    def ping(self) -> None:
+        """Raises `redis.RedisError` when a server doesn't answer."""
+        for server in self.servers:
+            server.ping()
+
     def script(self, source: str, keys: Sequence[str], args: Iterable[Any]) -> Any:
         """Run one Lua script; all its keys must be of one partition."""
         script = self._registered(source)

@@ -7,8 +7,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from redis.client import Pipeline
-
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
@@ -25,9 +23,8 @@ def write(store: Store, workflow_id: str, message: str, *, level: Level = "info"
     """Add a line; the newest `KEPT_LINES` are kept."""
     logger.log(logging.getLevelNamesMapping()[level.upper()], "%s: %s", workflow_id, message)
     line: dict[Any, Any] = {"at": now_ms(), "level": level, "message": message}
-    pipe = store.client.pipeline(transaction=False)
-    pipe.xadd(keys.log(workflow_id), line, maxlen=KEPT_LINES, approximate=True)
-    _execute(pipe, store, workflow_id, keys.log(workflow_id))
+    store.client.xadd(keys.log(workflow_id), line, maxlen=KEPT_LINES, approximate=True)
+    _forget_of_nobody(store, workflow_id, keys.log(workflow_id))
 
 
 def read(store: Store, workflow_id: str, count: int = 100) -> list[dict[str, object]]:
@@ -55,13 +52,12 @@ def count(store: Store, workflow_id: str, counters: Mapping[str, int]) -> None:
     added = [each for name, amount in counters.items() if amount for each in (name, amount)]
     if added:
         store.script(_COUNT, [keys.progress(workflow_id)], [secrets.token_hex(8), *added])
-        _execute(store.client.pipeline(transaction=False), store, workflow_id, keys.progress(workflow_id))
+        _forget_of_nobody(store, workflow_id, keys.progress(workflow_id))
 
 
-def _execute(pipe: Pipeline, store: Store, workflow_id: str, written: str) -> None:
-    """Write; what was written about a workflow that has been deleted since goes away again."""
-    pipe.exists(keys.workflow(workflow_id))
-    if not pipe.execute()[-1]:
+def _forget_of_nobody(store: Store, workflow_id: str, written: str) -> None:
+    """What was written about a workflow that has been deleted since goes away again."""
+    if not store.client.exists(keys.workflow(workflow_id)):
         store.client.delete(written)
 
 

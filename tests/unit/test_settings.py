@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import settings as settings_module
-from settings import PREFIX, Settings, SettingsError, as_environ, load
+from settings import PREFIX, Settings, SettingsError, as_environ, cluster_addresses, load
 
 KEY, OLD_KEY = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 
@@ -36,6 +36,13 @@ def test_the_store_is_embedded_unless_a_url_is_given():
         ("REDIS_URL", "redis://:secret@host:6379/0", "redis_url", "redis://:secret@host:6379/0"),
         ("REDIS_URL", "rediss://host/", "redis_url", "rediss://host"),
         ("REDIS_URL", "unix:///run/redis.sock", "redis_url", "unix:///run/redis.sock"),
+        ("REDIS_URL", "redis+cluster://:s@h:1,i:2/", "redis_url", "redis+cluster://:s@h:1,i:2"),
+        (
+            "BROKER_URL",
+            "sentinel://:s@h:1;sentinel://i:2/0?master_name=lb",
+            "broker_url",
+            "sentinel://:s@h:1;sentinel://i:2/0?master_name=lb",
+        ),
         ("BROKER_URL", "amqp://guest:guest@host//", "broker_url", "amqp://guest:guest@host//"),
         (
             "BROKER_URL",
@@ -105,7 +112,15 @@ def test_a_wrong_value_is_named_with_what_it_holds_and_what_it_should(name, text
         ("REDIS_URL", "redis://:hunter2@"),
         ("REDIS_URL", "redis://:hunter2@host:port"),
         ("REDIS_URL", "redis:///hunter2"),
+        ("REDIS_URL", "redis+cluster://:hunter2@h:7000,"),
+        ("REDIS_URL", "redis+cluster://:hunter2@h:7000,i:x"),
+        ("REDIS_URL", "redis+cluster://:hunter2@h:7000/1"),
+        ("REDIS_URL", "unix+cluster://:hunter2@h"),
         ("BROKER_URL", "kafka://:hunter2@host"),
+        ("BROKER_URL", "redis+cluster://:hunter2@h:7000"),
+        ("BROKER_URL", "sentinel://:hunter2@h:26379"),
+        ("BROKER_URL", "sentinel://:hunter2@h:26379?master_name="),
+        ("BROKER_URL", "redis://:hunter2@h;sentinel://h:26379?master_name=lb"),
         ("BROKER_URL", "amqp://host;http://:hunter2@host"),
         ("API_TOKENS", "hunter2"),
         ("API_TOKENS", "a" * 16 + ",hunter2"),
@@ -222,3 +237,9 @@ def test_the_file_is_looked_for_where_the_process_runs(tmp_path):
     )
 
     assert shown.stdout == "1234 True\n"
+
+
+def test_the_nodes_of_a_cluster_share_the_login_and_the_options():
+    found = cluster_addresses("rediss+cluster://u:p%40s@a:7000,b:7001/0?ssl_cert_reqs=none")
+
+    assert found == ("rediss://u:p%40s@a:7000?ssl_cert_reqs=none", "rediss://u:p%40s@b:7001?ssl_cert_reqs=none")

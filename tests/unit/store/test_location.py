@@ -2,7 +2,7 @@
 
 import pytest
 
-from listbridge.store.location import broker_url, store_url
+from listbridge.store.location import broker_options, broker_url, store_url
 from settings import Settings, SettingsError
 
 
@@ -30,3 +30,22 @@ def test_a_store_behind_a_socket_needs_a_broker_of_its_own():
 def test_without_a_server_the_remedy_is_said(tmp_path):
     with pytest.raises(SettingsError, match="listbridge up"):
         store_url(Settings(data_dir=tmp_path))
+
+
+def test_a_cluster_needs_a_broker_of_its_own():
+    with pytest.raises(SettingsError, match=r"a cluster, which Celery can't use; set LISTBRIDGE_BROKER_URL"):
+        broker_url(Settings(redis_url="redis+cluster://h:7000,i:7000"))
+
+
+@pytest.mark.parametrize("url", ["redis://:p@h/1", "amqp://a//;amqp://b//"])
+def test_a_broker_is_named_to_celery_as_it_is(url):
+    assert broker_options(url) == (url, {})
+
+
+def test_the_name_of_the_sentinels_master_goes_to_celery_beside_their_addresses():
+    url = "sentinel://:p%40ss@a:26379;sentinel://b:26379/0?master_name=lb"
+
+    assert broker_options(url) == (
+        "sentinel://:p%40ss@a:26379;sentinel://b:26379/0",
+        {"master_name": "lb"},
+    )

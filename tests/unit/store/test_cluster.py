@@ -1,0 +1,171 @@
+"""The client of a cluster, on three masters: what goes to several of them, and masters that are gone."""
+
+import threading
+import time
+
+import pytest
+import redis
+
+from listbridge.store.local_cluster import LocalCluster
+from listbridge.store.store import StoreError, connect
+
+SET = "redis.call('SET', KEYS[1], ARGV[1]) return ARGV[1]"
+ADD = "return redis.call('SADD', KEYS[1], ARGV[1])"
+
+
+@pytest.fixture(scope="module")
+def masters(tmp_path_factory):
+    with LocalCluster(tmp_path_factory.mktemp("masters")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def clustered(masters):
+    store = connect(masters.url, 16)
+    store.client.flushall()
+    yield store
+    store.client.close()
+
+
+def test_the_partitions_are_spread_over_the_masters(clustered):
+    held = [clustered.cluster.get_node_from_key(part.version).name for part in clustered.parts]
+
+    assert sorted(held.count(name) for name in set(held)) == [5, 5, 6]
+
+
+def test_scripts_for_all_partitions_answer_in_their_order(clustered):
+    calls = [([part.version], [part.number]) for part in reversed(clustered.parts)]
+
+    assert clustered.scripts(SET, calls) == [str(part.number).encode() for part in reversed(clustered.parts)]
+
+
+def test_a_script_that_no_master_knows_any_more_is_sent_again(clustered):
+    calls = [([part.version], [part.number]) for part in clustered.parts]
+    clustered.scripts(SET, calls)
+    for server in clustered.servers[1:]:
+        server.script_flush()
+
+    assert clustered.scripts(SET, calls) == [str(part.number).encode() for part in clustered.parts]
+    assert clustered.script(SET, [clustered.parts[-1].version], ["x"]) == b"x"
+
+
+def test_a_pipeline_over_all_masters_answers_in_its_order(clustered):
+    pipe = clustered.client.pipeline(transaction=False)
+    for part in clustered.parts:
+        pipe.set(part.version, part.number)
+        pipe.get(part.version)
+
+    assert pipe.execute()[1::2] == [str(part.number).encode() for part in clustered.parts]
+
+
+def test_an_error_in_a_pipeline_does_not_show_what_was_sent(clustered):
+    name = clustered.parts[7].version
+    clustered.client.set(name, "x")
+    pipe = clustered.client.pipeline(transaction=False)
+    pipe.hset(name, "ann@example.com", 1)
+    pipe.get(clustered.parts[1].version)
+
+    with pytest.raises(redis.ResponseError) as caught:
+        pipe.execute()
+    assert "ann@example.com" not in str(caught.value)
+
+
+def test_every_key_of_every_master_is_found(clustered):
+    for part in clustered.parts:
+        clustered.client.sadd(part.audience("vip"), "ann")
+
+    assert set(clustered.client.scan_iter(match="lb:{*}:audience:*")) == {
+        part.audience("vip").encode() for part in clustered.parts
+    }
+
+
+def test_a_slot_that_has_moved_is_followed(clustered):
+    """The map of slots is wrong for a while after others have moved one."""
+    cluster = clustered.cluster
+    first, other = clustered.parts[0].version, cluster.get_node_from_key(clustered.parts[-1].version)
+    cluster.nodes_manager.slots_cache[cluster.keyslot(first)] = [other]
+    assert clustered.scripts(SET, [([part.version], ["1"]) for part in clustered.parts]) == [b"1"] * 16
+
+    cluster.nodes_manager.slots_cache[cluster.keyslot(first)] = [other]
+    assert clustered.script(SET, [first], ["2"]) == b"2"
+
+
+def test_transactions_are_refused(clustered):
+    with pytest.raises(ValueError, match="use a script"):
+        clustered.client.pipeline(transaction=True)
+
+
+def test_one_node_taken_for_a_server_is_told_from_a_cluster(masters):
+    url = masters.url.replace("redis+cluster", "redis").split(",")[0]
+    alone = connect(url, 16)
+
+    with pytest.raises(StoreError, match=r"one node of a cluster.*redis\+cluster://"):
+        alone.prepare()
+    alone.client.close()
+
+
+def test_a_server_taken_for_a_cluster_is_told_from_one(_one_server):
+    url = _one_server.replace("redis:", "redis+cluster:").removesuffix("/0")
+
+    with pytest.raises(StoreError, match="no node of a cluster: write redis://"):
+        connect(url, 16)
+
+
+def test_masters_that_nobody_reaches_are_an_error_of_the_connection():
+    with pytest.raises(redis.ConnectionError):
+        connect("redis+cluster://127.0.0.1:1,127.0.0.1:2", 16, timeout_seconds=0.2)
+
+
+def test_what_a_dead_master_would_hold_is_an_error_and_the_rest_goes_on(masters, clustered):
+    impatient = connect(masters.url, 16, retries=1)
+    masters.kill(1)
+    try:
+        with pytest.raises(redis.RedisError):
+            impatient.scripts(SET, [([part.version], ["1"]) for part in impatient.parts])
+        with pytest.raises(redis.RedisError):
+            impatient.ping()
+    finally:
+        masters.restart(1)
+        masters.wait_until_whole()
+        impatient.client.close()
+    clustered.ping()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_master_that_is_killed_and_started_again_loses_nothing_that_was_answered(masters, number):
+    """Several write all the time; a call that failed is repeated by its caller, as all of ours are."""
+    over, answered, problems = threading.Event(), [set() for _ in range(3)], []
+
+    def write(worker):
+        store = connect(masters.url, 16, retries=2)
+        at = 0
+        while not over.is_set():
+            calls = [([part.audience(f"load-{number}")], [f"{worker}-{at}"]) for part in store.parts]
+            try:
+                store.scripts(ADD, calls)
+            except redis.RedisError as error:
+                problems.append(type(error).__name__)
+                continue
+            answered[worker].add(f"{worker}-{at}".encode())
+            at += 1
+        store.client.close()
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    masters.kill(number)
+    time.sleep(0.2)
+    before = sum(map(len, answered))
+    masters.restart(number)
+    masters.wait_until_whole()
+    time.sleep(0.3)
+    over.set()
+    for thread in threads:
+        thread.join()
+
+    assert sum(map(len, answered)) > before, problems[-1:]
+    store = connect(masters.url, 16)
+    for part in store.parts:
+        assert set().union(*answered) <= store.client.smembers(part.audience(f"load-{number}"))
+    store.client.close()
