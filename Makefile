@@ -7,7 +7,7 @@ ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test check format bench-aggregation bench-exports clean
+.PHONY: install demo test test-cluster check format bench-aggregation bench-exports bench-scaling clean
 
 install: $(STAMP)
 
@@ -29,6 +29,9 @@ demo: install
 test: install
 	TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
+test-cluster: install
+	TEST_CLUSTER=1 TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,6 +46,9 @@ bench-aggregation: $(BENCH_STAMP)
 
 bench-exports: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.exports $(ARGS)
+
+bench-scaling: $(BENCH_STAMP)
+	@$(BIN)/python -m bench.scaling $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -236,7 +236,7 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "BROKER_URL": (
         _broker,
         "redis://, rediss:// or amqp:// and a server (no cluster, which Celery can't use), or sentinel:// "
-        "and sentinels by semicolons with ?master_name=, or empty for database 1 of a store that is one server",
+        "and sentinels by semicolons with ?master_name=, or empty for database 1 of the store (one server)",
     ),
     "REDIS_PORT": (_integer(0, 65535), "a port from 1 to 65535, or 0 for any free one"),
     "APPENDFSYNC": (_one_of("always", "everysec"), "always or everysec"),

@@ -42,17 +42,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "store_server" not in metafunc.fixturenames or ON_A_CLUSTER:
         return
     if metafunc.definition.get_closest_marker("also_on_a_cluster"):
-        metafunc.parametrize("store_server", ["_one_server", "_cluster"], indirect=True, ids=["one", "cluster"])
+        metafunc.parametrize("store_server", ["one_server", "cluster"], indirect=True, ids=["one", "cluster"])
 
 
 @pytest.fixture(scope="session")
-def _one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with EmbeddedStore(tmp_path_factory.mktemp("store"), appendfsync="everysec") as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with LocalCluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster.url
 
@@ -68,7 +68,7 @@ def _connections() -> Iterator[dict[str, Store]]:
 @pytest.fixture(scope="session")
 def store_server(request: pytest.FixtureRequest) -> str:
     """The URL of a server, or a cluster, that lives as long as the tests; `store` empties its database 0."""
-    default = "_cluster" if ON_A_CLUSTER else "_one_server"
+    default = "cluster" if ON_A_CLUSTER else "one_server"
     return request.getfixturevalue(getattr(request, "param", default))
 
 
@@ -104,7 +104,7 @@ def app_settings(
     request: pytest.FixtureRequest, tmp_path: Path, store_server: str, encryption_key: str
 ) -> Settings:
     """Settings of a process that works on `store`; on a cluster, the broker is a server of its own."""
-    broker = request.getfixturevalue("_one_server") if settings_module.is_cluster(store_server) else ""
+    broker = request.getfixturevalue("one_server") if settings_module.is_cluster(store_server) else ""
     return settings_module.load(
         {
             "LISTBRIDGE_BROKER_URL": broker,

@@ -124,9 +124,10 @@ def _reset(store: Store) -> None:
 def _fold(store: Store, url: str, workers: int) -> dict[str, float]:
     with ExitStack() as stack:
         running = [stack.enter_context(jobs.Job("fold", {"url": url})) for _ in range(workers)]
-        store.client.config_set("slowlog-log-slower-than", 1000)
-        store.client.config_set("slowlog-max-len", SLOW_KEPT)
-        store.client.slowlog_reset()
+        for each in store.servers:
+            each.config_set("slowlog-log-slower-than", 1000)
+            each.config_set("slowlog-max-len", SLOW_KEPT)
+            each.slowlog_reset()
         cpu, start = _server_cpu(store), time.perf_counter()
         for job in running:
             job.go()
@@ -143,7 +144,9 @@ def _fold(store: Store, url: str, workers: int) -> dict[str, float]:
 
 def _longest_ms(store: Store) -> float:
     """Of the last commands that took a millisecond or more."""
-    slow = cast(list[dict[str, int]], store.client.slowlog_get(SLOW_KEPT))
+    slow = [
+        each for client in store.servers for each in cast(list[dict[str, int]], client.slowlog_get(SLOW_KEPT))
+    ]
     return max((each["duration"] for each in slow), default=0) / 1000
 
 
@@ -161,8 +164,8 @@ def _median(events: int, workers: int, found: Sequence[dict[str, float]]) -> Fol
 
 
 def _server_cpu(store: Store) -> float:
-    used = cast(dict[str, float], store.client.info("cpu"))
-    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+    found = [cast(dict[str, float], client.info("cpu")) for client in store.servers]
+    return sum(float(used["used_cpu_user"]) + float(used["used_cpu_sys"]) for used in found)
 
 
 def pages(path: Path) -> Iterator[tuple[int, list[Event]]]:

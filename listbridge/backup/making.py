@@ -16,9 +16,15 @@ def make(store: Store, directory: Path) -> Manifest:
     """Write a backup to a directory that is new or empty.
 
     It holds the store as it was at one moment after the call, for its owner only; no settings, no keys of
-    encryption, no archive. Raises `NoBackup` for a directory that holds something, `SnapshotFailed`, and
-    `OSError` where it can't be written.
+    encryption, no archive. Raises `NoBackup` for a directory that holds something and for a cluster,
+    `SnapshotFailed`, and `OSError` where it can't be written.
     """
+    if store.cluster:
+        raise NoBackup(
+            f"the store is a cluster of {len(store.servers)} masters, whose snapshots would be of different "
+            "moments (a cursor of one could be ahead of the events of another): stop every process of "
+            "Listbridge and save each master with the means of whoever runs the cluster (BGSAVE)"
+        )
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if found := sorted(each.name for each in directory.iterdir()):
         raise NoBackup(f"{directory} is not empty ({', '.join(found[:3])}): name a new directory")

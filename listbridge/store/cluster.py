@@ -40,6 +40,7 @@ class ClusterClient(RedisCluster):
         `url` is as `settings.cluster_addresses` takes it; `options` are those of a single server's client.
         """
         self._patience = retry
+        retry.update_supported_errors([ClusterDownError])
         addresses = [parse_url(each) for each in cluster_addresses(url)]
         others = [ClusterNode(each["host"], each.get("port", 6379)) for each in addresses[1:]]
         try:
@@ -56,7 +57,7 @@ class ClusterClient(RedisCluster):
             raise NoCluster(str(error)) from error
 
     def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        return self.patiently(lambda: super(ClusterClient, self).execute_command(*args, **kwargs))
+        return self.patiently(lambda: super(ClusterClient, self).execute_command(*args, **kwargs))  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
         """Commands that go to each master in one go. Those of one slot keep their order."""
@@ -99,7 +100,7 @@ class ClusterClient(RedisCluster):
 
     def nodes(self) -> list[redis.Redis]:
         """A client of each master."""
-        return [self.get_redis_connection(node) for node in self.get_primaries()]
+        return [self.get_redis_connection(node) for node in self.get_primaries()]  # type: ignore[no-untyped-call]
 
     def patiently(self, effect: Callable[[], Answer]) -> Answer:
         """Repeat what a master that is not there just now didn't answer, after a pause."""
@@ -132,12 +133,12 @@ class _Pipeline(ClusterPipeline):
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         queued = [(each.args, each.options) for each in self._execution_strategy.command_queue]
-        self.reset()
+        self.reset()  # type: ignore[no-untyped-call]
 
         def once() -> list[Any]:
             self._broken = None
             for args, options in queued:
-                self.execute_command(*args, **options)
+                self.execute_command(*args, **options)  # type: ignore[no-untyped-call]
             return super(_Pipeline, self).execute(raise_on_error=False)
 
         def whole() -> list[Any]:
@@ -155,7 +156,7 @@ class _Pipeline(ClusterPipeline):
         if self._broken is not None:
             raise self._broken
         try:
-            return self._alone(*args, **options)
+            return self._alone(*args, **options)  # type: ignore[no-untyped-call]
         except PASSING as error:
             self._broken = error
             raise

@@ -14,7 +14,7 @@ from redis.exceptions import MovedError, NoScriptError
 from redis.retry import Retry
 
 from listbridge.store import keys
-from listbridge.store.cluster import PASSING, ClusterClient
+from listbridge.store.cluster import ClusterClient
 from listbridge.store.upgrades import STEPS, upgrade
 from settings import is_cluster
 
@@ -162,7 +162,7 @@ def connect(
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": min(timeout_seconds, 3),
         "health_check_interval": 15,
-        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.05), retries, supported_errors=PASSING),
+        "retry": Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True

@@ -242,4 +242,7 @@ def test_the_file_is_looked_for_where_the_process_runs(tmp_path):
 def test_the_nodes_of_a_cluster_share_the_login_and_the_options():
     found = cluster_addresses("rediss+cluster://u:p%40s@a:7000,b:7001/0?ssl_cert_reqs=none")
 
-    assert found == ("rediss://u:p%40s@a:7000?ssl_cert_reqs=none", "rediss://u:p%40s@b:7001?ssl_cert_reqs=none")
+    assert found == (
+        "rediss://u:p%40s@a:7000?ssl_cert_reqs=none",
+        "rediss://u:p%40s@b:7001?ssl_cert_reqs=none",
+    )
