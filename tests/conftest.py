@@ -36,13 +36,20 @@ ON_A_CLUSTER = bool(os.environ.get("TEST_CLUSTER"))
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "also_on_a_cluster: is run on one server and on a cluster of three")
+    config.addinivalue_line(
+        "markers", "on_one_server: is run on one server, where all others are on a cluster"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "store_server" not in metafunc.fixturenames or ON_A_CLUSTER:
+    if "store_server" not in metafunc.fixturenames:
         return
-    if metafunc.definition.get_closest_marker("also_on_a_cluster"):
-        metafunc.parametrize("store_server", ["one_server", "cluster"], indirect=True, ids=["one", "cluster"])
+    marked = {each.name for each in metafunc.definition.iter_markers()}
+    if ON_A_CLUSTER and "on_one_server" in marked:
+        metafunc.parametrize("store_server", ["one_server"], indirect=True)
+    elif not ON_A_CLUSTER and "also_on_a_cluster" in marked:
+        kinds = {"one": "one_server", "cluster": "cluster"}
+        metafunc.parametrize("store_server", kinds.values(), indirect=True, ids=kinds)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +70,14 @@ def _connections() -> Iterator[dict[str, Store]]:
     yield held
     for store in held.values():
         store.client.close()
+
+
+@pytest.fixture(scope="session", autouse=ON_A_CLUSTER)
+def _broker(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Processes that tests start on a cluster need a broker of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LISTBRIDGE_BROKER_URL", request.getfixturevalue("one_server"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,14 +27,15 @@ def _modes(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.command()
 @click.option("--modes", callback=_modes, default=",".join(MODES), show_default=True)
 @click.option("--people", type=click.IntRange(100), default=100_000, show_default=True, help="Of `memory`.")
+@click.option("--steps", type=click.IntRange(1, 3), default=3, show_default=True, help="Of `memory`.")
 @click.option("--events", type=click.IntRange(1000), default=300_000, show_default=True, help="Of `cluster`.")
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Of `cluster`.")
 @click.option("--seed", type=int, default=1, show_default=True)
-def main(modes: list[str], people: int, events: int, runs: int, seed: int) -> None:
+def main(modes: list[str], people: int, steps: int, events: int, runs: int, seed: int) -> None:
     """Measure memory by person and event, and a cluster beside one server; one JSON object is printed."""
     found: dict[str, Any] = {"machine": machine()}
     if "memory" in modes:
-        found["memory"] = [asdict(each) for each in memory.run(people, say=_say)]
+        found["memory"] = [asdict(each) for each in memory.run(people, steps, say=_say)]
     if "cluster" in modes:
         found["cluster"] = [asdict(each) for each in beside.run(events, runs, seed, say=_say)]
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")

@@ -44,24 +44,19 @@ class Step:
     kinds: dict[str, float]
 
 
-def run(people: int, *, say: Callable[[str], None]) -> list[Step]:
+def run(people: int, steps: int = 3, *, say: Callable[[str], None]) -> list[Step]:
     with (
         TemporaryDirectory(prefix="listbridge-bench-") as directory,
         EmbeddedStore(Path(directory), appendfsync="everysec") as server,
     ):
         store = connect(server.url, PARTITIONS, timeout_seconds=120)
         store.prepare()
-        found = [
-            _step(store, what, people, made, say)
-            for what, made in (
-                (
-                    "one audience, three attributes",
-                    _entering(people, "vip", plan="gold", town="Paris", age=40),
-                ),
-                ("a second audience", _entering(people, "newsletter")),
-                (f"{OPENS} opens each", _opening(people)),
-            )
-        ]
+        asked = (
+            ("one audience, three attributes", _entering(people, "vip", plan="gold", town="Paris", age=40)),
+            ("a second audience", _entering(people, "newsletter")),
+            (f"{OPENS} opens each", _opening(people)),
+        )
+        found = [_step(store, what, people, made, say) for what, made in asked[:steps]]
         store.client.close()
     return found
 

@@ -10,6 +10,7 @@ from simulated import Export
 
 import settings as settings_module
 from cli.main import main
+from listbridge.audiences import members
 from listbridge.backup import making, restoring
 from listbridge.backup.manifest import NoBackup, read
 from listbridge.context import build
@@ -17,10 +18,13 @@ from listbridge.jobs.deliver import deliver
 from listbridge.jobs.reconcile import reconcile
 from listbridge.store import keys
 from listbridge.store.embedded import opened
+from listbridge.store.store import connect
 from listbridge.workflows import registry, service
 from listbridge.workflows.holds import RESTORED, Acknowledgement, NotConfirmed
 from listbridge.workflows.models import State
 from settings import as_environ
+
+pytestmark = pytest.mark.on_one_server
 
 ANN, BOB, CID, DAN = (f"{name}@example.com" for name in ("ann", "bob", "cid", "dan"))
 KNOWN = Acknowledgement(brake=RESTORED)
@@ -131,6 +135,23 @@ def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
     context.store.client.close()
     client.flushdb()
     client.close()
+
+
+def test_a_backup_of_one_server_goes_into_a_cluster_which_gives_none_itself(lost, cluster, tmp_path):
+    empty = connect(cluster, lost.context.store.partitions)
+    empty.client.flushall()
+    target = replace(lost.context.settings, redis_url=cluster)
+
+    assert restoring.restore(target, lost.backup).paused == [lost.made.id]
+
+    context = build(target, cluster)
+    assert registry.get(context.store, lost.made.id).waits_for == RESTORED
+    assert members(context.store, "vip") == {ANN, BOB, CID}
+    with pytest.raises(NoBackup, match=r"a cluster of 3 masters.*BGSAVE"):
+        making.make(context.store, tmp_path / "another")
+    assert not (tmp_path / "another").exists()
+    context.store.client.close()
+    empty.client.close()
 
 
 def _cut(directory):
