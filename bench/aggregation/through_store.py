@@ -86,9 +86,9 @@ def run(
     """Append once, fold `runs` times with each number of workers in turns, then look at the profiles."""
     store = connect(url, PARTITIONS)
     source = str(workload.columns)
-    before = _server_cpu(store)
+    before = server_cpu(store)
     appended = jobs.run("append", {"url": url, "path": source})
-    appended["server_cpu_s"] = _server_cpu(store) - before
+    appended["server_cpu_s"] = server_cpu(store) - before
     appended["events_per_s"] = workload.events / appended["wall_s"]
     say(f"append: {appended['events_per_s']:,.0f} events/s, {appended['accepted']:,} accepted")
     found: dict[int, list[dict[str, float]]] = {count: [] for count in workers}
@@ -128,7 +128,7 @@ def _fold(store: Store, url: str, workers: int) -> dict[str, float]:
             each.config_set("slowlog-log-slower-than", 1000)
             each.config_set("slowlog-max-len", SLOW_KEPT)
             each.slowlog_reset()
-        cpu, start = _server_cpu(store), time.perf_counter()
+        cpu, start = server_cpu(store), time.perf_counter()
         for job in running:
             job.go()
         answers = [job.answer() for job in running]
@@ -136,7 +136,7 @@ def _fold(store: Store, url: str, workers: int) -> dict[str, float]:
         return {
             "wall_s": wall,
             "worker_cpu_s": sum(answer["cpu_s"] for answer in answers),
-            "server_cpu_s": _server_cpu(store) - cpu,
+            "server_cpu_s": server_cpu(store) - cpu,
             "peak_mb": max(answer["peak_mb"] for answer in answers),
             "longest_ms": _longest_ms(store),
         }
@@ -163,7 +163,7 @@ def _median(events: int, workers: int, found: Sequence[dict[str, float]]) -> Fol
     )
 
 
-def _server_cpu(store: Store) -> float:
+def server_cpu(store: Store) -> float:
     found = [cast(dict[str, float], client.info("cpu")) for client in store.servers]
     return sum(float(used["used_cpu_user"]) + float(used["used_cpu_sys"]) for used in found)
 

@@ -12,9 +12,9 @@ import click
 import msgspec
 
 from bench.aggregation.machine import machine
-from bench.scaling import beside, memory
+from bench.scaling import beside, memory, partitions
 
-MODES: Final = ("memory", "cluster")
+MODES: Final = ("memory", "partitions", "cluster")
 
 
 def _modes(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
@@ -36,6 +36,8 @@ def main(modes: list[str], people: int, steps: int, events: int, runs: int, seed
     found: dict[str, Any] = {"machine": machine()}
     if "memory" in modes:
         found["memory"] = [asdict(each) for each in memory.run(people, steps, say=_say)]
+    if "partitions" in modes:
+        found["partitions"] = [asdict(each) for each in partitions.run(say=_say)]
     if "cluster" in modes:
         found["cluster"] = [asdict(each) for each in beside.run(events, runs, seed, say=_say)]
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")

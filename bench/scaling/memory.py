@@ -52,8 +52,8 @@ def run(people: int, steps: int = 3, *, say: Callable[[str], None]) -> list[Step
         store = connect(server.url, PARTITIONS, timeout_seconds=120)
         store.prepare()
         asked = (
-            ("one audience, three attributes", _entering(people, "vip", plan="gold", town="Paris", age=40)),
-            ("a second audience", _entering(people, "newsletter")),
+            ("one audience, three attributes", entering(people, "vip", plan="gold", town="Paris", age=40)),
+            ("a second audience", entering(people, "newsletter")),
             (f"{OPENS} opens each", _opening(people)),
         )
         found = [_step(store, what, people, made, say) for what, made in asked[:steps]]
@@ -64,7 +64,7 @@ def run(people: int, steps: int = 3, *, say: Callable[[str], None]) -> list[Step
 def _step(store: Store, what: str, people: int, made: Iterator[Event], say: Callable[[str], None]) -> Step:
     used, kinds = _used(store), _kinds(store)
     start, events = time.perf_counter(), 0
-    for page in _pages(made):
+    for page in pages_of(made):
         events += append(store, page).accepted
     appended = time.perf_counter()
     program = load_program(Settings())
@@ -93,7 +93,7 @@ def _kinds(store: Store) -> dict[str, int]:
     return found
 
 
-def _pages(events: Iterator[Event]) -> Iterator[list[Event]]:
+def pages_of(events: Iterator[Event]) -> Iterator[list[Event]]:
     page: list[Event] = []
     for event in events:
         page.append(event)
@@ -104,7 +104,7 @@ def _pages(events: Iterator[Event]) -> Iterator[list[Event]]:
         yield page
 
 
-def _entering(people: int, audience: str, **fields: object) -> Iterator[Event]:
+def entering(people: int, audience: str, **fields: object) -> Iterator[Event]:
     for number in range(people):
         key, at = f"person.{number:08}@example.com", START + number % 1440 * MINUTE
         identity = ("enter", audience, key, at, sorted(fields.items()), None)
