@@ -61,6 +61,7 @@ def test_a_list_is_prepared_once_and_again_when_an_audience_is_added(export):
 
 
 @pytest.mark.usefixtures("either_reading")
+@pytest.mark.also_on_a_cluster
 def test_membership_follows_the_audiences(export):
     export.create("vip", "lapsed")
     export.happen(("enter", ANN, "vip"), ("enter", BOB, "vip"))
@@ -93,6 +94,7 @@ def test_leaving_the_last_audience_clears_the_field_and_unsubscribes_nobody(expo
 
 
 @pytest.mark.usefixtures("either_reading")
+@pytest.mark.also_on_a_cluster
 def test_several_exports_into_one_list_hold_the_union(export):
     export.create("vip")
     second = export.create("lapsed")
@@ -242,6 +244,7 @@ def test_a_field_to_map_to_that_the_list_does_not_have_fails_the_workflow_with_w
     assert export.list.find(ANN).values["[Town]"] == ["Paris"]
 
 
+@pytest.mark.also_on_a_cluster
 def test_people_whom_the_list_knows_as_unsubscribed_are_refused_and_stay_so(export):
     export.act("subscribe", ANN)
     export.act("unsubscribe", ANN)
@@ -385,6 +388,7 @@ def test_an_export_whose_authorization_is_gone_fails_with_the_reason(export):
     assert "no authorization" in registry.get(export.context.store, only.id).reason
 
 
+@pytest.mark.also_on_a_cluster
 def test_2500_people_cost_three_calls(export):
     export.create("vip")
     for start in range(0, 2500, 500):

@@ -138,6 +138,7 @@ def test_who_left_by_hand_is_known_afterwards_and_never_added_again(delivered, a
 
 
 @pytest.mark.parametrize("repair", [False, True])
+@pytest.mark.also_on_a_cluster
 def test_who_is_gone_from_the_list_is_not_added_again(delivered, repair):
     del delivered.list.subscribers[ANN]
 
@@ -464,6 +465,7 @@ reconcile(build(held, held.redis_url), sys.argv[1], repair=True)
 """
 
 
+@pytest.mark.also_on_a_cluster
 def test_a_check_whose_process_is_killed_goes_on_and_repairs_everybody_once(large):
     large.fault("slow", match="active", after=1, times=-1, seconds=30)
     given = large.context.settings
@@ -642,6 +644,7 @@ def test_an_import_has_no_list_to_check(delivered, command):
     assert (done.exit_code, "only an export's list is checked" in done.output) == (1, True)
 
 
+@pytest.mark.also_on_a_cluster
 def test_the_last_check_is_shown_with_the_status_over_http_and_as_metrics(delivered, command, ask):
     url = f"/v1/workflows/{delivered.made.id}/drift"
     assert ask(url).json == {"result": None, "under_way": None}

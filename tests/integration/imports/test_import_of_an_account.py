@@ -16,6 +16,7 @@ def kinds(facts):
     return counts
 
 
+@pytest.mark.also_on_a_cluster
 def test_everything_that_the_account_holds_becomes_its_events(importer):
     simulator, account = importer.server.simulator, importer.server.account
     target = account.find_list(importer.list_ids[0])
@@ -74,6 +75,7 @@ def test_an_import_that_is_done_can_be_run_once_more_and_adds_nothing(importer):
     assert importer.state(workflow).state is State.COMPLETED
 
 
+@pytest.mark.also_on_a_cluster
 def test_an_import_that_is_deleted_and_made_again_adds_nothing(importer):
     service.delete(importer.context, importer.import_all(webhooks=False).id)
     before = importer.stored()

@@ -60,6 +60,7 @@ def test_either_address_shows_the_person(context):
     assert not {"moved_to", "moved_from", "link_key", "subscribed_at"} & found["fields"].keys()
 
 
+@pytest.mark.also_on_a_cluster
 def test_whoever_was_at_three_addresses_is_one_person(context):
     append(context.store, [opened(A, 1), opened(B, 15), opened(C, 25)])
     told(context, changed(B, C, 20))

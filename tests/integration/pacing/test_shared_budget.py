@@ -86,6 +86,7 @@ def wrong_key():
     return pytest.raises(AuthenticationError)
 
 
+@pytest.mark.also_on_a_cluster
 def test_two_processes_share_one_budget(processes):
     began = time.monotonic()
     callers = [processes(CALLER) for _ in range(2)]
@@ -138,6 +139,7 @@ def test_two_authorizations_with_one_key_share_a_budget(context, authorize):
     assert describe(context.store, account, limits_of(context.settings)).calls == 2
 
 
+@pytest.mark.also_on_a_cluster
 def test_the_keys_of_an_account_and_of_its_client_share_a_budget_once_both_have_worked(
     context, server, authorize
 ):

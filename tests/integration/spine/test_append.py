@@ -10,6 +10,7 @@ from listbridge.streams.log import MAX_ENTRY_EVENTS, append, duplicates_dropped,
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY
 
 
+@pytest.mark.also_on_a_cluster
 def test_an_event_is_accepted_once_inside_a_batch_and_across_batches(store):
     one, other = activity("ann@x.se", 1), activity("ann@x.se", 2)
 
@@ -81,6 +82,7 @@ def test_an_event_whose_time_moved_with_the_zone_is_still_the_same(store):
     assert append(store, [told(11)]).duplicates == 1
 
 
+@pytest.mark.also_on_a_cluster
 def test_a_call_that_was_killed_anywhere_is_repeated_without_a_gap_or_a_double(small):
     events = sample()
     clean = MortalStore(small, 10**9)
@@ -96,6 +98,7 @@ def test_a_call_that_was_killed_anywhere_is_repeated_without_a_gap_or_a_double(s
         assert half.accepted + half.duplicates == len(events)
 
 
+@pytest.mark.also_on_a_cluster
 def test_a_script_that_ran_twice_because_its_reply_was_lost_writes_once(small):
     events = sample()
 
@@ -104,6 +107,7 @@ def test_a_script_that_ran_twice_because_its_reply_was_lost_writes_once(small):
     assert len(stored(small, CM_ACTIVITY)) + len(stored(small, AUDIENCE)) == len(events)
 
 
+@pytest.mark.also_on_a_cluster
 def test_the_same_events_from_several_threads_at_once_are_accepted_once(store):
     events, accepted = sample(people=20), []
     threads = [
@@ -118,6 +122,7 @@ def test_the_same_events_from_several_threads_at_once_are_accepted_once(store):
     assert len(stored(store, CM_ACTIVITY)) + len(stored(store, AUDIENCE)) == len(events)
 
 
+@pytest.mark.also_on_a_cluster
 def test_a_store_that_cannot_be_written_is_the_callers_to_see(store):
     for server in store.servers:
         server.config_set("maxmemory", 1)
@@ -154,6 +159,7 @@ def test_a_value_of_the_wrong_type_is_kept_beside_the_event_and_reads_as_missing
     assert event.keys() == {"_id", "_time", "_received", "email", "event", "campaign_id", "_bad"}
 
 
+@pytest.mark.also_on_a_cluster
 def test_equal_content_is_set_aside_once_a_day(store):
     now = 20_000 * DAY_MS
     bad = Unreadable(CM_ACTIVITY, b"{]", "not JSON")

@@ -37,6 +37,7 @@ def changes(store):
     return [[key.decode() for key in store.client.zrange(part.changed, 0, -1)] for part in store.parts]
 
 
+@pytest.mark.also_on_a_cluster
 def test_a_fold_makes_profiles_audiences_and_the_log_of_changes(store, program):
     events = sample()
     append(store, events)
@@ -61,6 +62,7 @@ def test_a_fold_of_nothing_changes_nothing(store, program):
     assert (profiles(store, program), changes(store), versions_and_offsets(store, store.parts)) == before
 
 
+@pytest.mark.also_on_a_cluster
 def test_events_that_are_told_again_after_they_were_folded_count_once(store, program):
     append(store, sample())
     Folder(store, program).run()
@@ -184,6 +186,7 @@ class Interrupted(Folder):
         super()._commit(*args)
 
 
+@pytest.mark.also_on_a_cluster
 def test_of_two_folders_of_the_same_events_one_commits_and_the_other_starts_over(small, program):
     events = sample()
     append(small, events)
@@ -241,6 +244,7 @@ def test_a_commit_that_ran_twice_because_its_reply_was_lost_counts_once(small, p
         assert max(numbers, default=0) == int(small.client.get(part.sequence) or 0)
 
 
+@pytest.mark.also_on_a_cluster
 def test_a_folder_that_is_killed_between_any_two_writes_counts_everything_once(small, program):
     events = sample(people=4, opens=1)
 
@@ -299,6 +303,7 @@ def test_no_ring_is_lost_whenever_the_append_comes(small, program):
     assert life > 5
 
 
+@pytest.mark.also_on_a_cluster
 def test_has_lag_says_it_for_each_partition_and_clears_nothing(small, program):
     append(small, [activity("ann@x.se", 1)])
     number = small.part("ann@x.se").number
