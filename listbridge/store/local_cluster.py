@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -111,6 +111,7 @@ class LocalCluster:
             "cluster-config-file": "nodes.conf",
             "cluster-port": str(self._ports[MASTERS + number]),
             "cluster-node-timeout": "2000",
+            "cluster-require-full-coverage": "no",
         }
         path = directory / "store.conf"
         path.write_text(text + "".join(f"{name} {value}\n" for name, value in own.items()), encoding="utf-8")
@@ -119,8 +120,7 @@ class LocalCluster:
                 [server_binary(), path], cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
-    def _wait(self, number: int, ready: object) -> None:
-        assert callable(ready)
+    def _wait(self, number: int, ready: Callable[[redis.Redis], object]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         with self.master(number) as client:
             while time.monotonic() < deadline:
@@ -137,9 +137,8 @@ class LocalCluster:
 
 
 def _is_whole(client: redis.Redis) -> bool:
-    told = client.execute_command("CLUSTER", "INFO")
-    text = told.decode() if isinstance(told, bytes) else str(told)
-    return ("cluster_state:ok" in text or "'cluster_state': 'ok'" in text) and str(SLOTS) in text
+    told = client.execute_command("CLUSTER INFO")
+    return told["cluster_state"] == "ok" and int(told["cluster_slots_ok"]) == SLOTS
 
 
 def _free_ports(count: int) -> list[int]:

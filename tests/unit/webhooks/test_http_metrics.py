@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from listbridge import audiences, authorizations
 from listbridge.pacing import Budget, Outcome
 from listbridge.secrets import Secrets
+from listbridge.standing import queues
 from listbridge.standing.metrics import METRICS
 from listbridge.systems import account_of, limits_of
 from listbridge.workflows import log, registry
@@ -44,6 +45,19 @@ def test_every_metric_is_there_with_its_kind_and_meaning(client, made):
         for each in families
     }
     assert shown == dict(METRICS)
+
+
+def test_the_waits_of_tasks_are_told_by_queue(client, fake_store):
+    for waited in (250, 1500, -40):
+        queues.note(fake_store, "deliver", waited)
+
+    _, found = scraped(client)
+
+    queue = (("queue", "deliver"),)
+    assert found["listbridge_queue_tasks_total", queue] == 3
+    assert found["listbridge_queue_waited_seconds_total", queue] == 1.75
+    assert found["listbridge_queue_last_wait_seconds", queue] == 0
+    assert ("listbridge_queue_tasks_total", (("queue", "fold"),)) not in found
 
 
 def test_the_figures_are_those_of_the_store(client, made, fake_store):
