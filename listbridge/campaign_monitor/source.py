@@ -24,7 +24,7 @@ from listbridge.campaign_monitor.dated import (
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible
+from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
 from listbridge.campaign_monitor.events import (
     Account,
     numbering,
@@ -106,7 +106,7 @@ class CampaignMonitorSource:
         """Raises `Skippable` for what was deleted since it was listed, or is not shown to this credential."""
         try:
             yield from self._read(resource)
-        except NotVisible as gone:
+        except (NotVisible, PermissionMissing) as gone:
             raise Skippable(f"it is not there any more, or not for this credential: {gone}") from gone
 
     def _read(self, resource: Resource) -> Iterator[Batch]:
@@ -136,7 +136,7 @@ class CampaignMonitorSource:
         name = account.lists[list_id]
         try:
             stats = self._client.list_stats(list_id)
-        except NotVisible as gone:
+        except (NotVisible, PermissionMissing) as gone:
             yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
             return
         for state in STATES:
