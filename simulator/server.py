@@ -15,7 +15,6 @@ from simulator.account import Account
 from simulator.app import CUT, DRIP, DROP, make_app
 from simulator.simulation import Simulator
 
-
 DROPS = 20
 """In how many parts an answer comes that takes its time."""
 

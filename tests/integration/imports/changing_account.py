@@ -237,7 +237,7 @@ class ChangingAccount:
             self.fresh += 1
             people.act(self.account, "subscribe", target.list_id, f"new.{self.fresh}@example.com", {})
 
-    def suppress(self, seed):
+    def suppress(self):
         self.fresh += 1
         at = self.account.moment(self.client)
         changes.suppress(self.account, self.client, f"never.{self.fresh}@example.com", "Unsubscribed", at)
