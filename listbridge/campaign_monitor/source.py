@@ -20,6 +20,7 @@ from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.dated import (
     OVERLAP_MINUTES,
     Stretch,
+    is_unfinished,
     read_backwards,
     read_dated,
     started_at,
@@ -41,7 +42,7 @@ from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
-from listbridge.campaign_monitor.visits import Choice, Visits
+from listbridge.campaign_monitor.visits import NOT_COMPLETE, Choice, Visits
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.errors import Skippable
 from listbridge.imports.cursors import cursors
@@ -159,8 +160,12 @@ class CampaignMonitorSource:
 
         make = partial(status_event, account, list_id)
         reading = self._reading(account, position)
+        goes_on = is_unfinished(reading["position"])
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
-            yield _batch(_in_zone(stretch.until, account), stretch.rows, make, CM_USER, stretch)
+            position = _in_zone(stretch.until, account)
+            yield _batch(position, stretch.rows, make, CM_USER, stretch)
+        if goes_on:  # who came during the break stands after the page with which the reading began
+            yield from self._read_people(list_id, state, position)
 
     def _read_report(
         self, mailing: Mailing, report: Any, lists: frozenset[str], position: str | None
@@ -217,12 +222,15 @@ class CampaignMonitorSource:
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        make = partial(report_event, account, campaign, report, number=numbering())
+        make, read = partial(report_event, account, campaign, report, number=numbering()), 0
         for page in pages(fetch, first=first):
+            read += 1
             total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
             at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
             stretch = Stretch(page.results, at, page.unreadable)
             yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+        if not read:  # there are fewer pages than there were
+            yield Batch(NOT_COMPLETE)
 
 
 _COUNT_OF: Mapping[State, str] = {
