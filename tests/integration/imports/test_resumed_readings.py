@@ -37,9 +37,7 @@ def test_who_joins_during_a_break_is_found_when_the_reading_goes_on(importer):
 
 
 @pytest.mark.parametrize("answers_last_page", [False, True])
-def test_recipients_that_became_fewer_during_a_break_are_read_again(
-    importer, monkeypatch, answers_last_page
-):
+def test_recipients_that_became_fewer_during_a_break_are_read_again(importer, monkeypatch, answers_last_page):
     campaign = next(iter(importer.server.account.clients[importer.client_id].campaigns.values()))
     cursor = f"campaign:{campaign.campaign_id}:recipients:{campaign.audience[0][1]}"
     workflow = importer.create(keep_updated=True, webhooks=False)
