@@ -88,8 +88,11 @@ def zones(labels: Sequence[str], *, say: Callable[[str], None]) -> list[Zones]:
             )
         ours["wrong"] += (held - sum(books.values(), Facts())).total()
         say(f"listbridge: {dict(ours)}")
+        catalog = None
         for client_id in clients:
-            _add(peer, books[client_id], _of_tap(Tap(here.simulated, client_id).run()))
+            reader = Tap(here.simulated, client_id, catalog)
+            _add(peer, books[client_id], _of_tap(reader.run()))
+            catalog = reader.catalog
         say(f"tap: {dict(peer)}")
     return [
         Zones(name, len(clients), each["clients"], each["rows"], each["lost"], each["wrong"])

@@ -46,7 +46,7 @@ class Run:
 class Tap:
     """The tap aimed at a client of a simulated account; it goes on from its own state."""
 
-    def __init__(self, simulated: Simulated, client_id: str) -> None:
+    def __init__(self, simulated: Simulated, client_id: str, catalog: Any = None) -> None:
         self._simulated = simulated
         self._files = Path(mkdtemp(prefix="listbridge-bench-tap-"))
         self._python = python()
@@ -54,7 +54,8 @@ class Tap:
         config = {"client_id": client_id, "refresh_token": simulated.refresh_token()}
         self._file("config", config)
         self._file("state", {})
-        self._file("catalog", self._catalog())
+        self.catalog = catalog or self._catalog()
+        self._file("catalog", self.catalog)
 
     def run(self) -> Run:
         """One run of everything that the tap offers."""

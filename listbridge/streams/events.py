@@ -145,7 +145,7 @@ def _fits(value: object, kind: FieldType) -> bool:
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool) and -_INT_LIMIT <= value < _INT_LIMIT
     if kind == "number":
-        return _fits(value, "int") or (isinstance(value, float) and math.isfinite(value))
+        return (isinstance(value, float) and math.isfinite(value)) or _fits(value, "int")
     return isinstance(value, Mapping) and all(
         _fits(k, "string") and _fits(v, "string") for k, v in value.items()
     )
