@@ -69,7 +69,7 @@ def changing(context, importer_class, monkeypatch):
         store.client.flushall()
         store.prepare()
         establish(store, configured(context.settings))
-        plan = {"lists": 2, "people": 24, "campaigns": 2, "activity_rows": 120, "journeys": 1}
+        plan = {"lists": 2, "people": 40, "campaigns": 2, "activity_rows": 160, "journeys": 1}
         server = SimulatorServer(**plan, seed=start).start()
         servers.append(server)
         server.account.switches.change({"date_filter": date_filter})
