@@ -39,7 +39,7 @@ class Sizes:
     memory_rows: int
 
 
-FULL: Final = Sizes(Plan(campaigns=5), 3, Plan(campaigns=10), (4, 8, 16), 5_000_000)
+FULL: Final = Sizes(Plan(campaigns=5), 2, Plan(campaigns=10), (4, 8, 16), 5_000_000)
 QUICK: Final = Sizes(
     Plan(people=2_000, campaigns=3, recipients=2_000, opens=2_500, clicks=1_200),
     1,

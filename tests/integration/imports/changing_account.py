@@ -25,6 +25,9 @@ from simulator.journeys import start_journeys
 from simulator.readers import clicking, opening
 
 
+DRIP_SECONDS = 0.6
+
+
 class Killed(BaseException):
     """The worker is gone: it writes nothing any more."""
 
@@ -133,14 +136,15 @@ class ChangingAccount:
         self.calls, self.due = 0, {}
         for after, *happening in happenings:
             self.due.setdefault(after, []).append(happening)
-        self.importer.hurry(in_flight)
+        drips = trouble and trouble[0] == "drip"
+        self.importer.hurry(in_flight, DRIP_SECONDS / 2 if drips else 60.0)
         fate = self.store.client.fate
         self.wake()
         if trouble and trouble[0] == "kill":
             _, fate.dies_at, fate.takes_effect = trouble
         elif trouble:
             kind, after, match = trouble
-            self.simulator.faults.add(Fault(kind=kind, match=self.meant(match), after=after, seconds=0.02))
+            self.simulator.faults.add(Fault(kind=kind, match=self.meant(match), after=after, seconds=DRIP_SECONDS))
         try:
             self.importer.run(self.workflow)
         except Killed:

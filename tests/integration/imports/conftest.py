@@ -76,9 +76,9 @@ class Importer:
     def state(self, workflow: Workflow) -> Workflow:
         return registry.get(self.context.store, workflow.id)
 
-    def hurry(self, in_flight: int) -> None:
-        """Ask for so many pages at a time, and give up early on an answer that doesn't come."""
-        changed = {"api_calls_in_flight": in_flight, "api_read_timeout_seconds": 1.0}
+    def hurry(self, in_flight: int, timeout_seconds: float = 60.0) -> None:
+        """Ask for so many pages at a time, and give up on an answer that takes longer."""
+        changed = {"api_calls_in_flight": in_flight, "api_read_timeout_seconds": timeout_seconds}
         self.context = replace(self.context, settings=replace(self.context.settings, **changed))
 
     @property

@@ -33,7 +33,7 @@ def test_a_page_that_is_none_is_asked_for_again(importer, kind, match):
 
 
 def test_a_page_that_drips_is_given_up_and_asked_for_again(importer):
-    importer.hurry(4)
+    importer.hurry(4, timeout_seconds=1.0)
     importer.server.simulator.faults.add(Fault(kind="drip", match="GET .*/opens", seconds=3))
     workflow = importer.create(webhooks=False)
     assert importer.run(workflow) is None

@@ -44,7 +44,7 @@ trouble = st.one_of(
     st.none(),
     st.tuples(
         st.sampled_from(
-            ["429", "429-headers", "500", "504-html", "200-html", "cut", "drop-before", "drop-after"]
+            ["429", "429-headers", "500", "504-html", "200-html", "cut", "drip", "drop-before", "drop-after"]
         ),
         st.integers(0, 60),
         st.sampled_from(["", "", "active", "recipients", "opens", "clicks", "journeys", "campaigns"]),
