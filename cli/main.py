@@ -6,6 +6,7 @@ import click
 
 from cli.accounts import authorization, clients, lists
 from cli.archive import archive
+from cli.backups import backup, restore
 from cli.demo.command import demo
 from cli.doctor import doctor
 from cli.imports import import_
@@ -50,5 +51,7 @@ for command in (
     archive,
     status,
     doctor,
+    backup,
+    restore,
 ):
     main.add_command(command)

@@ -44,7 +44,7 @@ class SimulatorApp(Flask):
         allowed, g.rate_headers = simulator.rates.take()
         if not allowed:
             raise ApiError(429)
-        call = f"{request.method} {request.path}"
+        call, began = f"{request.method} {request.path}", time.monotonic()
         fault = simulator.faults.for_call(call)
         if fault is not None:
             answer = _instead(fault)
@@ -54,7 +54,7 @@ class SimulatorApp(Flask):
             return self._apply(simulator, call)
         finally:
             if fault is not None and fault.kind == "slow-after":
-                time.sleep(fault.seconds)
+                time.sleep(max(0.0, began + fault.seconds - time.monotonic()))
             if fault is not None and fault.kind == "drop-after":
                 request.environ[DROP] = True
             if fault is not None and fault.kind == "cut":

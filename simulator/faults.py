@@ -53,10 +53,10 @@ class _Match(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class Fault(_Match):
     """A fault. `slow` waits `seconds` and then applies the call, `slow-after` applies it and answers
-    late; `drop-before` and `drop-after` close the connection without an answer; `429-headers` names
-    `seconds` as X-RateLimit-Reset; `401-permission` is code 60, `401-id` code 102; `200-html` is a page that
-    no API sends; `cut` ends half-way through the answer, `drip` takes `seconds` for it, a little at a time;
-    `webhook-double` sends each webhook POST (`POST url`) twice."""
+    `seconds` after it came; `drop-before` and `drop-after` close the connection without an answer;
+    `429-headers` names `seconds` as X-RateLimit-Reset; `401-permission` is code 60, `401-id` code 102;
+    `200-html` is a page that no API sends; `cut` ends half-way through the answer, `drip` takes `seconds`
+    for it, a little at a time; `webhook-double` sends each webhook POST (`POST url`) twice."""
 
     kind: FaultKind
     seconds: float = 1.0

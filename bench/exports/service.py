@@ -77,10 +77,10 @@ class Simulated:
         return {**report["by_endpoint"], "total": report["total"]}
 
     def delay(self, seconds: float) -> None:
-        """Let every call take so long, beside its own work; 0 for no delay."""
+        """Let every call take so long, its own work included; 0 for no delay."""
         self.control("DELETE", "/faults")
         if seconds:
-            self.control("POST", "/faults", {"kind": "slow", "times": -1, "seconds": seconds})
+            self.control("POST", "/faults", {"kind": "slow-after", "times": -1, "seconds": seconds})
 
     def _line(self) -> bytes:
         assert self._process.stdout is not None

@@ -123,7 +123,8 @@ class Deliverer:
         self._destination = destination
         self._person_of = person_of
         self._still_mine = still_mine
-        self._room = in_flight * destination.batch_limit
+        self._room = destination.batch_limit
+        self._first = 0
         self._looks_ahead = in_flight > 1
         self._window = window_seconds
         self._next_pass = 0.0
@@ -215,17 +216,22 @@ class Deliverer:
         planned: list[Planned] = []
         is_last = True
         try:
-            for lag in lagging:
+            for lag in self._in_turn(lagging):
                 left = room - len(planned)
                 gathered = self._gather(lag, spec, left, now)
                 is_last = is_last and not gathered.is_full(left)
                 planned += self._settled(gathered, spec, brake, now)
                 if len(planned) >= room:
+                    self._first = lag.part.number + 1
                     break
         except (SystemProblem, LostLease, Held):
             self._sender.undo(planned)
             raise
         return planned, is_last
+
+    def _in_turn(self, lagging: Iterable[Lag]) -> list[Lag]:
+        """The partitions, those first that the last pass had no room for: none waits for another for ever."""
+        return sorted(lagging, key=lambda lag: (lag.part.number < self._first, lag.part.number))
 
     def _settled(self, gathered: _Gathered, spec: ListSpec, brake: Brake, now: int) -> list[Planned]:
         """Write down what is settled without a row; -> the rows, in doubt from here on."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as struct_replace
 
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable
+from listbridge.exports.calls import Calls, Ended
 from listbridge.exports.claims import set_free
 from listbridge.exports.decisions import (
     BY_MODE,
@@ -162,8 +162,7 @@ class Sender:
         # Waiting goes on in short stretches, so that the lease outlives the longest call.
         self._stretch = destination.call_seconds / 4
         self._held: dict[Flags, _Held] = {}
-        self._ready: list[Batch] = []
-        self._flying: dict[Future[Answer], Batch] = {}
+        self._calls = Calls[Batch, Answer](self._call, self._keep_lease, in_flight, harmless=Skippable)
         self._people: set[str] = set()
         """Everybody in the three above."""
 
@@ -171,14 +170,14 @@ class Sender:
     def opened(self, prepared: Prepared) -> Iterator[None]:
         """Rows can be added in this block. Leaving it waits for calls that are still under way, and
         records nothing of them: see `finish` and `abandon`."""
-        with ThreadPoolExecutor(self._in_flight, thread_name_prefix="deliver") as pool:
-            self._pool, self._prepared = pool, prepared
+        self._prepared = prepared
+        with self._calls.opened():
             yield
 
     @property
     def is_idle(self) -> bool:
         """Is nothing under way, and nobody waiting for a call?"""
-        return not (self._flying or self._ready or self._held)
+        return not (self._held or self._calls.unsettled)
 
     def is_on_its_way(self, person: str) -> bool:
         """Is a row of this person added and without an outcome? Then there must not be another one."""
@@ -194,27 +193,29 @@ class Sender:
             items = self._held[flags].items
             items.append(item)
             if len(items) == rows_at_once(flags, self._destination.batch_limit):
-                self._ready.append(Batch(items, flags))
+                self._calls.put([Batch(items, flags)])
                 del self._held[flags]
 
     def make_room(self, *, all_rows: bool) -> None:
-        """Return when every full call is under way, or every row. Raises as `advance` does."""
+        """Record what has ended, and return when few enough full calls wait to be under way, or every row is
+        ready to go. Raises as `advance` does."""
         self._start(all_rows=all_rows)
-        while self._ready:
+        self.advance(longest_seconds=0)
+        while self._calls.waiting >= self._in_flight:
             self.advance()
 
     def rest(self, seconds: float) -> None:
         """Record what ends in the time. Raises as `advance` does."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if not self._flying:
+            if not self._calls.unsettled:
                 time.sleep(min(left, self._stretch))
             self.advance(longest_seconds=left)
 
     def finish(self) -> None:
         """Send everything. Raises as `advance` does."""
         self._start(all_rows=True)
-        while self._flying:
+        while self._calls.unsettled:
             self.advance(all_rows=True)
 
     def advance(self, *, all_rows: bool = False, longest_seconds: float | None = None) -> None:
@@ -230,50 +231,44 @@ class Sender:
 
     def abandon(self) -> None:
         """Wait for what is under way and record it; undo the rest."""
-        waiting = [*self._ready, *(Batch(held.items, flags) for flags, held in self._held.items())]
-        self._ready.clear()
+        waiting = [*self._calls.halt(), *(Batch(held.items, flags) for flags, held in self._held.items())]
         self._held.clear()
-        while self._flying:
+        while self._calls.unsettled:
             self._still_mine()
             self._collect()
-            waiting += self._ready
-            self._ready.clear()
+            waiting += self._calls.halt()
         self._people.clear()
         if waiting:
             self.undo([item for batch in waiting for item in batch.items])
 
     def _start(self, *, all_rows: bool = False) -> None:
-        """Put calls under way, the lease just extended."""
-        if not self._still_mine():
+        """See to it that what there is to send can begin, the lease just extended."""
+        try:
+            self._keep_lease()
+        except LostLease:
             self.abandon()
-            raise LostLease("the lease on this list ran out")
+            raise
         before = time.monotonic() - LONGEST_HELD_SECONDS
         for flags in [flags for flags, held in self._held.items() if all_rows or held.since < before]:
-            self._ready.append(Batch(self._held.pop(flags).items, flags))
-        self._launch()
+            self._calls.put([Batch(self._held.pop(flags).items, flags)])
 
-    def _launch(self) -> None:
-        while self._ready and len(self._flying) < self._in_flight:
-            batch = self._ready.pop(0)
-            self._flying[self._pool.submit(self._call, self._prepared, batch)] = batch
-            self._result.calls += _calls_of(batch)
+    def _keep_lease(self) -> None:
+        if not self._still_mine():
+            raise LostLease("the lease on this list ran out")
 
-    def _collect(self, longest_seconds: float | None = None) -> Exception | None:
+    def _collect(self, longest_seconds: float | None = None) -> BaseException | None:
         """Wait for a call to end and record all that have; -> the first problem that ends the delivery."""
         seconds = self._stretch if longest_seconds is None else min(self._stretch, longest_seconds)
-        ended = wait(self._flying, seconds, FIRST_COMPLETED).done if self._flying else ()
-        done = [(self._flying.pop(future), future) for future in ended]
-        if self._ready and not any(future.exception() for _, future in done) and self._still_mine():
-            self._launch()  # the next calls don't wait until these are recorded
-        problem: Exception | None = None
-        for batch, future in done:
-            following: list[Batch] = []
-            failed = self._finish(batch, future, following)
+        problem: BaseException | None = None
+        for ended in self._calls.ended(seconds):
+            batch, following = ended.batch, list[Batch]()
+            self._result.calls += _calls_of(batch)
+            failed = self._finish(ended, following)
             problem = problem or failed
-            self._ready[:0] = following
             self._people.difference_update(item.candidate.key for item in batch.items)
             self._people.update(item.candidate.key for each in following for item in each.items)
-        return problem
+            self._calls.put(following, first=True)
+        return problem or self._calls.take_problem()
 
     def undo(self, items: Iterable[Planned]) -> None:
         """These rows were certainly not stored: changes come again, doubts stay doubts."""
@@ -292,8 +287,9 @@ class Sender:
             back = min(changes) - 1 if changes else None
             self._ledger.record(self._store.parts[number], now, records, rewind=back)
 
-    def _call(self, prepared: Prepared, batch: Batch) -> Answer:
+    def _call(self, batch: Batch) -> Answer:
         """Runs in a thread of its own, and so touches nothing but the destination."""
+        prepared = self._prepared
         if batch.asks and batch.flags.way is Way.MOVE:
             return self._look(prepared, batch.items)
         if batch.asks:
@@ -330,10 +326,11 @@ class Sender:
         except Skippable:
             return None  # no address that the system can look up: its answer to the row says so
 
-    def _finish(self, batch: Batch, future: Future[Answer], waiting: list[Batch]) -> Exception | None:
+    def _finish(self, ended: Ended[Batch, Answer], waiting: list[Batch]) -> Exception | None:
         """Record one call's outcome; -> the problem that ends the delivery, if it is one."""
+        batch = ended.batch
         try:
-            answer = future.result()
+            answer = ended.result()
         except Skippable as error:
             if len(batch.items) > 1:
                 # Somewhere in it is a row that the system can't take at all: halve until it stands alone.

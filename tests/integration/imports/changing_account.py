@@ -24,7 +24,6 @@ from simulator.faults import Fault
 from simulator.journeys import start_journeys
 from simulator.readers import clicking, opening
 
-
 DRIP_SECONDS = 0.6
 
 
@@ -144,7 +143,8 @@ class ChangingAccount:
             _, fate.dies_at, fate.takes_effect = trouble
         elif trouble:
             kind, after, match = trouble
-            self.simulator.faults.add(Fault(kind=kind, match=self.meant(match), after=after, seconds=DRIP_SECONDS))
+            fault = Fault(kind=kind, match=self.meant(match), after=after, seconds=DRIP_SECONDS)
+            self.simulator.faults.add(fault)
         try:
             self.importer.run(self.workflow)
         except Killed:
