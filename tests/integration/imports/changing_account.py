@@ -99,6 +99,7 @@ class ChangingAccount:
     importer: object
     workflow: object
     ever: Counter = field(default_factory=Counter)
+    lists: set = field(default_factory=set)
     due: dict = field(default_factory=dict)
     """Number of a call -> what happens after it."""
     calls: int = 0
@@ -125,8 +126,9 @@ class ChangingAccount:
         return self.importer.context.store
 
     def look(self):
-        """Note what the account holds now."""
-        self.ever |= self.importer.held()
+        """Note what the account holds now, rows of lists that were dropped included."""
+        self.lists |= set(self.client.lists)
+        self.ever |= self.importer.held(sorted(self.lists))
 
     # A run
 
