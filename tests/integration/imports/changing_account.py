@@ -1,6 +1,7 @@
 """An account that changes between any two calls, and a worker that dies at any command to the store."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
@@ -20,6 +21,7 @@ from listbridge.workflows.models import State
 from simulator import changes, people, reports
 from simulator.account import Campaign
 from simulator.clock import moment
+from simulator.errors import ApiError
 from simulator.faults import Fault
 from simulator.journeys import start_journeys
 from simulator.readers import clicking, opening
@@ -198,7 +200,8 @@ class ChangingAccount:
         self.look()
 
     def read(self, rows, seed):
-        self.simulator.produce(rows, seed)
+        with suppress(ApiError):  # nobody can leave a list that was dropped
+            self.simulator.produce(rows, seed)
 
     def read_automated(self, rows, seed):
         self.simulator.produce_automated(rows, seed)
