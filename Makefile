@@ -7,7 +7,7 @@ ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test check format bench-aggregation bench-exports clean
+.PHONY: install demo test check format bench-aggregation bench-exports bench-imports clean
 
 install: $(STAMP)
 
@@ -44,5 +44,8 @@ bench-aggregation: $(BENCH_STAMP)
 bench-exports: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.exports $(ARGS)
 
+bench-imports: $(BENCH_STAMP)
+	@$(BIN)/python -m bench.imports $(ARGS)
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-tap build *.egg-info .mypy_cache .ruff_cache .pytest_cache
