@@ -8,6 +8,7 @@ import msgspec
 
 from listbridge import authorizations
 from listbridge.context import Context
+from listbridge.exports.claims import claim_places
 from listbridge.exports.decisions import (
     Contact,
     Feed,
@@ -54,6 +55,7 @@ def prepare_list(
     When the exports are others than at the last delivery, everybody is looked at again.
     """
     held = setup_of(context.store, list_id)
+    claimed = held is not None and held.by_address
     ask = wanted_setup(feeds, held)
     fingerprint, began = repr(ask), basis(context, feeds)
     stale = held is None or held.fingerprint != fingerprint
@@ -73,6 +75,8 @@ def prepare_list(
     for workflow in feeds:
         log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
     by_address = any(workflow.export.email_field != "email" for workflow in feeds)
+    if by_address and not claimed:
+        claim_places(context.store, list_id)
     held = msgspec.structs.replace(held, feeds=began, by_address=by_address)
     save_setup(context.store, list_id, held)
     return held
