@@ -22,7 +22,10 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def canonical(fields: Mapping[str, Any]) -> Fields:
-    """The fields of one person, but for what tells who is who; what is null, zero or empty was never set, and dates may be epoch ms."""
+    """The fields of one person; what is null, zero or empty was never set, and dates may be epoch ms.
+
+    What tells who is who is left out.
+    """
     shown = sorted({*fields} - FIELDS)
     return {name: _value(name, fields[name]) for name in shown if fields[name]}
 
