@@ -7,7 +7,7 @@ ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test test-cluster check format bench-aggregation bench-exports bench-scaling clean
+.PHONY: install demo test test-cluster check format bench-aggregation bench-exports bench-imports bench-scaling clean
 
 install: $(STAMP)
 
@@ -47,8 +47,11 @@ bench-aggregation: $(BENCH_STAMP)
 bench-exports: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.exports $(ARGS)
 
+bench-imports: $(BENCH_STAMP)
+	@$(BIN)/python -m bench.imports $(ARGS)
+
 bench-scaling: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.scaling $(ARGS)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-tap build *.egg-info .mypy_cache .ruff_cache .pytest_cache

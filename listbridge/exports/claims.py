@@ -43,8 +43,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from listbridge.exports.delivered import places, unpack_delivered
 from listbridge.exports.ledger import due_again
 from listbridge.store.store import Store
+
+CLAIMED_AT_ONCE = 1000
 
 # KEYS: claims; ARGV: (address, key, from whom or '')... -> who has each address then
 _TAKE = """
@@ -94,6 +97,20 @@ def take(
         for position, key in zip(found, answer, strict=True):
             has[position] = key.decode()
     return has
+
+
+def claim_places(store: Store, list_id: str) -> None:
+    """Claim for everybody who was told something the addresses where their rows are: from now on rows of this
+    list may go to other addresses than people's keys. Repeatable."""
+    for part in store.parts:
+        waiting: list[tuple[str, str]] = []
+        for key, packed in store.client.hscan_iter(part.delivered(list_id), count=1000):
+            person = key.decode()
+            waiting += [(each, person) for each in places(person, unpack_delivered(packed), None, ())]
+            if len(waiting) >= CLAIMED_AT_ONCE:
+                take(store, list_id, waiting)
+                waiting = []
+        take(store, list_id, waiting)
 
 
 def wait_for(store: Store, list_id: str, address: str, key: str) -> None:

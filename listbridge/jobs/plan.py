@@ -36,7 +36,8 @@ from listbridge.exports.protocol import Listed, Survey
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.exports.tally import PlanSummary, Tally, warnings_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import list_reader, person_reader, setup_from, spec_of, wanted_setup
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.preparing import list_reader, setup_from, spec_of, wanted_setup
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms

@@ -40,7 +40,9 @@ from listbridge.exports.ledger import Candidate, Ledger, delivered_people, note_
 from listbridge.exports.protocol import Listed, ListReader
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import bell_of, patient_list_reader, person_reader, spec_of
+from listbridge.jobs.deliver import bell_of
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.preparing import patient_list_reader, spec_of
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.lease import Lease

@@ -28,18 +28,17 @@ from listbridge.exports.planning import Effect, Known, ListRules, Plan, plan
 from listbridge.exports.protocol import Destination, Listed, ListReader, Survey
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import (
-    bell_of,
-    destination_for,
+from listbridge.jobs.deliver import bell_of, destination_for
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.plan import export_to_plan
+from listbridge.jobs.preparing import (
     list_reader,
-    person_reader,
     prepare_list,
     prepared_of,
     setup_from,
     spec_of,
     wanted_setup,
 )
-from listbridge.jobs.plan import export_to_plan
 from listbridge.profiles.people import newest_address
 from listbridge.store.lease import Lease
 from listbridge.store.store import Store, now_ms

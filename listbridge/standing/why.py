@@ -19,7 +19,8 @@ from listbridge.exports.history import unframed
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import person_reader, spec_of
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.preparing import spec_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import FIELD, memberships
 from listbridge.profiles.people import newest_address, unpacked
