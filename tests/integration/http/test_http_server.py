@@ -40,6 +40,9 @@ def _empty(directory):
     return path
 
 
+pytestmark = pytest.mark.on_one_server
+
+
 @pytest.fixture(scope="module")
 def served(store_server, tmp_path_factory):
     directory = tmp_path_factory.mktemp("served")

@@ -1,5 +1,6 @@
 """The client of a cluster, on three masters: what goes to several of them, and masters that are gone."""
 
+import socket
 import threading
 import time
 
@@ -114,6 +115,24 @@ def test_a_server_taken_for_a_cluster_is_told_from_one(one_server):
 def test_masters_that_nobody_reaches_are_an_error_of_the_connection():
     with pytest.raises(redis.ConnectionError):
         connect("redis+cluster://127.0.0.1:1,127.0.0.1:2", 16, timeout_seconds=0.2)
+
+
+def test_a_cluster_behind_tls_is_spoken_to_in_tls():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        first = []
+
+        def answer():
+            client, _ = server.accept()
+            with client:
+                first.append(client.recv(2))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(redis.ConnectionError):
+            connect(f"rediss+cluster://:p@127.0.0.1:{server.getsockname()[1]}", 16, timeout_seconds=5)
+        thread.join()
+
+    assert first == [b"\x16\x03"]  # a handshake, of TLS
 
 
 def test_what_a_dead_master_would_hold_is_an_error_and_the_rest_goes_on(masters, clustered):
