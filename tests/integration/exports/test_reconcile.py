@@ -680,4 +680,4 @@ def test_a_new_check_forgets_what_the_last_one_found(delivered):
     assert check(delivered).drift == {"changed": 1}
     assert drifts(delivered) == {BOB: ("changed", "reported")}
     store = delivered.context.store
-    assert not [name for part in store.parts for name in store.client.keys(part.listed("*"))]
+    assert not [name for part in store.parts for name in store.client.scan_iter(part.listed("*"))]

@@ -164,7 +164,7 @@ def test_no_key_stands_in_the_store_in_clear(context, server, authorize):
     held = authorize()
     campaign_monitor_client(context, held).clients()
 
-    names = [name.decode() for name in context.store.client.keys("*")]
+    names = [name.decode() for name in context.store.client.scan_iter()]
     assert any("pace" in name for name in names)
     assert not [name for name in names if server.api_key in name]
 
