@@ -55,6 +55,8 @@ trouble = st.one_of(
 )
 rounds = st.lists(st.tuples(in_time, trouble, st.sampled_from([1, 1, 4])), min_size=1, max_size=5)
 
+pytestmark = pytest.mark.on_one_server
+
 
 @pytest.fixture
 def changing(context, importer_class, monkeypatch):
