@@ -42,7 +42,15 @@ def events_of(stream, **fields):
 CLIENT = {"client_id": some("c1", "c2"), "client_name": some("C")}
 LIST = {"list_id": some("l1", "l2"), "list_name": some("L", "M")}
 EVENTS = st.one_of(
-    events_of("cm_user", name=some("Ann", "Bob"), status=some("active", "deleted"), **CLIENT, **LIST),
+    events_of(
+        "cm_user",
+        name=some("Ann", "Bob"),
+        status=some("active", "deleted"),
+        origin=some("self", "other"),
+        joined_at=st.sampled_from([None, 1_700_000_000_001, 1_800_000_000_000]),
+        **CLIENT,
+        **LIST,
+    ),
     events_of(
         "cm_activity",
         event=some("open", "click", "sent", "subscribe", "deactivate", "Open"),
@@ -70,7 +78,7 @@ EVENTS = st.one_of(
 OPERATIONS = {
     "email email_domain country_code city region cm_name": "latest",
     "cm_clickct cm_openct cm_sendct": "sum",
-    "cm_lastclick_ts cm_lastopen_ts cm_unsub_ts last_active_ts opted_in_at": "max",
+    "cm_lastclick_ts cm_lastopen_ts cm_unsub_ts last_active_ts opted_in_at subscribed_at": "max",
     "cm_firstclick_ts cm_firstopen_ts": "min",
     "channels cm_campaign_ids cm_campaign_names cm_client_ids cm_client_names cm_listids cm_list_names "
     "cm_email_urls": "set",
@@ -104,6 +112,7 @@ def of_user(event):
         "cm_name": event["name"],
         "cm_client_ids": event["client_id"],
         "cm_client_names": event["client_name"],
+        "subscribed_at": event["joined_at"] if event["origin"] != "self" else None,
     }
 
 
@@ -137,6 +146,8 @@ def of_activity(event):
     }
     if what == "deactivate" and event["status"] == "unsubscribe":
         found["cm_unsub_ts"] = time
+    if what == "subscribe" and event["origin"] != "self":
+        found["subscribed_at"] = time
     if what in ("open", "click"):
         found |= {
             f"cm_first{what}_ts": time,
