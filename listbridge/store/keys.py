@@ -119,6 +119,29 @@ class PartitionKeys:
         return f"{self._prefix}profiles"
 
     @property
+    def tombstones(self) -> str:
+        """Keyed hash of an erased person's key -> when they were erased (epoch ms)."""
+        return f"{self._prefix}tombstones"
+
+    @property
+    def erasures(self) -> str:
+        """What erasures have done in the partition: see `erasure`."""
+        return f"{self._prefix}erasures"
+
+    def rewriting(self, stream: str, token: str) -> str:
+        """A stream without an erased person, while it is being written."""
+        return f"{self._prefix}rewriting:{stream}:{token}"
+
+    @property
+    def pattern(self) -> str:
+        """A pattern of all names of the partition."""
+        return f"{self._prefix}*"
+
+    def place(self, name: str) -> str:
+        """What a name of the partition says after the partition, such as `delivered:<list>`."""
+        return name.removeprefix(self._prefix)
+
+    @property
     def changed(self) -> str:
         return f"{self._prefix}changed"
 
