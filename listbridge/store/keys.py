@@ -198,6 +198,11 @@ class PartitionKeys:
         return f"{self._prefix}tracked:{kind}:{list_id}"
 
 
+def every(kind: str) -> str:
+    """A pattern of the names of a kind, such as `claims`, in all partitions."""
+    return f"lb:{{*}}:{kind}:*"
+
+
 def slug_of(name: bytes) -> str:
     """The audience of a key that `AUDIENCE_SETS` matches."""
     return name.split(b":", 3)[3].decode()
@@ -303,6 +308,10 @@ def testing(list_id: str) -> str:
 def samples(list_id: str) -> str:
     """The deliveries that came while the webhooks of a list were tested."""
     return f"lb:testing:{{{list_id}}}:samples"
+
+
+SAMPLES = "lb:testing:*:samples"
+"""A pattern of the names that `samples` makes."""
 
 
 def list_setup(list_id: str) -> str:
