@@ -64,11 +64,11 @@ def _lists(archive: Archive, key: str) -> dict[str, dict[str, Any]]:
 
 def _readable(what: str, packed: bytes) -> Any:
     if what == "delivered":
-        return msgspec.to_builtins(unpack_delivered(packed))
+        return msgspec.structs.asdict(unpack_delivered(packed))
     if what == "refused":
-        return msgspec.to_builtins(unpack_refused(packed))
+        return msgspec.structs.asdict(unpack_refused(packed))
     if what == "history":
-        return [msgspec.to_builtins(each) for each in unframed(packed)]
+        return [msgspec.structs.asdict(each) for each in unframed(packed)]
     try:
         return msgspec.msgpack.decode(packed)
     except msgspec.DecodeError:

@@ -92,14 +92,23 @@ def nothing_outside() -> Mapping[str, int]:
 class Eraser:
     """Erases people from one store and its archive.
 
-    `deliveries` are the names of the leases of those who write to lists.
+    `deliveries` are the names of the leases of those who write to lists; how long it waits for them, and
+    for the archive, is its patience.
     """
 
-    def __init__(self, archive: Archive, programs: Programs, deliveries: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        programs: Programs,
+        deliveries: Sequence[str] = (),
+        *,
+        patience_seconds: float = AWAIT_SECONDS,
+    ) -> None:
         self._archive = archive
         self._store = archive.store
         self._programs = programs
         self._deliveries = deliveries
+        self._patience_seconds = patience_seconds
 
     def find(self, person: str) -> Erased:
         """Where the person is; changes nothing."""
@@ -196,7 +205,7 @@ class Eraser:
     @contextmanager
     def _nobody_delivers(self, person: str) -> Iterator[None]:
         """Hold the leases of all lists. Who delivers meanwhile loses its fence, and looks again then."""
-        deadline = time.monotonic() + AWAIT_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         with ExitStack() as stack:
             for name in self._deliveries:
                 lease = Lease(self._store, name, LEASE_MS)
@@ -213,7 +222,7 @@ class Eraser:
     def _archive_alone(self, part: PartitionKeys) -> Iterator[None]:
         """Be the only one who archives the partition, with nothing claimed."""
         lease = Lease(self._store, f"archive:{part.number}", ARCHIVE_LEASE_MS)
-        deadline = time.monotonic() + AWAIT_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while not lease.acquire():
             if time.monotonic() > deadline:
                 raise ErasureError(f"the archiving of partition {part.number} has not ended; start again")

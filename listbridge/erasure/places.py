@@ -50,7 +50,7 @@ class Holding:
 def names_of(store: Store, part: PartitionKeys) -> list[tuple[str, bytes]]:
     """The keys of a partition that may hold people by their key, and their types."""
     found = sorted({name.decode() for name in store.client.scan_iter(match=part.pattern, count=1000)})
-    names = [name for name in found if not part.place(name).startswith(_NOT_PEOPLE)]
+    names = [name for name in found if not keys.place_of(part, name).startswith(_NOT_PEOPLE)]
     pipe = store.client.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
@@ -72,7 +72,7 @@ def holdings(store: Store, person: str) -> list[Holding]:
             pipe.zscore(name, person)
     answers = pipe.execute() if names else []
     return [
-        Holding(name, part.place(name), kind)
+        Holding(name, keys.place_of(part, name), kind)
         for (name, kind), there in zip(names, answers, strict=True)
         if there not in (None, 0, False)
     ]

@@ -108,7 +108,7 @@ def _touches(store: Store, part: PartitionKeys, stream: str, change: Change) -> 
 
 def _begin(store: Store, part: PartitionKeys, stream: str) -> _Copy:
     before = cast(bytes | None, store.client.hget(part.erasures, f"rewritten:{stream}")) or b""
-    copy = _Copy(part.rewriting(stream, secrets.token_hex(8)), before)
+    copy = _Copy(part.rewriting(f"{stream}:{secrets.token_hex(8)}"), before)
     store.client.xadd(copy.name, {"n": 0}, id=_GUARD)
     store.client.pexpire(copy.name, COPY_MS)
     return copy

@@ -8,7 +8,7 @@ from functools import partial
 
 from listbridge import authorizations
 from listbridge.context import Context
-from listbridge.erasure.erasing import Erased, Eraser
+from listbridge.erasure.erasing import AWAIT_SECONDS, Erased, Eraser
 from listbridge.errors import Fatal
 from listbridge.identity import person_key
 from listbridge.jobs.deliver import bell_of
@@ -45,19 +45,28 @@ def find(context: Context, people: Sequence[str]) -> list[Erased]:
     return [eraser.find(person) for person in people]
 
 
-def forget(context: Context, people: Sequence[str], wishes: Wishes | None = None) -> list[Erased]:
+def forget(
+    context: Context,
+    people: Sequence[str],
+    wishes: Wishes | None = None,
+    *,
+    patience_seconds: float = AWAIT_SECONDS,
+) -> list[Erased]:
     """Erase the person with these keys everywhere; the proof of each key.
+
+    It waits for deliveries that are under way, and for the archive, for `patience_seconds` at most.
 
     Raises `ErasureError`, `StorageError`, and the other system's problems: then start it again.
     """
-    eraser, asked = _eraser(context), wishes or Wishes()
+    eraser, asked = _eraser(context, patience_seconds), wishes or Wishes()
     return [eraser.erase(person, partial(_outside, context, person, asked)) for person in people]
 
 
-def _eraser(context: Context) -> Eraser:
+def _eraser(context: Context, patience_seconds: float = AWAIT_SECONDS) -> Eraser:
     exports = registry.list_all(context.store, "export")
     lists = sorted({workflow.export.list_id for workflow in exports})
-    return Eraser(context.archive, context.programs, [bell_of(each) for each in lists])
+    deliveries = [bell_of(each) for each in lists]
+    return Eraser(context.archive, context.programs, deliveries, patience_seconds=patience_seconds)
 
 
 def _outside(context: Context, person: str, wishes: Wishes) -> Mapping[str, int]:

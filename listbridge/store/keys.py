@@ -128,18 +128,14 @@ class PartitionKeys:
         """What erasures have done in the partition: see `erasure`."""
         return f"{self._prefix}erasures"
 
-    def rewriting(self, stream: str, token: str) -> str:
+    def rewriting(self, copy: str) -> str:
         """A stream without an erased person, while it is being written."""
-        return f"{self._prefix}rewriting:{stream}:{token}"
+        return f"{self._prefix}rewriting:{copy}"
 
     @property
     def pattern(self) -> str:
         """A pattern of all names of the partition."""
         return f"{self._prefix}*"
-
-    def place(self, name: str) -> str:
-        """What a name of the partition says after the partition, such as `delivered:<list>`."""
-        return name.removeprefix(self._prefix)
 
     @property
     def changed(self) -> str:
@@ -196,6 +192,11 @@ class PartitionKeys:
     def tracked(self, kind: str, list_id: str) -> str:
         """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
         return f"{self._prefix}tracked:{kind}:{list_id}"
+
+
+def place_of(part: PartitionKeys, name: str) -> str:
+    """What a name of the partition says after the partition, such as `delivered:<list>`."""
+    return name.removeprefix(part.pattern.removesuffix("*"))
 
 
 def every(kind: str) -> str:
