@@ -14,7 +14,7 @@ from listbridge.context import Context
 from listbridge.exports.brakes import WINDOWS_MS
 from listbridge.workflows import registry, service
 from listbridge.workflows.editing import Change
-from listbridge.workflows.holds import PEOPLE, Acknowledgement
+from listbridge.workflows.holds import PEOPLE, RESTORED, Acknowledgement
 from listbridge.workflows.models import Workflow
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,7 +92,11 @@ def _share(option: str) -> tuple[str, float | None]:
 
 _RESUMING = (
     click.argument("workflow_id", metavar="ID"),
-    click.option("--acknowledge", type=click.Choice(list(WINDOWS_MS)), help="The brake that paused it."),
+    click.option(
+        "--acknowledge",
+        type=click.Choice([*WINDOWS_MS, RESTORED]),
+        help="The brake that paused it, or that the store was restored.",
+    ),
     click.option("--confirm", is_flag=True, help="The people of the canary are as they should be."),
     click.option("--confirm-people", type=int, help="How many who opted out are added again."),
     click.option("--canary", type=click.IntRange(1, 1_000_000), help="Stop after so many people."),

@@ -6,6 +6,7 @@ import click
 
 from cli.accounts import authorization, clients, lists
 from cli.archive import archive
+from cli.backups import backup, restore
 from cli.demo.command import demo
 from cli.doctor import doctor
 from cli.forget import forget, list_erasures
@@ -53,5 +54,7 @@ for command in (
     archive,
     status,
     doctor,
+    backup,
+    restore,
 ):
     main.add_command(command)

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from listbridge.exports.brakes import WINDOWS_MS
+from listbridge.workflows.holds import RESTORED
 from listbridge.workflows.log import KEPT_LINES
 from listbridge.workflows.models import State
 from listbridge.workflows.schemas import ID, ExportConfigSchema, ImportConfigSchema, label, slug
@@ -180,8 +181,8 @@ class ResumeSchema(Schema):
 
     acknowledge = fields.String(
         load_default="",
-        validate=validate.OneOf(["", *WINDOWS_MS]),
-        metadata={"description": "The brake that paused the export."},
+        validate=validate.OneOf(["", *WINDOWS_MS, RESTORED]),
+        metadata={"description": "The brake that paused the export, or that the store was restored."},
     )
     confirm = fields.Boolean(
         load_default=False, metadata={"description": "The canary's people are as they should be."}

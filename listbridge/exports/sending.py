@@ -197,9 +197,10 @@ class Sender:
                 del self._held[flags]
 
     def make_room(self, *, all_rows: bool) -> None:
-        """Return when few enough full calls wait to be under way, or every row is ready to go. Raises as
-        `advance` does."""
+        """Record what has ended, and return when few enough full calls wait to be under way, or every row is
+        ready to go. Raises as `advance` does."""
         self._start(all_rows=all_rows)
+        self.advance(longest_seconds=0)
         while self._calls.waiting >= self._in_flight:
             self.advance()
 

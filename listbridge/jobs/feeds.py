@@ -11,6 +11,7 @@ import msgspec
 
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
+from listbridge.backup.waking import restored_at
 from listbridge.context import Context
 from listbridge.exports.brakes import LEAVING, NEW, REFUSED, UNSUBSCRIBED, Limits
 from listbridge.exports.decisions import OPTED_IN_FIELD
@@ -51,7 +52,7 @@ def is_stale(context: Context, workflow: Workflow, now: int) -> bool:
     if export.resubscribe == "never":
         return False
     told = cast(bytes | None, context.store.client.get(keys.told(export.list_id)))
-    oldest = now - export.opt_out_feed_minutes * 60_000
+    oldest = max(now - export.opt_out_feed_minutes * 60_000, restored_at(context.store))
     if int(told or 0) >= oldest:
         return False
     try:

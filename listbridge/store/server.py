@@ -99,6 +99,7 @@ def configuration(data_dir: Path, port: int, password: str, appendfsync: str) ->
         "auto-aof-rewrite-min-size": "64mb",
         "maxmemory-policy": "noeviction",
         "stream-node-max-entries": "100",
+        "repl-diskless-sync-delay": "0",
     }
     return "".join(f"{name} {value}\n" for name, value in directives.items())
 

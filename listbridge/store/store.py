@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from listbridge.store import keys
+from listbridge.store.upgrades import STEPS, upgrade
 
 SCHEMA_VERSION = 2
 
@@ -79,7 +80,7 @@ class Store:
         return self._scripts[source]
 
     def prepare(self) -> None:
-        """Write the layout on first use, and refuse a store that was made with another one."""
+        """Write the layout on first use; an older schema is upgraded, any other layout refused."""
         wanted = {"schema": str(SCHEMA_VERSION), "partitions": str(self.partitions)}
         for name, value in wanted.items():
             self.client.hsetnx(keys.META, name, value)
@@ -87,8 +88,21 @@ class Store:
             k.decode(): v.decode()
             for k, v in cast(dict[bytes, bytes], self.client.hgetall(keys.META)).items()
         }
-        if held["schema"] != wanted["schema"]:
-            raise StoreError(f"the store has schema {held['schema']}; this program needs {wanted['schema']}")
+        schema = held["schema"]
+        if not schema.isdecimal():
+            raise StoreError(
+                f"a backup is being restored into this store ({schema}): wait, or restore it again"
+            )
+        if int(schema) > SCHEMA_VERSION:
+            raise StoreError(
+                f"the store has schema {schema}, of a newer program; this one knows {SCHEMA_VERSION}: start "
+                "the newer program"
+            )
+        if not upgrade(self, int(schema), SCHEMA_VERSION):
+            raise StoreError(
+                f"the store has schema {schema}, and this program upgrades to {SCHEMA_VERSION} only from "
+                f"{min([*STEPS, SCHEMA_VERSION])} on: start the program that made it"
+            )
         if held["partitions"] != wanted["partitions"]:
             raise StoreError(
                 f"the store was created with {held['partitions']} partitions and LISTBRIDGE_PARTITIONS is "

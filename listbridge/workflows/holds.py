@@ -14,6 +14,9 @@ from listbridge.workflows.registry import NotAllowed
 PEOPLE = "people"
 """An export that brings everybody back waits until somebody has confirmed how many those are."""
 
+RESTORED = "restored"
+"""A workflow of a restored store waits until somebody has seen what it would do now."""
+
 NOT_CONFIRMED = "waits until it is confirmed how many people it brings back"
 
 
@@ -62,7 +65,8 @@ def accept(workflow: Workflow, said: Acknowledgement, count: Callable[[], int]) 
     elif workflow.waits_for:
         if said.brake != workflow.waits_for:
             raise NotConfirmed(f"{workflow.reason}; if that is right, say so: {how_to_go_on(workflow)}")
-        fields["released"] = workflow.released | {said.brake: now + WINDOWS_MS[said.brake]}
+        if said.brake in WINDOWS_MS:
+            fields["released"] = workflow.released | {said.brake: now + WINDOWS_MS[said.brake]}
     if said.canary:
         fields |= {"canary": said.canary, "canary_since": now}
     return fields

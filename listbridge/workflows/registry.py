@@ -139,9 +139,11 @@ def pause(store: Store, workflow_id: str) -> Workflow:
     return _change(store, workflow_id, "paused by a person", State.PAUSED, from_=ACTIVE)
 
 
-def hold(store: Store, workflow_id: str, waits_for: str, reason: str) -> None:
+def hold(
+    store: Store, workflow_id: str, waits_for: str, reason: str, *, from_: frozenset[State] = ACTIVE
+) -> None:
     """Pause until a person says that they know of it (see `holds`)."""
-    _move(store, workflow_id, reason, State.PAUSED, ACTIVE, waits_for=waits_for)
+    _move(store, workflow_id, reason, State.PAUSED, from_, waits_for=waits_for)
 
 
 def rest(store: Store, workflow_id: str, until: int, reason: str) -> None:

@@ -13,6 +13,7 @@ from marshmallow import ValidationError
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.authorizations import Authorization
+from listbridge.backup.waking import is_checked
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.exports import ledger
@@ -28,7 +29,9 @@ from listbridge.workflows.holds import (
     NOT_CONFIRMED,
     NOTHING_SAID,
     PEOPLE,
+    RESTORED,
     Acknowledgement,
+    NotConfirmed,
     accept,
     how_to_go_on,
 )
@@ -157,6 +160,13 @@ def resume(
     held = registry.get(context.store, workflow_id)
     if said.canary is not None and held.kind != "export":
         raise registry.NotAllowed(f"{workflow_id} is an {held.kind}; only exports have a canary")
+    restored = held.waits_for == RESTORED and held.kind == "export"
+    if restored and not is_checked(context.store, held.export.list_id):
+        raise NotConfirmed(
+            f"{workflow_id} was restored and knows fewer opt-outs than its list: first have the list read "
+            f"(`listbridge export reconcile {workflow_id}`) and see what would be sent "
+            f"(`listbridge export plan {workflow_id}`)"
+        )
     waiting = held.state is State.PAUSED
     fields = accept(held, said, lambda: count(context, workflow_id)) if waiting or said.canary else {}
     if held.kind == "import":

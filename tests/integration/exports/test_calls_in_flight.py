@@ -60,6 +60,28 @@ def test_more_people_are_decided_about_while_calls_are_in_flight(world, monkeypa
     world.check()
 
 
+def test_outcomes_are_recorded_while_others_are_decided_about(world, monkeypatch):
+    read, waiting = world.person_of, []
+
+    def person_of(candidate):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(waiting) == 4 and not world.calls and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.02)
+        retries = (world.store.client.zcard(part.retry(LIST)) for part in world.store.parts)
+        waiting.append(sum(retries))
+        return read(candidate)
+
+    monkeypatch.setattr(world, "person_of", person_of)
+    for person in range(8):
+        world.enter(person, "a")
+
+    world.deliver()
+
+    assert max(waiting) < 6
+    world.check()
+
+
 def test_who_changes_while_their_row_is_on_its_way_is_sent_again_after_it(world, monkeypatch):
     slow = Slow(world, monkeypatch)
     for person in range(4):

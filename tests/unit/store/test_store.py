@@ -23,13 +23,6 @@ def test_a_store_with_another_number_of_partitions_is_refused(fake_store):
     assert fake_store.client.hget(keys.META, "partitions") == b"16"
 
 
-def test_a_store_of_another_schema_is_refused(fake_store):
-    fake_store.client.hset(keys.META, "schema", "3")
-
-    with pytest.raises(StoreError, match="the store has schema 3; this program needs 2"):
-        fake_store.prepare()
-
-
 def test_each_person_has_a_partition(fake_store):
     found = {fake_store.part(f"person{n}@example.com").number for n in range(2000)}
 

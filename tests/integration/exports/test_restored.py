@@ -1,0 +1,201 @@
+"""The drill: a backup is taken, the world goes on, the store is lost and comes back from the backup."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import redis
+from click.testing import CliRunner
+from simulated import Export
+
+import settings as settings_module
+from cli.main import main
+from listbridge.backup import making, restoring
+from listbridge.backup.manifest import NoBackup, read
+from listbridge.context import build
+from listbridge.jobs.deliver import deliver
+from listbridge.jobs.reconcile import reconcile
+from listbridge.store import keys
+from listbridge.store.embedded import opened
+from listbridge.workflows import registry, service
+from listbridge.workflows.holds import RESTORED, Acknowledgement, NotConfirmed
+from listbridge.workflows.models import State
+from settings import as_environ
+
+ANN, BOB, CID, DAN = (f"{name}@example.com" for name in ("ann", "bob", "cid", "dan"))
+KNOWN = Acknowledgement(brake=RESTORED)
+
+
+@pytest.fixture
+def lost(export, tmp_path):
+    """An export whose store was copied; afterwards Bob opts out, Cid is deleted and Dan comes."""
+    export.made = export.create("vip", "gold", existing_users=True)
+    export.happen(*(("enter", email, "vip") for email in (ANN, BOB, CID)))
+    export.deliver()
+    export.context.store.client.set(keys.lease("deliver:x"), "of then")
+    export.backup = tmp_path / "backup"
+    making.make(export.context.store, export.backup)
+    export.act("unsubscribe", BOB)
+    export.act("delete", CID)
+    export.happen(("enter", DAN, "vip"), ("enter", ANN, "gold"))
+    export.deliver()
+    return export
+
+
+@pytest.fixture
+def elsewhere(lost, tmp_path):
+    """Settings of a new embedded store."""
+    return replace(lost.context.settings, redis_url="", data_dir=tmp_path / "new")
+
+
+def held(export):
+    return {email: export.held(email) for email in (ANN, BOB, CID, DAN)}
+
+
+def test_nothing_is_sent_until_the_list_was_read_and_a_person_says_so(lost, elsewhere):
+    before = held(lost)
+    assert before == {ANN: ["gold", "vip"], BOB: "Unsubscribed", CID: "Deleted", DAN: ["vip"]}
+
+    found = restoring.restore(elsewhere, lost.backup)
+
+    assert (found.paused, found.manifest.people) == ([lost.made.id], 3)
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        workflow = registry.get(context.store, lost.made.id)
+        assert (workflow.state, workflow.waits_for) == (State.PAUSED, RESTORED)
+        assert "was running" in workflow.reason
+        assert not context.store.client.exists(keys.lease("deliver:x"))
+        assert deliver(context, lost.list.list_id) is None
+        with pytest.raises(NotConfirmed, match=f"export reconcile {workflow.id}"):
+            service.resume(context, workflow.id, KNOWN)
+
+        result = reconcile(context, workflow.id)
+        with pytest.raises(NotConfirmed, match="--acknowledge restored"):
+            service.resume(context, workflow.id)
+        service.resume(context, workflow.id, KNOWN)
+        later = Export(context, lost.server)
+        later.folder.run()
+        later.happen(*(("enter", email, "gold") for email in (ANN, BOB, CID)))
+        deliver(context, lost.list.list_id)
+        context.store.client.close()
+
+    assert (result.drift, result.learned) == ({"extra": 2, "missing": 1, "opted_out": 1}, 2)
+    assert held(lost) == before
+
+
+def test_a_store_that_is_there_is_not_overwritten(lost, elsewhere):
+    with opened(elsewhere) as url:
+        redis.Redis.from_url(url).set("lb:mine", "1")
+        with pytest.raises(restoring.TargetInUse, match="is running"):
+            restoring.restore(elsewhere, lost.backup)
+    with pytest.raises(restoring.TargetInUse, match="move it away first"):
+        restoring.restore(elsewhere, lost.backup)
+
+    with opened(elsewhere) as url:
+        assert redis.Redis.from_url(url).get("lb:mine") == b"1"
+
+
+def test_a_restore_that_was_cut_off_is_begun_again(lost, elsewhere, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "put_to_rest", die)
+        patch.setattr(restoring.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            restoring.restore(elsewhere, lost.backup)
+    assert not (elsewhere.data_dir / restoring.AOF).exists()
+
+    assert restoring.restore(elsewhere, lost.backup).paused == [lost.made.id]
+
+
+def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
+    target = replace(
+        lost.context.settings, redis_url=lost.context.settings.redis_url.removesuffix("/0") + "/7"
+    )
+    client = redis.Redis.from_url(target.redis_url)
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "COPIED_AT_ONCE", 1)
+        patch.setattr(restoring, "_copy_key", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restoring.restore(target, lost.backup)
+    with pytest.raises(Exception, match="being restored"):
+        build(target, target.redis_url)
+
+    assert restoring.restore(target, lost.backup).paused == [lost.made.id]
+
+    context = build(target, target.redis_url)
+    assert registry.get(context.store, lost.made.id).waits_for == RESTORED
+    with pytest.raises(restoring.TargetInUse, match="in use"):
+        restoring.restore(target, lost.backup)
+    context.store.client.close()
+    client.flushdb()
+    client.close()
+
+
+def _cut(directory):
+    data = directory / "store.rdb"
+    data.write_bytes(data.read_bytes()[:-1])
+
+
+def _flip(directory):
+    data = directory / "store.rdb"
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+
+
+def _of(**changes):
+    def change(directory):
+        path = directory / "backup.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_cut, "is damaged"),
+        (_flip, "is damaged"),
+        (lambda directory: (directory / "backup.json").unlink(), "no whole backup"),
+        (lambda directory: (directory / "backup.json").write_text("{"), "is damaged"),
+        (lambda directory: (directory / "store.rdb").unlink(), "can't be read"),
+        (_of(partitions=4), "set it to 4"),
+        (_of(schema=99), "newer"),
+        (_of(format=2), "format 2"),
+    ],
+)
+def test_what_is_no_backup_is_refused(lost, elsewhere, damage, words):
+    damage(lost.backup)
+
+    with pytest.raises(NoBackup, match=words):
+        restoring.restore(elsewhere, lost.backup)
+
+    assert not (elsewhere.data_dir / restoring.AOF).exists()
+
+
+def test_a_backup_overwrites_nothing(lost):
+    with pytest.raises(NoBackup, match="is not empty"):
+        making.make(lost.context.store, lost.backup)
+
+    assert read(lost.backup).people == 3
+
+
+def test_the_commands_say_what_to_do_next(lost, elsewhere, tmp_path, monkeypatch):
+    def run(settings, *args):
+        for name, value in as_environ(settings).items():
+            monkeypatch.setenv(name, value)
+        settings_module.current.cache_clear()
+        answer = CliRunner().invoke(main, list(args))
+        assert answer.exit_code == 0, answer.output
+        return answer.stdout
+
+    made = run(lost.context.settings, "backup", str(tmp_path / "other"))
+    assert "4 profiles, 1 workflows" in made
+
+    told = run(elsewhere, "restore", str(tmp_path / "other"))
+
+    assert "1 workflows are paused" in told
+    assert "export reconcile ID" in told
+    settings_module.current.cache_clear()
