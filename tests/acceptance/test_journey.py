@@ -264,7 +264,7 @@ def test_a_person_is_forgotten_while_everything_runs(running, simulator):
     done = running.json("forget", address, "--yes", "--delete-from-lists")
     assert all(each["complete"] for each in done)
     assert sum(each["outside"]["deleted from lists"] for each in done) >= 1
-    post_events(running, active_addresses(simulator)[71:73], "later", "enter")
+    post_events(running, active_addresses(simulator)[30:32], "later", "enter")
     wait_until(
         lambda: running.json("audience", "show", "later")["size"] == 2, 30, "what came afterwards", running
     )
