@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from listbridge.store.embedded import discover
 from settings import Settings, SettingsError
@@ -20,13 +20,28 @@ def store_url(settings: Settings) -> str:
 
 
 def broker_url(settings: Settings) -> str:
-    """The broker's URL: the one that is set, or database 1 of the store. Raises `SettingsError`."""
+    """The broker's URL: the one that is set, or database 1 of the store. Raises `SettingsError`.
+
+    A `rediss://` server has to show a trusted certificate, unless the URL says `ssl_cert_reqs=none`.
+    """
     if settings.broker_url:
-        return settings.broker_url
+        return ";".join(map(_verified, settings.broker_url.split(";")))
     parts = urlsplit(store_url(settings))
     if parts.scheme not in ("redis", "rediss"):
         raise SettingsError(
             "LISTBRIDGE_REDIS_URL is a unix socket, which Celery can't use; "
             "set LISTBRIDGE_BROKER_URL to a redis:// or amqp:// server"
         )
-    return urlunsplit(parts._replace(path="/1"))
+    return _verified(urlunsplit(parts._replace(path="/1")))
+
+
+def _verified(url: str) -> str:
+    """Kombu takes any certificate for a `rediss://` URL that doesn't say otherwise."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return url
+    said = dict(parse_qsl(parts.query))
+    wanted = {"ssl_cert_reqs": "required"} | said
+    if wanted["ssl_cert_reqs"] != "none":
+        wanted = {"ssl_check_hostname": "true"} | wanted
+    return urlunsplit(parts._replace(query=urlencode(wanted, safe="/")))
