@@ -151,7 +151,7 @@ class Fuzzing:
                 (hypothesis.seed(self.seed)(one) if self.seed is not None else one)()
             except hypothesis.errors.Unsatisfiable:
                 continue  # nothing can be wrong about a route without parameters
-            except Exception as problem:
+            except (Exception, BaseExceptionGroup) as problem:
                 self.failures.setdefault(name, str(problem)[:1500])
 
 
