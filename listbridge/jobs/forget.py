@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
+
+import msgspec
 
 from listbridge import authorizations
 from listbridge.context import Context
@@ -13,6 +16,7 @@ from listbridge.errors import Fatal
 from listbridge.identity import person_key
 from listbridge.jobs.deliver import bell_of
 from listbridge.profiles.reading import profile_of
+from listbridge.store import keys
 from listbridge.systems import system_of
 from listbridge.workflows import registry
 
@@ -30,13 +34,20 @@ class Wishes:
 
 
 def keys_of(context: Context, address: str) -> tuple[str, ...]:
-    """The keys of the person with an address, that address's first. Raises `NoAddress`."""
+    """The keys of the person with an address, that address's first. Raises `NoAddress`.
+
+    Those of an erasure that was broken off are among them, though what told of them may be gone.
+    """
     key = person_key(address)
     if key is None:
         raise NoAddress(f"{address!r} is no e-mail address: nothing was changed")
     found = profile_of(context.store, context.programs, key, history=context.archive) or {}
-    known = (key, found.get("key", key), *found.get("linked", ()))
-    return tuple(dict.fromkeys(known))
+    known = {key: None, found.get("key", key): None, **dict.fromkeys(found.get("linked", ()))}
+    for packed in cast(set[bytes], context.store.client.smembers(keys.ERASING)):
+        begun = msgspec.json.decode(packed, type=list[str])
+        if not known.keys().isdisjoint(begun):
+            known |= dict.fromkeys(begun)
+    return tuple(known)
 
 
 def find(context: Context, people: Sequence[str]) -> list[Erased]:
@@ -59,7 +70,15 @@ def forget(
     Raises `ErasureError`, `StorageError`, and the other system's problems: then start it again.
     """
     eraser, asked = _eraser(context, patience_seconds), wishes or Wishes()
-    return [eraser.erase(person, partial(_outside, context, person, asked)) for person in people]
+    begun = msgspec.json.encode(sorted(people))
+    context.store.client.sadd(keys.ERASING, begun)
+    done = [eraser.erase(person, partial(_outside, context, person, asked)) for person in people]
+    if all(each.complete for each in done):
+        context.store.client.srem(keys.ERASING, begun)
+        for packed in cast(set[bytes], context.store.client.smembers(keys.ERASING)):
+            if {*msgspec.json.decode(packed, type=list[str])} <= {*people}:
+                context.store.client.srem(keys.ERASING, packed)
+    return done
 
 
 def _eraser(context: Context, patience_seconds: float = AWAIT_SECONDS) -> Eraser:

@@ -24,6 +24,8 @@ PASSING = ("lb:lease:*", "lb:bell:*", "lb:pace:*", "lb:oauth:*", "lb:plan:*", "l
 """Match what is true for a moment only: a copy of the store does without."""
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
+ERASING = "lb:erasing"
+"""The addresses of each erasure that has not ended, so that it can be."""
 ARCHIVE = "lb:archive"
 """How the archive's last passes ended, and what was published of it."""
 ACCOUNTS = "lb:accounts"

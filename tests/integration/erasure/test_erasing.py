@@ -294,6 +294,25 @@ def test_what_is_no_address_is_refused(context):
         keys_of(context, "nobody")
 
 
+def test_an_erasure_of_several_addresses_that_was_broken_off_is_ended_for_all(peopled, monkeypatch):
+    erase_one = Eraser.erase
+
+    def die_at_the_second(self, person, *arguments):
+        if person == BO:
+            raise Killed
+        return erase_one(self, person, *arguments)
+
+    monkeypatch.setattr(Eraser, "erase", die_at_the_second)
+    with pytest.raises(Killed):
+        forget(peopled, [ADA, BO])
+    monkeypatch.undo()
+    assert set(keys_of(peopled, ADA)) == {ADA, BO}
+    assert all(each.complete for each in forget(peopled, keys_of(peopled, ADA)))
+    assert not is_named(peopled, ADA)
+    assert not is_named(peopled, BO)
+    assert keys_of(peopled, ADA) == (ADA,)
+
+
 class Killed(BaseException):
     """The process was killed."""
 
