@@ -113,7 +113,7 @@ class Eraser:
     def find(self, person: str) -> Erased:
         """Where the person is; changes nothing."""
         shown = digest(hash_key(self._store), person).hex()
-        return Erased(shown, 0, dict(self._count(person)), kept=self._kept(person))
+        return Erased(shown, 0, dict(self._count(person, {})), kept=self._kept(person))
 
     def erase(self, person: str, outside: Callable[[], Mapping[str, int]] = nothing_outside) -> Erased:
         """Take everything that came until now of the person with this key out.
@@ -135,7 +135,8 @@ class Eraser:
         shown = digest(hash_key(store), person)
         before = self._record(person, shown)
         repeated = before is not None and not before.complete
-        found = self._count(person)
+        known: files.Known = {}
+        found = self._count(person, known)
         if before is not None and repeated:
             found |= Counter(before.found)
         bury(store, person, at)
@@ -148,13 +149,13 @@ class Eraser:
             mentioned = self._erase_events(person)
             places.remove(store, person, secrets.token_hex(8))
             places.remove_elsewhere(store, person)
-        mentioned |= self._erase_archived(person)
+        mentioned |= self._erase_archived(person, known)
         self._erase_quarantined(person)
         places.remove_notes(store, person)
         for key in sorted(mentioned - {person}):
             self._recompute(key)
         publish(store, self._archive.storage)
-        remaining = self._count(person)
+        remaining = self._count(person, {})
         self._note(person, shown, Record(at, complete=not remaining, found=dict(found)))
         # Nobody is named: the log must not hold what was erased.
         logger.info(
@@ -166,7 +167,7 @@ class Eraser:
             shown.hex(), at, dict(found), dict(remaining), self._kept(person), told, repeated=repeated
         )
 
-    def _count(self, person: str) -> Counter[str]:
+    def _count(self, person: str, known: files.Known) -> Counter[str]:
         """How often the person is found, by place."""
         store = self._store
         found = places.count(store, list(SCHEMAS), person)
@@ -181,10 +182,10 @@ class Eraser:
                         elif left != line:
                             found["mentions in streams"] += 1
                 if part.number == own.number:
-                    n = files.count(self._archive, part, stream, person, own=True)
+                    n = files.count(self._archive, part, stream, person, known, own=True)
                     found[f"archive {stream}"] += n
                 found["mentions in the archive"] += files.count(
-                    self._archive, part, stream, person, own=False
+                    self._archive, part, stream, person, known, own=False
                 )
         return +found
 
@@ -279,16 +280,16 @@ class Eraser:
             if change(line) != line and (key := owner(line)) is not None and key != person
         }
 
-    def _erase_archived(self, person: str) -> set[str]:
+    def _erase_archived(self, person: str, known: files.Known) -> set[str]:
         mentioned: set[str] = set()
         for part in self._store.parts:
             own = part.number == self._store.part(person).number
             for stream in SCHEMAS:
-                mine = own and files.count(self._archive, part, stream, person, own=True)
+                mine = own and files.count(self._archive, part, stream, person, known, own=True)
                 replaced = own and files.has_replaced(self._archive, part, stream)
-                if mine or replaced or files.count(self._archive, part, stream, person, own=False):
+                if mine or replaced or files.count(self._archive, part, stream, person, known, own=False):
                     with self._archive_alone(part):
-                        done = files.rewrite(self._archive, part, stream, person, own=own)
+                        done = files.rewrite(self._archive, part, stream, person, known, own=own)
                         mentioned |= done.mentioned
         return mentioned
 

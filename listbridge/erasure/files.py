@@ -39,15 +39,29 @@ class Rewritten:
     mentioned: set[str] = field(default_factory=set)
 
 
-def count(archive: Archive, part: PartitionKeys, stream: str, person: str, *, own: bool) -> int:
+Known = dict[tuple[str, int, bool], int]
+"""What was found in files: a file never changes, so that each is read once. By path, size and `own`."""
+
+
+def count(archive: Archive, part: PartitionKeys, stream: str, person: str, known: Known, *, own: bool) -> int:
     """How many archived events of the partition are the person's (`own`), or name them."""
     [found] = load(archive.store, [(part, stream)])
-    return sum(_hits(archive, found, file, person, own=own) for file in found.files)
+    return sum(_hits(archive, found, file, person, known, own=own) for file in found.files)
 
 
-def _hits(archive: Archive, found: Snapshot, file: File, person: str, *, own: bool) -> int:
+def _hits(archive: Archive, found: Snapshot, file: File, person: str, known: Known, *, own: bool) -> int:
+    """As `count`, of one file."""
+    if own and not file.low <= person <= file.high:
+        return 0
+    name = file.path, file.bytes, own
+    if name not in known:
+        known[name] = _read(archive, found, file, person, own=own)
+    return known[name]
+
+
+def _read(archive: Archive, found: Snapshot, file: File, person: str, *, own: bool) -> int:
     condition = pl.col("_key") == person if own else _names(found.stream, person)
-    if condition is None or (own and not file.low <= person <= file.high):
+    if condition is None:
         return 0
     columns = ["_key"] if own else ["_key", *_columns(found.stream)]
     try:
@@ -65,7 +79,9 @@ def has_replaced(archive: Archive, part: PartitionKeys, stream: str) -> bool:
     return bool(retired(archive.store, part, stream))
 
 
-def rewrite(archive: Archive, part: PartitionKeys, stream: str, person: str, *, own: bool) -> Rewritten:
+def rewrite(
+    archive: Archive, part: PartitionKeys, stream: str, person: str, known: Known, *, own: bool
+) -> Rewritten:
     """Take the person out of a partition's files; `own`: it is theirs, else only mentions are looked for.
 
     The partition's archive must be this process's alone. Raises `ErasureError` and `StorageError`.
@@ -73,7 +89,7 @@ def rewrite(archive: Archive, part: PartitionKeys, stream: str, person: str, *, 
     done, conflicts = Rewritten(), 0
     while conflicts < TRIES:
         [found] = load(archive.store, [(part, stream)])
-        file, events, mentioned = _next(archive, found, person, own=own)
+        file, events, mentioned = _next(archive, found, person, known, own=own)
         if file is None:
             _delete_replaced(archive, part, stream, person, done, own=own)
             return done
@@ -86,11 +102,13 @@ def rewrite(archive: Archive, part: PartitionKeys, stream: str, person: str, *, 
     raise ErasureError(f"the archive of {stream}, partition {part.number}, is changed by others all the time")
 
 
-def _next(archive: Archive, found: Snapshot, person: str, *, own: bool) -> tuple[File | None, int, int]:
+def _next(
+    archive: Archive, found: Snapshot, person: str, known: Known, *, own: bool
+) -> tuple[File | None, int, int]:
     """The next file that holds the person, with how many events of theirs and how many mentions."""
     for file in found.files:
-        events = _hits(archive, found, file, person, own=True) if own else 0
-        mentioned = _hits(archive, found, file, person, own=False)
+        events = _hits(archive, found, file, person, known, own=True) if own else 0
+        mentioned = _hits(archive, found, file, person, known, own=False)
         if events or mentioned:
             return file, events, mentioned
     return None, 0, 0
