@@ -9,7 +9,7 @@ FUZZ_ROUTE_EXAMPLES ?= 100
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test check fuzz format bench-aggregation bench-exports clean
+.PHONY: install demo test check fuzz lock format bench-aggregation bench-exports clean
 
 install: $(STAMP)
 
@@ -44,6 +44,9 @@ $(FUZZ_STAMP): $(STAMP)
 fuzz: $(FUZZ_STAMP)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -p no:schemathesis tests/fuzz --hypothesis-show-statistics $(ARGS)
 	$(BIN)/python -m tests.fuzz --examples $(FUZZ_ROUTE_EXAMPLES)
+
+lock: install
+	@$(BIN)/python .ci/lock.py $(ARGS)
 
 format: install
 	$(BIN)/ruff check --fix .
