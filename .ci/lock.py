@@ -1,4 +1,4 @@
-"""Write `requirements.lock`: everything that Listbridge needs here, with the hashes of what pip would install.
+"""Write `requirements.lock`: all that Listbridge needs here, with the hashes of what pip would install.
 
 Hashes are of files, and files are made for one Python and one kind of machine, so this is run where the
 installation is to be; `constraints.txt` pins the versions for all.
