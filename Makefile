@@ -7,9 +7,10 @@ FUZZ_STAMP := $(VENV)/.installed-fuzz
 FUZZ_EXAMPLES ?= 3000
 FUZZ_ROUTE_EXAMPLES ?= 100
 ARGS ?=
+EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test check fuzz lock format bench-aggregation bench-exports clean
+.PHONY: install demo test check fuzz lock format bench-aggregation bench-exports bench-imports clean
 
 install: $(STAMP)
 
@@ -29,7 +30,7 @@ demo: install
 	@$(BIN)/listbridge demo --once $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+	TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 check: install
 	$(BIN)/ruff check .
@@ -58,5 +59,8 @@ bench-aggregation: $(BENCH_STAMP)
 bench-exports: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.exports $(ARGS)
 
+bench-imports: $(BENCH_STAMP)
+	@$(BIN)/python -m bench.imports $(ARGS)
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-tap build *.egg-info .mypy_cache .ruff_cache .pytest_cache

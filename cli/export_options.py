@@ -60,6 +60,11 @@ _OPTIONS = (
         default=None,
         help="Unsubscribe even where that means all lists of the client.",
     ),
+    click.option(
+        "--opt-out-scope",
+        type=click.Choice(["list", "client"]),
+        help="client: who unsubscribes from any list of the client is unsubscribed here.  [default: list]",
+    ),
     click.option("--email-field", help="The profile field that holds the address.  [default: email]"),
     click.option("--name-field", help="The profile field that holds the name."),
     click.option(

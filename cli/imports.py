@@ -170,6 +170,8 @@ def show_run(run: dict[str, Any]) -> None:
         left = run["seconds_left"]
         told = "not all is found yet" if left is None else f"about {_duration(left)} left"
         say(f"{run['rows_per_second']:,.0f} rows a second, {told}")
+    for name, problem in run["set_aside"].items():
+        say(f"set aside: {name}: {problem}")
     if run["next_run_at"]:
         say(f"goes on at {run['next_run_at']}")
 

@@ -10,6 +10,7 @@ import click
 
 from cli import choosing
 from cli.accounts import authorization_option, client_option
+from cli.care import confirm_zone, rotate_token
 from cli.drift import reconcile
 from cli.export_options import config_of, export_options
 from cli.holding import edit, holding_config, holding_options, resume, resuming, start
@@ -54,6 +55,10 @@ def export() -> None:
 
 for command in (plan, try_person, start, edit, reconcile):
     export.add_command(command)
+
+
+for command in (confirm_zone, rotate_token):
+    import_.add_command(command)
 
 
 @export.command("create")

@@ -2,6 +2,7 @@
 
     SystemProblem
     ├── Fatal       stop the workflow; a person has to act
+    │   └── Waits       not until they have said that they know of something
     ├── Retriable   wait and repeat; nothing is wrong with what was sent
     └── Skippable   set this one row or page aside and go on
         └── Deferred    not for good: this one row rests and is tried again
@@ -20,6 +21,12 @@ class Fatal(SystemProblem):
     """Stop the workflow and read the message: it can't go on until a person has acted."""
 
 
+class Waits(Fatal):
+    """The workflow is paused until a person says what `waits_for` stands for; the message tells of it."""
+
+    waits_for = ""
+
+
 class Retriable(SystemProblem):
     """Nothing to do: the workflow sleeps and repeats. `retry_after_seconds` is None when nobody said."""
 
@@ -33,3 +40,9 @@ class Skippable(SystemProblem):
 
 class Deferred(Skippable):
     """One row was written too often in a short time; it rests and is tried again, the others go on."""
+
+
+def told(problem: SystemProblem) -> str:
+    """The problem, and what to do about it where its kind says that."""
+    remedy = " ".join(getattr(problem, "remedy", "").split())
+    return f"{problem}. {remedy}" if remedy else str(problem)

@@ -14,6 +14,7 @@ from listbridge.campaign_monitor import (
     CampaignMonitor,
     RateLimited,
     codes,
+    zones,
 )
 from listbridge.campaign_monitor.abandoned import receive_abandoned
 from listbridge.campaign_monitor.answers import quota_of
@@ -25,11 +26,11 @@ from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.readings import option_verb
 from listbridge.campaign_monitor.remover import CampaignMonitorRemover
 from listbridge.campaign_monitor.restorer import CampaignMonitorRestorer
-from listbridge.campaign_monitor.source import CampaignMonitorSource, opt_outs_read_at
+from listbridge.campaign_monitor.source import CampaignMonitorSource, lists_of, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
 from listbridge.campaign_monitor.tokens import auth_of
 from listbridge.campaign_monitor.visits import Choice
-from listbridge.campaign_monitor.webhooks import Registrar
+from listbridge.campaign_monitor.webhooks import Registrar, must_look, rotate
 from listbridge.context import Context
 from listbridge.exports.protocol import Caretaker, Destination, ListReader, Remover, Restorer
 from listbridge.imports.protocol import Source
@@ -71,6 +72,13 @@ class System:
     restorer: Callable[[Context, Authorization, Workflow], Restorer]
     remover: Callable[[Context, Authorization, str], Remover]
     """Of a client: takes one person out."""
+    zones: Callable[[Store, str], tuple[str, str]]
+    """(store, client) -> the zone by which its times are read, and another one that waits to be confirmed."""
+    confirm_zone: Callable[[Store, str, str], None]
+    rotate_token: Callable[[Context, str], bool]
+    """Make another token the current one of an import's webhooks; False when it has none."""
+    family: Callable[[Store, str], frozenset[str]]
+    """(store, client) -> the lists that it is known to have."""
 
 
 def never() -> bool:
@@ -199,7 +207,7 @@ def _source_of(
     suppression = SuppressionList(context.store, client, config.client_id)
     memory = Memory(context.store, config.client_id)
     choice = choice_of(config, context.settings.api_calls_in_flight)
-    return CampaignMonitorSource(client, choice, memory, suppression, registrar)
+    return CampaignMonitorSource(client, choice, memory, suppression, registrar, context.store)
 
 
 def choice_of(config: ImportConfig, in_flight: int) -> Choice:
@@ -213,7 +221,16 @@ def choice_of(config: ImportConfig, in_flight: int) -> Choice:
         newest_first=config.newest_first,
         with_places=config.ip_and_coordinates,
         in_flight=in_flight,
+        polls=_polls(config),
     )
+
+
+def _polls(config: ImportConfig) -> str:
+    if not config.keep_updated:
+        return "once: the import is not kept updated"
+    if config.daily_at is not None:
+        return f"daily at {config.daily_at} {config.daily_zone}, so up to a day later"
+    return f"every {config.every_minutes} minutes, so up to that much later"
 
 
 def _campaign_monitor_list(
@@ -271,6 +288,14 @@ def _campaign_monitor_list_reader(
     )
 
 
+def _zones(store: Store, client_id: str) -> tuple[str, str]:
+    return zones.confirmed(store, client_id), zones.waiting(store, client_id)
+
+
+def _rotate_token(context: Context, workflow_id: str) -> bool:
+    return rotate(context.store, context.secrets, workflow_id)
+
+
 def _look_again(store: Store, client_id: str) -> None:
     Memory(store, client_id).ask_again(now_ms())
 
@@ -289,6 +314,10 @@ SYSTEMS = {
         partial(_campaign_monitor_list_reader, patient=True),
         _campaign_monitor_restorer,
         _campaign_monitor_remover,
+        _zones,
+        zones.confirm,
+        _rotate_token,
+        lists_of,
     ),
 }
 
@@ -300,6 +329,12 @@ def system_of(authorization: Authorization) -> System:
 def catch_up(store: Store) -> None:
     """What a system has to look at now and then, whatever workflows there are; harmless when repeated."""
     receive_abandoned(store)
+
+
+def must_run(store: Store, workflow: Workflow) -> bool:
+    """Has an import to run before its time, because deliveries of its webhooks may have been missed, or its
+    webhooks are to be made anew?"""
+    return workflow.imports.webhooks and must_look(store, workflow.id)
 
 
 def refusal_code(text: str) -> str:

@@ -12,8 +12,12 @@ FaultKind = Literal[
     "429",
     "429-headers",
     "401-permission",
+    "401-hidden",
     "500",
     "504-html",
+    "200-html",
+    "cut",
+    "drip",
     "slow",
     "slow-after",
     "drop-after",
@@ -50,8 +54,10 @@ class _Match(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Fault(_Match):
     """A fault. `slow` waits `seconds` and then applies the call, `slow-after` applies it and answers
     `seconds` after it came; `drop-before` and `drop-after` close the connection without an answer;
-    `429-headers` names `seconds` as X-RateLimit-Reset; `401-permission` is code 60; `webhook-double` sends
-    each webhook POST (`POST url`) twice."""
+    `429-headers` names `seconds` as X-RateLimit-Reset; `401-permission` is code 60, `401-hidden` code 102, as
+    for an id of another account; `200-html` is a page that no API sends; `cut` ends half-way through the
+    answer, `drip` takes `seconds` for it, a little at a time; `webhook-double` sends each webhook POST
+    (`POST url`) twice."""
 
     kind: FaultKind
     seconds: float = 1.0

@@ -17,11 +17,13 @@ from listbridge.store.location import store_url
 from webhooks import (
     audiences,
     authorizations,
+    care,
     connecting,
     document,
     drift,
     errors,
     health,
+    heartbeat,
     mapping,
     metrics,
     people,
@@ -37,7 +39,7 @@ from webhooks.converters import Rest
 from webhooks.openapi import make_api
 from webhooks.receiving import Receivers
 from webhooks.ringing import celery_bells
-from webhooks.wiring import Bells, Web
+from webhooks.wiring import EXTENSION, Bells, Web
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ BLUEPRINTS = (
     connecting.blueprint,
     authorizations.blueprint,
     workflows.blueprint,
+    care.blueprint,
     people.blueprint,
     rejections.blueprint,
     plans.blueprint,
@@ -112,7 +115,9 @@ def _app() -> Flask:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
     )
-    return create_app()
+    app = create_app()
+    heartbeat.start(app.extensions[EXTENSION].context.store)
+    return app
 
 
 def __getattr__(name: str) -> Flask:

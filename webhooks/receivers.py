@@ -24,13 +24,19 @@ blueprint = Blueprint(
 )
 
 
+XML = (
+    "only JSON is read: run the import (`listbridge import run`), which makes its webhooks post JSON, or "
+    "make the webhook again with PayloadFormat json"
+)
+
+
 @blueprint.route("/campaign-monitor/<workflow_id>/<token>", methods=["POST"])
 @blueprint.doc(**events_doc("Delivery", 200, security=OPEN))
 def deliver(workflow_id: str, token: str) -> Response:
     """Take a delivery of an import's webhook."""
     receiver = _admitted(workflow_id, token)
     if request.content_type and not request.is_json:
-        raise Refusal(415, "only JSON is read: make the webhook again with PayloadFormat json")
+        raise Refusal(415, XML)
     here = web()
     counts = incoming.receive(here.context.store, receiver.account, read_body())
     if counts.rang:

@@ -53,7 +53,7 @@ class WorkflowSchema(Schema):
         required=True,
         metadata={
             "description": "What a person has to acknowledge or confirm before it goes on: a brake's name, "
-            "`canary` or `people`; empty for nothing."
+            "`canary`, `people`, or of an import `zone`; empty for nothing."
         },
     )
     how_to_go_on = fields.String(required=True, metadata={"description": "The command for that."})
@@ -120,6 +120,12 @@ class RunSchema(Schema):
         required=True,
         allow_none=True,
         metadata={"description": "null while not all is known that there is to read."},
+    )
+    set_aside = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "Lists, campaigns and reports that can't be read -> why."},
     )
     next_run_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 

@@ -12,6 +12,7 @@
     │   ├── SegmentLimitReached
     │   ├── WebhookTestFailed
     │   ├── UnknownTimeZone
+    │   ├── ZoneChanged           not until a person has confirmed it
     │   └── UnknownRefusal        home of every code that no table knows
     ├── RetriableError            wait (retry_after_seconds, when told) and repeat
     │   ├── RateLimited
@@ -36,7 +37,7 @@ import inspect
 import re
 from typing import Any
 
-from listbridge.errors import Deferred, Fatal, Retriable, Skippable, SystemProblem
+from listbridge.errors import Deferred, Fatal, Retriable, Skippable, SystemProblem, Waits
 
 # A run without spaces, quotes, brackets or separators that holds @ or its percent-encoding.
 _ADDRESS = re.compile(r"[^\s\"'<>()\[\]{},;:=?&/\\]*(?:@|%40)[^\s\"'<>()\[\]{},;:=?&/\\]*", re.IGNORECASE)
@@ -136,7 +137,19 @@ class WebhookTestFailed(FatalError):
 
 
 class UnknownTimeZone(FatalError):
-    """The client's time zone label is not in our table; add it to `zone_labels`."""
+    """Nothing is read until its times can be told: give the client another zone and resume the import.
+
+    One whose clocks go the same way will do. Report the label, so that it is added to `zone_labels`.
+    """
+
+
+class ZoneChanged(FatalError, Waits):
+    """All times are told by it: confirm the change if it was made on purpose, or set the zone back.
+
+    `listbridge import confirm-zone ID` does the one, or goes on after the other.
+    """
+
+    waits_for = "zone"
 
 
 class UnknownRefusal(FatalError):

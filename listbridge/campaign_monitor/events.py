@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date as date_type
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,9 @@ DEACTIVATIONS: Mapping[str, str] = {
 }
 """The State of a Deactivate webhook -> status in cm_activity; any other word in lower case."""
 
+SELF = "self"
+"""The origin of what was our own write."""
+
 MINUTE = len("2010-12-14 11:32")
 _EPOCH_DAY = date_type(1970, 1, 1).toordinal()
 
@@ -68,7 +72,12 @@ def minute_of(text: str) -> str:
 
 def day_of(text: str) -> int:
     """The day of a time of the API by the client's own clock, counted from 1 January 1970."""
-    return date_type.fromisoformat(text[: len("2010-12-14")]).toordinal() - _EPOCH_DAY
+    return _day(text[: len("2010-12-14")])
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> int:
+    return date_type.fromisoformat(text).toordinal() - _EPOCH_DAY
 
 
 def custom_values(values: Iterable[StoredValue]) -> dict[str, str]:
@@ -141,6 +150,20 @@ def opt_out(
         to_epoch_ms(date, account.zone),
         ("deactivate", list_id, key, word, minute_of(date)),
         _who(account, list_id, address) | {"event": "deactivate", "status": word} | values,
+        day_of(date),
+    )
+
+
+def subscription(
+    account: Account, list_id: str, key: str, *, address: str, date: str, **values: Any
+) -> Event:
+    """Somebody became active in a list: one event a minute, whoever tells it."""
+    return Event(
+        CM_ACTIVITY,
+        key,
+        to_epoch_ms(date, account.zone),
+        ("subscribe", list_id, key, minute_of(date)),
+        _who(account, list_id, address) | {"event": "subscribe", "state": "Active"} | values,
         day_of(date),
     )
 

@@ -16,13 +16,16 @@ import msgspec
 from listbridge.campaign_monitor.custom_fields import field_key
 from listbridge.campaign_monitor.events import (
     DEACTIVATIONS,
+    SELF,
     Account,
     custom_values,
     day_of,
     minute_of,
     opt_out,
     status,
+    subscription,
 )
+from listbridge.campaign_monitor.links import link_events
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.testing import LARGEST_SAMPLE, put_aside
 from listbridge.campaign_monitor.timezones import to_epoch_ms
@@ -42,8 +45,6 @@ ECHO_WINDOW_MS = 120_000
 
 MAX_AHEAD_MS = 2 * 86_400_000
 """An event that claims to be later than this would stand as the latest for good."""
-
-SELF = "self"
 
 T = TypeVar("T")
 Row = tuple[str, Delivered | None, bool]
@@ -110,6 +111,8 @@ def receive(store: Store, account: Account, body: bytes, *, tested: bool = False
             person, held, here = rows.get(key, (key, None, True))
             own = (is_echo if here else is_parting_echo)(account, told, setup, held)
             events += events_of(account, delivery.list_id, key, told, own=own)
+            if not own:
+                events += link_events(account, delivery.list_id, key, told.old_address, told.date)
         except ValueError as error:
             unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
             continue
@@ -190,7 +193,9 @@ def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool
         activity = opt_out(
             account, list_id, key, address=told.address, word=word, date=told.date, state=state
         )
-    elif told.type in ("Subscribe", "Update"):
+    elif told.type == "Subscribe":
+        activity = _subscribed(account, list_id, key, told, fields, origin)
+    elif told.type == "Update":
         activity = _change(account, list_id, key, told, fields, state, origin)
     else:
         raise ValueError(f"the type of event {told.type!r} is not Subscribe, Update or Deactivate")
@@ -208,6 +213,23 @@ def events_of(account: Account, list_id: str, key: str, told: Told, *, own: bool
         origin=origin,
     )
     return [activity, known]
+
+
+def _subscribed(
+    account: Account, list_id: str, key: str, told: Told, fields: dict[str, str], origin: str | None
+) -> Event:
+    return subscription(
+        account,
+        list_id,
+        key,
+        address=told.address,
+        date=told.date,
+        name=told.name,
+        ip=told.signup_ip,
+        custom_fields=fields or None,
+        origin=origin,
+        old_email=told.old_address or "",
+    )
 
 
 def _change(

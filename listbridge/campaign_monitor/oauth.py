@@ -7,7 +7,10 @@ official client; there is no PKCE, and a refresh takes no client id.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from queue import Empty, Queue
+from threading import Thread
+from typing import TypeVar, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -22,6 +25,8 @@ SCOPES = ("ManageLists", "ImportSubscribers", "ViewReports", "ViewSubscribersInR
 
 TOKEN = "POST /oauth/token"  # noqa: S105 - an endpoint
 _MAX_ANSWER_BYTES = 65_536
+
+T = TypeVar("T")
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +91,47 @@ def root_of(base_url: str) -> str:
 
 
 def _tokens(base_url: str, form: Mapping[str, str], timeouts: tuple[float, float]) -> Tokens:
+    """The whole call takes no longer than both timeouts together, whatever trickles in."""
+    status, body = within(sum(timeouts), lambda: _answer(base_url, form, timeouts))
+    if status == 200:
+        try:
+            given = msgspec.json.decode(body, type=_Answer, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        else:
+            expires_at = time.time_ns() // 1_000_000 + int(given.expires_in * 1000)
+            return Tokens(
+                access_token=given.access_token, refresh_token=given.refresh_token, expires_at=expires_at
+            )
+    raise _refusal(status, body)
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """What the call answers in the time. One that takes longer is left to itself, and nobody hears of it.
+
+    Raises `NetworkProblem` then. Timeouts of a connection only bound each of its reads.
+    """
+    ended: Queue[tuple[T | None, BaseException | None]] = Queue()
+
+    def run() -> None:
+        try:
+            ended.put((call(), None))
+        except BaseException as problem:
+            ended.put((None, problem))
+
+    Thread(target=run, name="oauth", daemon=True).start()
+    try:
+        answer, problem = ended.get(timeout=seconds)
+    except Empty:
+        late = TimeoutError("the answer took longer than both timeouts")
+        raise network_problem(TOKEN, late) from None
+    if problem is not None:
+        raise problem
+    return cast(T, answer)
+
+
+def _answer(base_url: str, form: Mapping[str, str], timeouts: tuple[float, float]) -> tuple[int, bytes]:
+    """Status and body. Raises `NetworkProblem`."""
     try:
         with (
             requests.Session() as session,
@@ -98,21 +144,10 @@ def _tokens(base_url: str, form: Mapping[str, str], timeouts: tuple[float, float
                 stream=True,
             ) as response,
         ):
-            status, body = response.status_code, response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
+            return response.status_code, response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
         # Not chained: the text of these errors can hold what was sent.
         raise network_problem(TOKEN, problem) from None
-    if status == 200:
-        try:
-            given = msgspec.json.decode(body, type=_Answer, strict=False)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
-        else:
-            expires_at = time.time_ns() // 1_000_000 + int(given.expires_in * 1000)
-            return Tokens(
-                access_token=given.access_token, refresh_token=given.refresh_token, expires_at=expires_at
-            )
-    raise _refusal(status, body)
 
 
 def _refusal(status: int, body: bytes) -> AccessWithdrawn | ServerProblem:

@@ -11,20 +11,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 
-from listbridge.campaign_monitor import CampaignMonitor, revisits
+from listbridge.campaign_monitor import CampaignMonitor, gaps, repairs, revisits, zones
 from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.dated import (
     OVERLAP_MINUTES,
     Stretch,
+    is_unfinished,
     read_backwards,
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible
+from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
 from listbridge.campaign_monitor.events import (
     Account,
     numbering,
@@ -34,6 +35,7 @@ from listbridge.campaign_monitor.events import (
     status_event,
     without_places,
 )
+from listbridge.campaign_monitor.gaps import Gap
 from listbridge.campaign_monitor.mailings import Mailing
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.models import Campaign, ListStats, Page, Subscriber
@@ -41,11 +43,12 @@ from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
-from listbridge.campaign_monitor.visits import Choice, Visits
+from listbridge.campaign_monitor.visits import NOT_COMPLETE, Choice, Visits
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.errors import Skippable
-from listbridge.imports.cursors import cursors
+from listbridge.imports.cursors import cursor_of, cursors
 from listbridge.imports.protocol import Batch, Resource
+from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Event, Unreadable
 from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
@@ -53,6 +56,8 @@ from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
 STATES: tuple[State, ...] = get_args(State)
 ZONE_CHANGE_MINUTES = 27 * 60
 """How far before its position a run starts after the client's zone has changed: zones lie 26 hours apart."""
+
+NO_LIST = "the client has no such list, or does not show it; it is taken up again when it is there"
 
 T = TypeVar("T")
 Making = Callable[[ReportRow], Event | Unreadable]
@@ -68,23 +73,32 @@ class CampaignMonitorSource:
         memory: Memory,
         suppression: SuppressionList,
         registrar: Registrar | None,
+        store: Store,
     ) -> None:
         self._client = client
+        self._store = store
         self._choice = choice
         self._memory = memory
         self._registrar = registrar
         self._suppression = suppression
         self._account: Account | None = None
         self._visits: Visits | None = None
+        self._aside: dict[str, str] = {}
         self.account = choice.client_id
 
     def prepare(self) -> list[str]:
-        """Read the client's zone, the lists' names and the suppression list, register the webhooks."""
+        """Read the client's zone, the lists' names and the suppression list, register the webhooks.
+
+        Raises `ZoneChanged` when the zone is another one than at the first run, until that is confirmed.
+        """
         account = self._load()
+        zones.keep(self._store, account.client_id, account.zone.key)
         lists = ", ".join(account.lists.values())
         done = [f"client {account.client_name}, time zone {account.zone.key}, lists: {lists}"]
         self._suppression.refresh()
-        return done + (self._registrar.register(account) if self._registrar else [])
+        if self._registrar:
+            done += self._registrar.register(account, self._aside, self._choice.polls)
+        return done
 
     def close(self) -> None:
         """Take the webhooks away."""
@@ -95,6 +109,8 @@ class CampaignMonitorSource:
         """The lists' states first, then the reports of what went to the lists, in the order of sending."""
         for list_id in self._load().lists:
             yield from self._states(list_id, positions)
+        for list_id, why in self._aside.items():
+            yield Resource(f"list {list_id}", (), None, problem=why)
         yield from self._visiting().resources(positions, began)
 
     def _visiting(self) -> Visits:
@@ -106,7 +122,7 @@ class CampaignMonitorSource:
         """Raises `Skippable` for what was deleted since it was listed, or is not shown to this credential."""
         try:
             yield from self._read(resource)
-        except NotVisible as gone:
+        except (NotVisible, PermissionMissing) as gone:
             raise Skippable(f"it is not there any more, or not for this credential: {gone}") from gone
 
     def _read(self, resource: Resource) -> Iterator[Batch]:
@@ -123,11 +139,16 @@ class CampaignMonitorSource:
         if self._account is None:
             details = self._client.client(self.account).basic_details
             lists = {each.list_id: each.name for each in self._client.lists(self.account)}
-            if missing := [each for each in self._choice.lists if each not in lists]:
+            remember_lists(self._store, self.account, lists)
+            missing = [each for each in self._choice.lists if each not in lists]
+            if missing and len(missing) == len(self._choice.lists):
                 known = ", ".join(f"{name} ({list_id})" for list_id, name in lists.items())
                 raise NotVisible(f"the client has no list {', '.join(missing)}; it has {known}")
-            chosen = {list_id: lists[list_id] for list_id in self._choice.lists or lists}
-            self._account = Account(details.client_id, details.company_name, zone(details.time_zone), chosen)
+            self._aside = dict.fromkeys(missing, NO_LIST)
+            chosen = {each: lists[each] for each in self._choice.lists or lists if each in lists}
+            found = zone(details.time_zone)
+            zones.check(self._store, details.client_id, found.key)
+            self._account = Account(details.client_id, details.company_name, found, chosen)
         return self._account
 
     def _states(self, list_id: str, positions: Mapping[str, str]) -> Iterator[Resource]:
@@ -136,9 +157,10 @@ class CampaignMonitorSource:
         name = account.lists[list_id]
         try:
             stats = self._client.list_stats(list_id)
-        except NotVisible as gone:
+        except (NotVisible, PermissionMissing) as gone:
             yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
             return
+        after = gaps.last_end(self._store, list_id) if self._registrar else 0
         for state in STATES:
             cursor = f"list:{list_id}:{state}"
             yield Resource(
@@ -148,6 +170,7 @@ class CampaignMonitorSource:
                 kind=state,
                 basis=_digest(stats, account) if state == "active" else "",
                 rest_ms=revisits.DAY_MS,
+                whole_after=after,
                 rows=getattr(stats, _COUNT_OF[state], 0),
             )
 
@@ -159,8 +182,32 @@ class CampaignMonitorSource:
 
         make = partial(status_event, account, list_id)
         reading = self._reading(account, position)
+        missed = self._missed(list_id, state)
+        goes_on = is_unfinished(reading["position"])
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
-            yield _batch(_in_zone(stretch.until, account), stretch.rows, make, CM_USER, stretch)
+            position = _in_zone(stretch.until, account)
+            batch = _batch(position, stretch.rows, make, CM_USER, stretch)
+            if missed is not None:
+                # First: of a batch that is stored in part, these would not be found missing again.
+                told = repairs.told_of(self._store, account, list_id, state, stretch.rows, missed)
+                batch.events = [*told, *batch.events]
+            yield batch
+        if goes_on:  # who came during the break stands after the page with which the reading began
+            yield from self._read_people(list_id, state, position)
+
+    def _missed(self, list_id: str, state: str) -> Gap | None:
+        """The time of which deliveries may be missing, if no reading has made up for them yet.
+
+        By the system's clock, as its rows are.
+        """
+        if self._registrar is None:
+            return None
+        held = cursor_of(self._store, self.account, f"list:{list_id}:{state}")
+        found = gaps.gaps_after(self._store, list_id, held.whole_from) if held.complete_from else []
+        if not found:
+            return None
+        span, offset = repairs.span_of(found), self._client.clock_offset_ms or 0
+        return Gap(span.since + offset, span.until + offset)
 
     def _read_report(
         self, mailing: Mailing, report: Any, lists: frozenset[str], position: str | None
@@ -217,12 +264,15 @@ class CampaignMonitorSource:
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        make = partial(report_event, account, campaign, report, number=numbering())
+        make, read = partial(report_event, account, campaign, report, number=numbering()), 0
         for page in pages(fetch, first=first):
+            read += 1
             total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
             at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
             stretch = Stretch(page.results, at, page.unreadable)
             yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+        if not read:  # there are fewer pages than there were
+            yield Batch(NOT_COMPLETE)
 
 
 _COUNT_OF: Mapping[State, str] = {
@@ -249,6 +299,18 @@ def opt_outs_read_at(store: Store, client_id: str, list_id: str) -> int:
     held = cursors(store, client_id)
     names = [f"list:{list_id}:{state}" for state in STATES if state != "active"]
     return min(held[name].complete_from if name in held else 0 for name in names)
+
+
+def remember_lists(store: Store, client_id: str, lists: Mapping[str, str]) -> None:
+    """Keep which lists are a client's; one that it had stays."""
+    for list_id, name in lists.items():
+        store.client.hset(keys.client_lists(client_id), list_id, name)
+
+
+def lists_of(store: Store, client_id: str) -> frozenset[str]:
+    """The lists that a client is known to have."""
+    held = cast(list[bytes], store.client.hkeys(keys.client_lists(client_id)))
+    return frozenset(each.decode() for each in held)
 
 
 def _page_and_total(position: str | None) -> tuple[int, int | None]:

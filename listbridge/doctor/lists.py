@@ -13,7 +13,7 @@ from listbridge.context import Context
 from listbridge.doctor.account import SMALL_PAGE, Account, permitted
 from listbridge.doctor.findings import Examination, Finding, Verdict, failed, fine, warning
 from listbridge.exports.setup import setup_of
-from listbridge.jobs.deliver import wanted_setup
+from listbridge.jobs.preparing import wanted_setup
 from listbridge.workflows.models import State, Workflow
 
 
@@ -128,7 +128,7 @@ def _worth_knowing(details: ListDetails, feeds: Sequence[Workflow]) -> list[str]
     if details.confirmed_opt_in:
         said.append("new people are asked by mail to confirm")
     if details.unsubscribe_setting == ALL_LISTS and any(
-        each.export.on_exit == "unsubscribe" for each in feeds
+        each.export.on_exit == "unsubscribe" or each.export.opt_out_scope == "client" for each in feeds
     ):
         said.append("who an export unsubscribes leaves all lists of the client")
     if details.unsubscribe_setting != ALL_LISTS and feeds:

@@ -6,6 +6,10 @@ _OPTED_OUT = "nothing: they opted out, unless they opt in again: see `resubscrib
 _ADVICE = {
     "unsubscribed": _OPTED_OUT,
     "deleted": _OPTED_OUT,
+    "unsubscribed_elsewhere": (
+        "nothing: they left another list of the client, and `opt_out_scope` is client; it is over when they "
+        "subscribe here or there"
+    ),
     "bounced": "correct the address: mail to it came back",
     "unconfirmed": "wait: they have been asked by mail to confirm",
     "suppressed": "take the address off the client's suppression list, if the person wants mail again",
@@ -26,6 +30,11 @@ _OTHER = (
     "look the code up in Campaign Monitor's documentation; the row is sent again when it changes, or by "
     "`export retry`"
 )
+
+
+def known_codes() -> frozenset[str]:
+    """The words that we have for refusals; beside them there are the other system's codes."""
+    return frozenset(_ADVICE)
 
 
 def advice(code: str, address: str = "") -> str:

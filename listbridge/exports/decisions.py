@@ -35,6 +35,9 @@ OPTED_OUT = frozenset({"unsubscribed", "deleted", "bounced", "suppressed", "unco
 OF_THE_PERSON = OPTED_OUT - {"bounced"}
 """Those of them that hold for a person's other addresses too: a dead mailbox is only one address's."""
 
+ELSEWHERE = "unsubscribed_elsewhere"
+"""Not sent because they unsubscribed from another list of the client, and an export says that this counts."""
+
 DUPLICATE = "duplicate_address"
 """Refused because another person's row has the address."""
 
@@ -183,6 +186,14 @@ class Person:
     """Their status and its time under other addresses of theirs than the row's."""
     lost: frozenset[str] = frozenset()
     """Addresses of theirs that have become somebody else's."""
+    left_elsewhere: int = 0
+    """When they unsubscribed from another list of the client, if that counts here (epoch ms; 0: not)."""
+    others: tuple[str, ...] = ()
+    """The other keys that are theirs; `key` is the newest."""
+    relatives: tuple[str, ...] = ()
+    """Keys of other people whom changes of address lead to: what changes who is who concerns them too."""
+    who_is_who: str = ""
+    """A fingerprint of it, as it is around them; empty where no address ever changed."""
 
     @property
     def newest(self) -> int:
@@ -245,13 +256,15 @@ class ReadBack:
 class Send:
     """`may_return`: should the list refuse them as opted out, the opt-in of `opted_in_at` (epoch ms) counts
     against that, if it is the later one.
-    `leaves`: once the row is stored, the person is unsubscribed."""
+    `leaves`: once the row is stored, the person is unsubscribed.
+    `vacates`: nothing is written; what stands of the person is cleared, and this is their refusal."""
 
     row: Row
     flags: Flags
     may_return: bool = False
     leaves: bool = False
     opted_in_at: int | None = field(default=None, compare=False)
+    vacates: Refuse | None = None
 
 
 Decision = Skip | Refuse | ReadBack | Send
@@ -289,8 +302,10 @@ def decide(
     if problem := _fault(row, spec):
         return Skip("refused before") if tried else Refuse(*problem, row)
     # The list's options may be others by now, and an address somebody else's or free.
-    tried = tried and not (refused is not None and refused.code in (UNKNOWN_OPTION, DUPLICATE))
+    tried = tried and not (refused is not None and refused.code in (UNKNOWN_OPTION, DUPLICATE, ELSEWHERE))
     opted_in_at = opt_in(person, spec)
+    if _left_family(person) and not is_later(opted_in_at, person.left_elsewhere):
+        return _held_back_elsewhere(person, refused, row)
     out = _opted_out(person, refused)
     returns = out is not None and is_later(opted_in_at, out[1])
     if not returns:
@@ -322,7 +337,8 @@ def moving(
 
     Whoever is in no audience is not moved: the row is cleared where it is. In `add_only` nobody is.
     """
-    if not spec.by_address or spec.mode == "add_only":
+    went = delivered is not None and bool(delivered.address or delivered.earlier)
+    if not (spec.by_address or went) or spec.mode == "add_only":
         return row
     if delivered is not None and not row.options and not delivered.earlier:
         return replace(row, email=delivered.address or person.key)
@@ -645,10 +661,25 @@ def _held_back(person: Person, refused: Refused | None, row: Row, *, stale: bool
     word, since = person.status or ("", 0)
     message = f"{word} in this list"
     if stale:
-        message += "; the later opt-in counts once it is known again who opted out: run an import of the list"
+        message += (
+            "; the later opt-in counts once it is known again who opted out: run an import of the list, "
+            "with LISTBRIDGE_PUBLIC_URL set for its webhooks"
+        )
     if refused is not None and (refused.code, refused.since) == (word, since):
         return Skip("refused before")
     return Refuse(word, message, row, since)
+
+
+def _left_family(person: Person) -> bool:
+    """Have they unsubscribed from another list, and not subscribed to this one in a later minute?"""
+    return bool(person.left_elsewhere) and not _active_after(person, person.left_elsewhere)
+
+
+def _held_back_elsewhere(person: Person, refused: Refused | None, row: Row) -> Skip | Refuse:
+    since = person.left_elsewhere
+    if refused is not None and (refused.code, refused.since) == (ELSEWHERE, since):
+        return Skip("refused before")
+    return Refuse(ELSEWHERE, "unsubscribed from another list of the client", row, since)
 
 
 def _waits_for_feed(person: Person, spec: ListSpec) -> bool:

@@ -72,6 +72,12 @@ def cursors(store: Store, account: str) -> dict[str, Cursor]:
     return {name.decode(): _decode(value.decode()) for name, value in held.items()}
 
 
+def cursor_of(store: Store, account: str, name: str) -> Cursor:
+    """How far one resource has been read."""
+    held = cast(bytes | None, store.client.hget(keys.cursors(account), name))
+    return _decode(held.decode()) if held else Cursor("")
+
+
 def save(store: Store, account: str, resource: Resource, cursor: Cursor) -> None:
     """Keep the cursor under all the resource's names."""
     times = (cursor.finished_at, cursor.complete_from, cursor.whole_from, cursor.whole_began)

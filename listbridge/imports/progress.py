@@ -5,10 +5,11 @@ It informs; nothing is decided by it. Each resource that is read has a field of 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from math import ceil
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -18,10 +19,13 @@ from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
 PAGE_SIZE = 1000
-WRITTEN_EVERY = 50
-"""After how many resources that are left alone their number is written."""
+WRITTEN_EVERY_SECONDS = 0.5
+"""How often what a run reads is written: each page would be a write to disk."""
 _RESOURCE = "resource:"
 _LEFT_ALONE = "left_alone:"
+_ASIDE = "aside:"
+MOST_ASIDE = 200
+"""Of how many resources that can't be read it is kept why."""
 _ATTEMPT = "attempt"
 
 
@@ -73,6 +77,8 @@ class RunProgress(msgspec.Struct, kw_only=True):
     reading: list[Reading]
     rows_per_second: float
     seconds_left: int | None
+    set_aside: dict[str, str] = {}
+    """What can't be read -> why."""
 
 
 class Tracker(Watch):
@@ -81,11 +87,14 @@ class Tracker(Watch):
     def __init__(self, store: Store, workflow_id: str) -> None:
         self._store = store
         self._key = keys.run(workflow_id)
-        readings, _, _ = _kept(store, workflow_id)
+        readings, _, _, aside = _kept(store, workflow_id)
         self._readings = readings
+        self._aside = aside
         self._left_alone: Counter[str] = Counter()
         rows, pages = (sum(getattr(each, name) for each in readings.values()) for name in ("rows", "pages"))
         self._attempt = Attempt(began_at=now_ms(), rows=rows, pages=pages)
+        self._waiting: dict[str, bytes] = {}
+        self._next = 0.0
         self._write(_ATTEMPT, self._attempt)
 
     def found(self, resource: Resource, expected: int) -> None:
@@ -97,16 +106,15 @@ class Tracker(Watch):
 
     def left_alone(self, resource: Resource) -> None:
         self._left_alone[resource.kind] += 1
-        if self._left_alone.total() % WRITTEN_EVERY == 0:
-            self._write_left_alone()
+        self._write(_LEFT_ALONE + resource.kind, self._left_alone[resource.kind])
 
-    def _write_left_alone(self) -> None:
-        for kind, count in self._left_alone.items():
-            self._write(_LEFT_ALONE + kind, count)
+    def set_aside(self, resource: Resource, problem: str) -> None:
+        if resource.name not in self._aside and len(self._aside) < MOST_ASIDE:
+            self._aside[resource.name] = problem
+            self._put(_ASIDE + resource.name, problem.encode())
 
     def listed(self) -> None:
         """All is found that there is to read."""
-        self._write_left_alone()
         self._attempt.is_listed = True
         self._write(_ATTEMPT, self._attempt)
 
@@ -126,7 +134,19 @@ class Tracker(Watch):
         self._write(_RESOURCE + resource.cursors[0], reading)
 
     def _write(self, field: str, value: object) -> None:
-        self._store.client.hset(self._key, field, msgspec.json.encode(value))
+        self._put(field, msgspec.json.encode(value))
+
+    def _put(self, field: str, value: bytes) -> None:
+        self._waiting[field] = value
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._store.client.hset(self._key, mapping=cast(Any, self._waiting))
+            self._waiting.clear()
+        self._next = time.monotonic() + WRITTEN_EVERY_SECONDS
 
 
 def forget(store: Store, workflow_id: str) -> None:
@@ -136,8 +156,10 @@ def forget(store: Store, workflow_id: str) -> None:
 
 def progress_of(store: Store, workflow_id: str, now: int) -> RunProgress | None:
     """How the run stands that goes on, or how the last one ended; None when there was none."""
-    readings, left_alone, attempt = _kept(store, workflow_id)
-    return None if attempt is None else summed([*readings.values()], left_alone, attempt, now)
+    readings, left_alone, attempt, aside = _kept(store, workflow_id)
+    if attempt is None:
+        return None
+    return msgspec.structs.replace(summed([*readings.values()], left_alone, attempt, now), set_aside=aside)
 
 
 def summed(
@@ -168,15 +190,20 @@ def summed(
     )
 
 
-def _kept(store: Store, workflow_id: str) -> tuple[dict[str, Reading], dict[str, int], Attempt | None]:
+def _kept(
+    store: Store, workflow_id: str
+) -> tuple[dict[str, Reading], dict[str, int], Attempt | None, dict[str, str]]:
     held = cast(dict[bytes, bytes], store.client.hgetall(keys.run(workflow_id)))
     readings: dict[str, Reading] = {}
     left_alone: dict[str, int] = {}
+    aside: dict[str, str] = {}
     for name, value in held.items():
         field = name.decode()
         if field.startswith(_RESOURCE):
             readings[field.removeprefix(_RESOURCE)] = msgspec.json.decode(value, type=Reading)
         elif field.startswith(_LEFT_ALONE):
             left_alone[field.removeprefix(_LEFT_ALONE)] = int(value)
+        elif field.startswith(_ASIDE):
+            aside[field.removeprefix(_ASIDE)] = value.decode()
     attempt = held.get(_ATTEMPT.encode())
-    return readings, left_alone, msgspec.json.decode(attempt, type=Attempt) if attempt else None
+    return readings, left_alone, msgspec.json.decode(attempt, type=Attempt) if attempt else None, aside

@@ -47,19 +47,26 @@ def delivers(workflow: Workflow, now: int) -> bool:
 
 
 def is_stale(context: Context, workflow: Workflow, now: int) -> bool:
-    """Was nothing heard for too long of who opted out, neither by a webhook nor by an import?"""
+    """Was nothing heard for too long of who opted out, neither by a webhook nor by an import?
+
+    Without an address for webhooks it is always heard too late, and while another time zone of the client
+    waits to be confirmed nobody knows when it was.
+    """
     export = workflow.export
     if export.resubscribe == "never":
         return False
-    told = cast(bytes | None, context.store.client.get(keys.told(export.list_id)))
+    if not context.settings.public_url:
+        return True
     oldest = max(now - export.opt_out_feed_minutes * 60_000, restored_at(context.store))
-    if int(told or 0) >= oldest:
-        return False
     try:
         found = authorizations.get(context.store, workflow.authorization_id)
     except authorizations.NoSuchAuthorization:
         return True  # a delivery tells of it in words
-    return system_of(found).opt_outs_read_at(context.store, export.client_id, export.list_id) < oldest
+    system = system_of(found)
+    _, unconfirmed = system.zones(context.store, export.client_id)
+    told = int(cast(bytes | None, context.store.client.get(keys.told(export.list_id))) or 0)
+    heard_at = max(told, system.opt_outs_read_at(context.store, export.client_id, export.list_id))
+    return bool(unconfirmed) or heard_at < oldest
 
 
 def basis(context: Context, feeds: Sequence[Workflow]) -> str:

@@ -11,11 +11,12 @@ from listbridge.jobs.archive import is_due as archive_is_due
 from listbridge.jobs.feeds import is_otherwise
 from listbridge.jobs.pull import lease_of
 from listbridge.jobs.reconcile import due_lists
+from listbridge.jobs.spread import is_behind
 from listbridge.store import keys
-from listbridge.store.store import now_ms
-from listbridge.systems import catch_up
+from listbridge.store.store import Store, now_ms
+from listbridge.systems import catch_up, must_run
 from listbridge.workflows import registry
-from listbridge.workflows.models import Workflow
+from listbridge.workflows.models import State, Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,15 @@ def sweep(context: Context) -> Due:
     """Look at every stream, list and import."""
     store = context.store
     catch_up(store)
-    workflows = registry.list_all(store)
+    workflows = [_woken(store, each) for each in registry.list_all(store)]
     return Due(
         fold=any(has_lag(store, context.program)),
         lists=tuple(
             each
             for each in deliverable(workflows)
-            if any(lags(store, each, now_ms())) or is_otherwise(context, each, workflows)
+            if any(lags(store, each, now_ms()))
+            or is_otherwise(context, each, workflows)
+            or is_behind(context, each, workflows)
         ),
         imports=tuple(
             w.id
@@ -52,6 +55,15 @@ def sweep(context: Context) -> Due:
         archive=archive_is_due(context),
         checks=tuple(due_lists(context, workflows)),
     )
+
+
+def _woken(store: Store, workflow: Workflow) -> Workflow:
+    """An import that is up to date is woken when something has to be looked at before its time."""
+    waits = workflow.state is State.SLEEPING and not workflow.failures and workflow.wake_at > now_ms()
+    if workflow.kind != "import" or not waits or not must_run(store, workflow):
+        return workflow
+    registry.wake(store, workflow.id)
+    return registry.find(store, workflow.id) or workflow
 
 
 def deliverable(workflows: list[Workflow]) -> list[str]:

@@ -34,6 +34,7 @@ def import_standing(context: Context, workflow: Workflow) -> dict[str, Any] | No
         else [],
         "rows_per_second": found.rows_per_second if runs else None,
         "seconds_left": found.seconds_left if runs else None,
+        "set_aside": found.set_aside,
         "next_run_at": rfc3339(workflow.wake_at) if workflow.state is State.SLEEPING else None,
     }
 

@@ -179,6 +179,14 @@ class PartitionKeys:
     def retry(self, list_id: str) -> str:
         return f"{self._prefix}retry:{list_id}"
 
+    def spread(self, list_id: str) -> str:
+        """Key -> what became of the person's opt-out from another list; see `exports.spread`."""
+        return f"{self._prefix}spread:{list_id}"
+
+    def spread_cursor(self, list_id: str) -> str:
+        """How far the partition's changes have been looked at for opt-outs from other lists."""
+        return f"{self._prefix}spread-cursor:{list_id}"
+
     def drift(self, list_id: str) -> str:
         """Key -> how the person's row in a list was otherwise than it should be when it was checked."""
         return f"{self._prefix}drift:{list_id}"
@@ -194,6 +202,10 @@ class PartitionKeys:
     def claimants(self, list_id: str) -> str:
         """Who waits for an address of this partition, as `<address> <key>`, all with the score 0."""
         return f"{self._prefix}claimants:{list_id}"
+
+    def relatives(self, list_id: str) -> str:
+        """Key with links -> a fingerprint of who was who around it when a delivery looked at it last."""
+        return f"{self._prefix}relatives:{list_id}"
 
     def tracked(self, kind: str, list_id: str) -> str:
         """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
@@ -271,6 +283,25 @@ def bell(what: str) -> str:
 def receiver(workflow_id: str) -> str:
     """What a webhook receiver has to know of an import."""
     return f"lb:receiver:{workflow_id}"
+
+
+RECEIVING = "lb:{receiving}:beat"
+"""When the web service last said that it takes deliveries (epoch ms)."""
+
+
+def gaps(list_id: str = "") -> str:
+    """The times in which deliveries may have been missed: of all webhooks, or of one list's."""
+    return f"lb:{{receiving}}:gaps:{list_id}" if list_id else "lb:{receiving}:gaps"
+
+
+def client_zone(client_id: str) -> str:
+    """The time zone by which a client's times are read, and another one that waits to be confirmed."""
+    return f"lb:zone:{client_id}"
+
+
+def client_lists(client_id: str) -> str:
+    """The lists that a client is known to have."""
+    return f"lb:lists:{client_id}"
 
 
 def suppressed(client_id: str, what: str) -> str:

@@ -90,8 +90,9 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         total += 1
         partition = partition_of(event.key.encode(), store.partitions)
         identity = event.id
-        item = (event.seen_day, identity, encode(event, at), event)
-        groups[partition, event.stream].setdefault(identity, item)
+        group = groups[partition, event.stream]
+        if identity not in group:
+            group[identity] = (event.seen_day, identity, encode(event, at, identity), event)
     counts, asked = _append(store, groups, store.erasure_key)
     if asked:
         store.erasure_key = hash_key(store)
@@ -116,6 +117,20 @@ def _append(
         part = store.parts[partition]
         calls += _calls(part, stream, part.stream(stream), list(items.values()), limit=limit, key=key)
     return _run(store, calls)
+
+
+def strangers(store: Store, events: Iterable[Event]) -> list[Event]:
+    """Those of the events that no append has had; an event that is appended meanwhile may be among them."""
+    groups: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        part = store.parts[partition_of(event.key.encode(), store.partitions)]
+        groups[part.seen(event.stream, event.seen_day)].append(event)
+    pipe = store.client.pipeline(transaction=False)
+    for name, found in groups.items():
+        pipe.smismember(name, [event.id for event in found])
+    known = pipe.execute() if groups else []
+    pairs = zip(groups.values(), known, strict=True)
+    return [event for found, seen in pairs for event, held in zip(found, seen, strict=True) if not held]
 
 
 def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int | None = None) -> Counts:

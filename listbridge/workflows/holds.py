@@ -17,6 +17,9 @@ PEOPLE = "people"
 RESTORED = "restored"
 """A workflow of a restored store waits until somebody has seen what it would do now."""
 
+ZONE = "zone"
+"""An import of a client whose time zone has changed waits until that is confirmed."""
+
 NOT_CONFIRMED = "waits until it is confirmed how many people it brings back"
 
 
@@ -41,6 +44,8 @@ NOTHING_SAID = Acknowledgement()
 def how_to_go_on(workflow: Workflow) -> str:
     """The command for what a workflow waits for; empty when it waits for nothing."""
     command = f"listbridge workflow resume {workflow.id}"
+    if workflow.waits_for == ZONE:
+        return f"listbridge import confirm-zone {workflow.id}"
     if workflow.waits_for == PEOPLE:
         return f"{command} --confirm-people NUMBER"
     if workflow.waits_for == CANARY:

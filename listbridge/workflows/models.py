@@ -91,6 +91,7 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mode: Literal["upsert", "update_only", "add_only"] = "upsert"
     on_exit: Literal["update_field", "unsubscribe", "nothing"] = "update_field"
     unsubscribe_from_all_lists: bool = False
+    opt_out_scope: Literal["list", "client"] = "list"
     restart_autoresponders: bool = False
     opted_in_field: str = "opted_in_at"
     opt_out_feed_minutes: int = 1440

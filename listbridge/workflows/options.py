@@ -133,8 +133,11 @@ def check_options(data: Mapping[str, Any]) -> dict[str, Any]:
     wrong: dict[str, Any] = _mapped_wrongly(data)
     if data["mode"] == "add_only" and data["on_exit"] not in (None, "nothing"):
         wrong["on_exit"] = ["add_only changes nobody who is in the list: on_exit is nothing"]
-    if data["unsubscribe_from_all_lists"] and data["on_exit"] != "unsubscribe":
-        wrong["unsubscribe_from_all_lists"] = ["only with on_exit unsubscribe"]
+    if data["mode"] == "add_only" and data["opt_out_scope"] == "client":
+        wrong["opt_out_scope"] = ["add_only changes nobody who is in the list: opt_out_scope is list"]
+    unsubscribes = data["on_exit"] == "unsubscribe" or data["opt_out_scope"] == "client"
+    if data["unsubscribe_from_all_lists"] and not unsubscribes:
+        wrong["unsubscribe_from_all_lists"] = ["only with on_exit unsubscribe or opt_out_scope client"]
     if data["restart_autoresponders"] and data["resubscribe"] == "never":
         wrong["restart_autoresponders"] = ["only for who is resubscribed: set resubscribe too"]
     if data["mode"] == "update_only" and data["queue_autoresponders"]:

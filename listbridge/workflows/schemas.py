@@ -154,6 +154,13 @@ class ExportConfigSchema(Schema):
         load_default=False,
         metadata={"description": "Unsubscribe also where that takes people off all lists of the client."},
     )
+    opt_out_scope = fields.String(
+        load_default="list",
+        validate=validate.OneOf(["list", "client"]),
+        metadata={
+            "description": "`client`: who unsubscribes from any list of the client is unsubscribed here too."
+        },
+    )
     email_field = fields.String(load_default="email", validate=PROFILE_FIELD)
     name_field = fields.String(load_default=None, allow_none=True, validate=PROFILE_FIELD)
     field_mappings = Mappings(load_default=dict)

@@ -103,7 +103,8 @@ def create_export(
 
 
 def _check_unsubscribing(context: Context, authorization: Authorization, export: ExportConfig) -> None:
-    if export.on_exit != "unsubscribe" or export.unsubscribe_from_all_lists:
+    exits, spreads = export.on_exit == "unsubscribe", export.opt_out_scope == "client"
+    if not (exits or spreads) or export.unsubscribe_from_all_lists:
         return
     asked = Workflow(
         id="",
@@ -116,9 +117,10 @@ def _check_unsubscribing(context: Context, authorization: Authorization, export:
     if system_of(authorization).list_reader(context, authorization, asked, never).leaving_ends_all():
         said = (
             "who unsubscribes from this list leaves all lists of the client: say unsubscribe_from_all_lists "
-            "too, change the list's unsubscribe setting, or choose update_field or nothing"
+            "too, change the list's unsubscribe setting, or choose "
         )
-        raise ValidationError({"on_exit": [said]})
+        choice = ("on_exit", "update_field or nothing") if exits else ("opt_out_scope", "list")
+        raise ValidationError({choice[0]: [said + choice[1]]})
 
 
 def create_import(

@@ -1,6 +1,7 @@
 """An export to a simulated account over HTTP, as a test drives it."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from listbridge import audiences, authorizations
@@ -25,7 +26,8 @@ class Export:
     """What people and audiences do, and deliveries, around one simulated list."""
 
     def __init__(self, context, server):
-        self.context, self.server = context, server
+        settings = replace(context.settings, public_url="http://127.0.0.1:9")
+        self.context, self.server = replace(context, settings=settings), server
         self.account = server.account
         (self.client,) = self.account.clients.values()
         (self.list,) = self.client.lists.values()

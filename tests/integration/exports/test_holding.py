@@ -1,15 +1,17 @@
 """Exports that wait for a person or for the end of a night, against the simulated API."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from simulated import minutes_from_now
 
+from listbridge.campaign_monitor import zones
 from listbridge.exports import engine
 from listbridge.exports.brakes import CANARY, HOUR_MS, LEAVING
 from listbridge.imports.cursors import cursors
-from listbridge.jobs import deliver as deliver_module
 from listbridge.jobs import feeds as feeds_module
+from listbridge.jobs import preparing
 from listbridge.jobs.feeds import is_stale
 from listbridge.jobs.plan import plan_export
 from listbridge.jobs.pull import pull
@@ -178,6 +180,33 @@ def test_an_import_that_read_all_states_makes_the_feed_fresh(opted_out):
     assert found[f"list:{opted_out.list.list_id}:unsubscribed"].complete_from > 0
 
 
+def test_without_an_address_for_webhooks_nobody_is_brought_back(opted_out):
+    here = opted_out.context
+    opted_out.context = replace(here, settings=replace(here.settings, public_url=""))
+    opted_out.create("vip", resubscribe="when_opted_in_later")
+    opted_out.happen(("enter", ANN, "vip", {"opted_in_at": minutes_from_now(-10)}))
+    opted_out.deliver()
+    assert opted_out.held(ANN) == "Unsubscribed"
+    assert "LISTBRIDGE_PUBLIC_URL" in opted_out.refusals()[ANN].message
+
+    opted_out.context = here
+    assert sweep(here).lists == (opted_out.list.list_id,)
+    opted_out.deliver()
+    assert opted_out.held(ANN) == ["vip"]
+
+
+def test_while_a_time_zone_waits_to_be_confirmed_nobody_is_brought_back(opted_out):
+    made = opted_out.create("vip", resubscribe="when_opted_in_later")
+    store, client_id = opted_out.context.store, opted_out.client.client_id
+    zones.keep(store, client_id, "Europe/Berlin")
+    assert not is_stale(opted_out.context, made, now_ms())
+    with pytest.raises(zones.ZoneChanged):
+        zones.check(store, client_id, "Asia/Tokyo")
+    assert is_stale(opted_out.context, made, now_ms())
+    zones.check(store, client_id, "Europe/Berlin")
+    assert not is_stale(opted_out.context, made, now_ms())
+
+
 def test_another_field_can_hold_the_opt_in(opted_out):
     opted_out.create("vip", resubscribe="when_opted_in_later", opted_in_field="joined")
     fields = {"joined": minutes_from_now(-10).isoformat()}
@@ -195,7 +224,7 @@ def wall(monkeypatch):
 
     def make_it(text):
         at = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-        for module in (feeds_module, deliver_module):
+        for module in (feeds_module, preparing):
             monkeypatch.setattr(module, "now_ms", lambda: at)
         return at
 

@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 import requests
+
+from listbridge.store import keys
 
 TOKEN = "a-token-for-the-tests"
 LIMIT = 4096
@@ -116,6 +119,11 @@ def test_a_stranger_is_refused_and_the_next_caller_is_served(served):
         )
         assert refused.status_code == 401
         assert session.get(f"{served.url}/healthz", timeout=10).status_code == 200
+
+
+def test_the_service_says_that_it_takes_deliveries(served, store_server):
+    with redis.Redis.from_url(store_server.removesuffix("/0") + "/9") as client:
+        assert abs(int(client.get(keys.RECEIVING)) - time.time() * 1000) < 60_000
 
 
 def test_the_log_holds_no_path(served):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -76,6 +76,11 @@ class Importer:
     def state(self, workflow: Workflow) -> Workflow:
         return registry.get(self.context.store, workflow.id)
 
+    def hurry(self, in_flight: int, timeout_seconds: float = 60.0) -> None:
+        """Ask for so many pages at a time, and give up on an answer that takes longer."""
+        changed = {"api_calls_in_flight": in_flight, "api_read_timeout_seconds": timeout_seconds}
+        self.context = replace(self.context, settings=replace(self.context.settings, **changed))
+
     @property
     def budget(self) -> str:
         """The account's name as the pacing knows it."""
@@ -111,6 +116,12 @@ class Importer:
             for stream in STREAMS
             for _, line in tail(self.context.store, "stream", stream, 1_000_000)
         )
+
+    def events(self, stream: str) -> list[dict[str, Any]]:
+        """Every event of a stream as it is kept."""
+        return [
+            msgspec.json.decode(line) for _, line in tail(self.context.store, "stream", stream, 1_000_000)
+        ]
 
     def event_count(self) -> int:
         """How many events are in both streams, whatever they tell."""
@@ -186,6 +197,11 @@ def account_of() -> Iterator[Callable[..., SimulatorServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def importer_class() -> type[Importer]:
+    return Importer
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from listbridge.workflows import service
+from listbridge.workflows import care, service
 from listbridge.workflows.models import State
 
 
@@ -108,7 +108,11 @@ def test_a_changed_time_zone_neither_doubles_nor_hides_anything(importer):
     importer.import_all(webhooks=False)
     before = importer.stored()
     importer.server.account.clients[importer.client_id].time_zone = "(GMT-08:00) Pacific Time (US & Canada)"
-    importer.import_all(webhooks=False)
+    workflow = importer.create(webhooks=False)
+    assert importer.run(workflow) is None
+    care.confirm_zone(importer.context, workflow.id, "America/Los_Angeles")
+    importer.run(workflow)
+    assert importer.state(workflow).state is State.COMPLETED
     assert importer.stored() == before
     added = importer.server.simulator.produce(20)
     importer.import_all(webhooks=False)

@@ -82,7 +82,7 @@ def test_a_stale_feed_is_told_as_the_reason():
 
     assert decision.message == (
         "unsubscribed in this list; the later opt-in counts once it is known again who opted out: "
-        "run an import of the list"
+        "run an import of the list, with LISTBRIDGE_PUBLIC_URL set for its webhooks"
     )
 
 

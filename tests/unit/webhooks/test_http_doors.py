@@ -119,6 +119,14 @@ class TestPauseWorkflow(BearerDoor):
     method, path = "POST", "/v1/workflows/w1/pause"
 
 
+class TestConfirmZone(BearerDoor):
+    method, path = "POST", "/v1/workflows/w1/confirm-zone"
+
+
+class TestRotateToken(BearerDoor):
+    method, path = "POST", "/v1/workflows/w1/rotate-token"
+
+
 class TestResumeWorkflow(BearerDoor):
     method, path = "POST", "/v1/workflows/w1/resume"
 

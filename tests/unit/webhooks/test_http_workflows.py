@@ -58,6 +58,7 @@ def test_an_export_is_made_with_its_defaults_and_delivered_to_at_once(client, ex
             "mode": "upsert",
             "on_exit": "update_field",
             "unsubscribe_from_all_lists": False,
+            "opt_out_scope": "list",
             "restart_autoresponders": False,
             "opted_in_field": "opted_in_at",
             "opt_out_feed_minutes": 1440,

@@ -1,0 +1,319 @@
+"""Who leaves one list of a client is unsubscribed from others that say so; nothing loops, nothing is lost."""
+
+from dataclasses import replace
+
+import pytest
+from family import Family
+from marshmallow import ValidationError
+
+from listbridge.campaign_monitor import destination, zones
+from listbridge.exports.spread import Spreader, Verdict, opt_out_of, pack
+from listbridge.jobs.deliver import deliver
+from listbridge.jobs.sweep import sweep
+from listbridge.store import keys
+from listbridge.systems import account_of
+from listbridge.workflows import log, registry, service
+from listbridge.workflows.holds import Acknowledgement
+from listbridge.workflows.models import State
+from simulator.account import Account
+from simulator.faults import Fault
+from simulator.server import SimulatorServer
+
+ANN = "ann@example.com"
+
+
+@pytest.fixture
+def family(context, monkeypatch):
+    monkeypatch.setattr(destination, "MARGIN_SECONDS", 0.1)
+    settings = replace(
+        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
+    )
+    account = Account("a" * 32)
+    client = account.add_client("A client")
+    for title in ("A", "B", "C"):
+        account.add_list(client, title)
+    with SimulatorServer(account) as server:
+        yield Family(replace(context, settings=settings), server)
+
+
+@pytest.fixture
+def fed(family):
+    """Ann is in all three lists, by exports into each."""
+    family.exports = [family.feed(each) for each in (family.a, family.b, family.c)]
+    family.enter(ANN)
+    family.deliver()
+    assert family.states(ANN) == ["Active"] * 3
+    family.later()
+    return family
+
+
+def test_who_leaves_one_list_is_unsubscribed_from_the_others_once(fed):
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert fed.calls() == 2
+    fed.later()
+    fed.enter(ANN, "new@example.com")
+    fed.deliver()
+    assert fed.calls() == 2
+    assert fed.account.added_after_opt_out == []
+    counted = [log.progress(fed.context.store, each.id).get("opt_outs_spread", 0) for each in fed.exports]
+    assert counted == [0, 1, 1]
+    lines = [line["message"] for line in log.read(fed.context.store, fed.exports[1].id)]
+    assert "1 people unsubscribed, because they left another list of the client" in lines
+
+
+def test_an_export_whose_scope_is_the_list_keeps_its_people(family):
+    family.feed(family.a)
+    family.feed(family.b, opt_out_scope="list")
+    family.enter(ANN)
+    family.deliver()
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Active"]
+
+
+def test_people_who_are_in_a_list_by_themselves_leave_it_too(family):
+    family.feed(family.b)
+    for target in (family.a, family.b):
+        family.act("subscribe", target, ANN)
+    family.deliver()
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN) == ["Unsubscribed", "Unsubscribed", None]
+
+
+def test_our_own_unsubscription_of_who_left_an_audience_spreads_nowhere(family):
+    family.feed(family.a, on_exit="unsubscribe")
+    family.feed(family.b, on_exit="nothing")
+    family.enter(ANN)
+    family.deliver()
+    family.enter(ANN, what="exit")
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Active"]
+
+
+def test_a_later_opt_in_at_one_list_does_not_undo_the_others(fed):
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    fed.later()
+    fed.act("subscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Active", "Unsubscribed", "Unsubscribed"]
+    fed.later()
+    fed.act("subscribe", fed.b, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Active", "Active", "Unsubscribed"]
+    fed.later()
+    fed.act("unsubscribe", fed.b, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+
+
+def test_who_subscribed_later_stays_though_an_edit_of_theirs_does_not_count_as_that(fed):
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.later()
+    fed.act("unsubscribe", fed.b, ANN)
+    fed.later()
+    fed.act("subscribe", fed.b, ANN)
+    fed.act("update", fed.c, ANN, name="Another")
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed", "Active", "Unsubscribed"]
+
+
+def test_in_the_same_minute_the_opt_out_wins(family):
+    family.feed(family.b)
+    family.act("subscribe", family.a, ANN)
+    family.account.clock.set(family.account.clock.now().replace(second=5))
+    family.act("subscribe", family.b, ANN)
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Unsubscribed"]
+
+
+def test_nobody_who_left_elsewhere_is_added_until_they_subscribe_again(family):
+    family.feed(family.b)
+    family.act("subscribe", family.a, ANN)
+    family.later(60)
+    family.act("unsubscribe", family.a, ANN)
+    family.tell()
+    family.enter(ANN)
+    family.deliver()
+    assert family.states(ANN)[1] is None
+    assert family.refusal(family.b, ANN).code == "unsubscribed_elsewhere"
+    family.later()
+    family.act("subscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[1] == "Active"
+
+
+def test_an_opt_out_from_before_the_export_unsubscribes_nobody(family):
+    family.account.clock.advance(-30 * 86_400)
+    for target in (family.a, family.b):
+        family.act("subscribe", target, ANN)
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.tell()
+    family.account.clock.advance(30 * 86_400)
+    family.feed(family.b)
+    family.enter("bob@example.com")
+    family.deliver()
+    assert family.states(ANN)[1] == "Active"
+    assert family.calls() == 0
+
+
+@pytest.mark.parametrize("kind", ["500", "drop-before", "drop-after", "429", "504-html"])
+@pytest.mark.parametrize("match", [r"POST .*/unsubscribe", r"GET /api/v3.3/subscribers"])
+def test_a_call_that_fails_is_made_again(fed, kind, match):
+    fed.server.simulator.faults.add(Fault(kind=kind, match=match))
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.tell()
+    for _ in range(4):
+        for each in fed.exports:
+            fed.context.store.client.hset(keys.workflow(each.id), "wake_at", 1)
+        fed.context.store.client.delete(keys.pace(account_of(fed.context, fed.authorization)))
+        for list_id in sweep(fed.context).lists:
+            deliver(fed.context, list_id)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    counted = [log.progress(fed.context.store, each.id).get("opt_outs_spread", 0) for each in fed.exports]
+    assert counted == [0, 1, 1]
+
+
+class Killed(BaseException):
+    """The worker is gone."""
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_kill_between_loses_no_opt_out_and_doubles_none(fed, monkeypatch, step):
+    """Before anything is kept, after the beginning is, after the call, before the cursor moves."""
+    names = ("_begin", "_carry", "_keep", "_settle")
+    real, state = getattr(Spreader, names[step]), {"left": 1}
+
+    def dying(self, *args):
+        made = real(self, *args) if step != 0 else None
+        if state["left"] and (step != 2 or args[2] != "begun"):
+            state["left"] -= 1
+            raise Killed
+        return made if step != 0 else real(self, *args)
+
+    monkeypatch.setattr(Spreader, names[step], dying)
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.tell()
+    with pytest.raises(Killed):
+        deliver(fed.context, fed.b.list_id)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert fed.calls() == 2
+
+
+def test_a_brake_holds_a_mass_of_opt_outs_until_somebody_says_that_it_is_right(family):
+    people = [f"p{number}@example.com" for number in range(10)]
+    made = family.feed(family.b, brakes={"unsubscribed": 0.2, "least_people": 3})
+    for email in people:
+        family.act("subscribe", family.a, email)
+    family.enter(*people)
+    family.deliver()
+    family.later()
+    for email in people[:5]:
+        family.act("unsubscribe", family.a, email)
+    family.deliver()
+    held = registry.get(family.context.store, made.id)
+    assert (held.state, held.waits_for) == (State.PAUSED, "unsubscribed")
+    service.resume(family.context, made.id, Acknowledgement(brake="unsubscribed"))
+    family.deliver()
+    assert [family.states(email)[1] for email in people] == ["Unsubscribed"] * 5 + ["Active"] * 5
+
+
+def test_a_list_that_takes_people_off_all_lists_needs_consent_to_that(family):
+    family.b.unsubscribe_setting = "AllClientLists"
+    with pytest.raises(ValidationError, match="opt_out_scope"):
+        family.feed(family.b)
+    family.feed(family.b, unsubscribe_from_all_lists=True)
+    for target in (family.a, family.b):
+        family.act("subscribe", target, ANN)
+    family.deliver()
+    family.later()
+    family.act("unsubscribe", family.a, ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Unsubscribed"]
+
+
+def test_where_campaign_monitor_takes_people_off_all_lists_by_itself_no_call_is_made(fed):
+    fed.a.unsubscribe_setting = "AllClientLists"
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert fed.calls() == 0
+
+
+def test_while_a_time_zone_waits_to_be_confirmed_nothing_is_carried_and_then_it_is(fed):
+    store, client_id = fed.context.store, fed.client.client_id
+    zones.keep(store, client_id, "Australia/Sydney")
+    with pytest.raises(zones.ZoneChanged):
+        zones.check(store, client_id, "Asia/Tokyo")
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN)[1:] == ["Active", "Active"]
+    zones.confirm(store, client_id, "Asia/Tokyo")
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+
+
+def test_add_only_changes_nobody_who_is_in_the_list(family):
+    with pytest.raises(ValidationError, match="add_only"):
+        family.feed(family.b, mode="add_only")
+
+
+def test_opt_outs_that_we_made_are_told_from_those_of_people_by_their_time(store):
+    minute, day = 60_000, 86_400_000
+    begun = 20_000 * day
+    store.client.hset(
+        store.part(ANN).spread("b"), ANN, pack(Verdict(begun - day, "a", "unsubscribed", begun + 30_000))
+    )
+    family = {"a", "b"}
+
+    def newest(at):
+        found = opt_out_of(store, ANN, {"b": ("unsubscribed", at)}, family)
+        return found and found.since
+
+    assert newest(begun) is None
+    assert newest(begun + 5 * minute) is None
+    assert newest(begun + day) == begun + day
+    assert newest(begun - day) == begun - day
+    assert opt_out_of(store, ANN, {"x": ("unsubscribed", begun)}, family) is None
+    assert opt_out_of(store, ANN, {"a": ("bounced", begun), "b": ("deleted", begun + day)}, family) is None
+
+
+def test_a_subscribe_webhook_makes_a_refused_change_due_again(family):
+    family.feed(family.a, opt_out_scope="list")
+    family.act("subscribe", family.a, ANN)
+    family.later(60)
+    family.act("unsubscribe", family.a, ANN)
+    family.enter(ANN)
+    family.deliver()
+    assert family.refusal(family.a, ANN).code == "unsubscribed"
+    family.later(60)
+    family.act("subscribe", family.a, ANN)
+    family.tell()
+    assert family.a.list_id in sweep(family.context).lists
+    family.deliver()
+    field = family.a.fields[0].key
+    assert (family.states(ANN)[0], family.a.find(ANN).values[field]) == ("Active", ["vip"])
+    assert family.refusal(family.a, ANN) is None
+
+
+def test_a_subscribe_webhook_makes_a_change_due_that_the_list_itself_refused(family):
+    family.feed(family.a, opt_out_scope="list")
+    family.act("subscribe", family.a, ANN)
+    family.act("unsubscribe", family.a, ANN)
+    family.heard = len(family.account.webhook_events)  # nobody told us
+    family.enter(ANN)
+    family.deliver()
+    assert family.refusal(family.a, ANN).code == "unsubscribed"
+    family.later(60)
+    family.act("subscribe", family.a, ANN)
+    family.deliver()
+    assert family.a.find(ANN).values[family.a.fields[0].key] == ["vip"]
