@@ -3,11 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
+FUZZ_STAMP := $(VENV)/.installed-fuzz
+FUZZ_EXAMPLES ?= 3000
+FUZZ_ROUTE_EXAMPLES ?= 100
 ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test test-cluster check format bench-aggregation bench-exports bench-imports bench-scaling clean
+.PHONY: install demo test test-cluster check fuzz lock format bench-aggregation bench-exports bench-imports bench-scaling clean
 
 install: $(STAMP)
 
@@ -36,6 +39,18 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+$(FUZZ_STAMP): $(STAMP)
+	@echo "installing what fuzzing needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
+	@touch $@
+
+fuzz: $(FUZZ_STAMP)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -p no:schemathesis tests/fuzz --hypothesis-show-statistics $(ARGS)
+	$(BIN)/python -m tests.fuzz --examples $(FUZZ_ROUTE_EXAMPLES)
+
+lock: install
+	@$(BIN)/python .ci/lock.py $(ARGS)
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -219,13 +219,21 @@ def _fernet_keys(value: str) -> tuple[str, ...]:
     return keys
 
 
+HASHED = "sha256:"
+"""What a token begins with that is given as the SHA-256 sum (hex) of the real one."""
+
+
 def _tokens(value: str) -> tuple[str, ...]:
     tokens = _list(value)
     if any(len(token) < 16 or not token.isascii() for token in tokens):
         raise ValueError
+    for token in tokens:
+        if token.startswith(HASHED) and len(bytes.fromhex(token.removeprefix(HASHED))) != 32:
+            raise ValueError
     return tokens
 
 
+_TOKENS = "tokens of at least 16 characters, or sha256: and the sum of one in hex, separated by commas"
 _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "DATA_DIR": (_path, "a directory path"),
     "REDIS_URL": (
@@ -245,8 +253,8 @@ _RULES: dict[str, tuple[Callable[[str], Any], str]] = {
     "HTTP_PORT": (_integer(1, 65535), "a port from 1 to 65535"),
     "PUBLIC_URL": (_web_url, "the http(s):// address at which Campaign Monitor reaches this"),
     "MAX_BODY_BYTES": (_integer(1024, 1 << 30), "a number of bytes from 1024 to 1073741824"),
-    "API_TOKENS": (_tokens, "tokens of at least 16 characters, separated by commas"),
-    "METRICS_TOKENS": (_tokens, "tokens of at least 16 characters, separated by commas"),
+    "API_TOKENS": (_tokens, _TOKENS),
+    "METRICS_TOKENS": (_tokens, _TOKENS),
     "ENCRYPTION_KEYS": (_fernet_keys, "Fernet keys (32 bytes, URL-safe base64), newest first, by commas"),
     "API_BASE_URL": (_web_url, "the http(s):// address of the Campaign Monitor API"),
     "API_CONNECT_TIMEOUT_SECONDS": (_number(0.1, 60), "seconds from 0.1 to 60"),
@@ -281,6 +289,11 @@ def load(environ: Mapping[str, str] | None = None, *, env_file: Path | None = No
         if not name.startswith(PREFIX) or name == f"{PREFIX}ENV_FILE":
             continue
         key = name.removeprefix(PREFIX)
+        if (secret := key.removesuffix("_FILE")) in SECRETS and secret != key:
+            if values.get(f"{PREFIX}{secret}"):
+                raise SettingsError(f"{PREFIX}{secret} and {name} are both set; keep one of them")
+            given[secret.lower()] = parse(secret, _secret_in(name, text.strip()))
+            continue
         if key not in _RULES:
             known = ", ".join(sorted(_RULES))
             raise SettingsError(f"{name} is not a setting of listbridge; known after {PREFIX}: {known}")
@@ -296,6 +309,16 @@ def parse(key: str, text: str) -> Any:
     except ValueError:
         shown = "********" if key in SECRETS else repr(text)
         raise SettingsError(f"{PREFIX}{key} holds {shown}; it should be {expected}") from None
+
+
+def _secret_in(name: str, path: str) -> str:
+    """What the file of a secret holds; lines are as good as commas where there are several values."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{name} holds {path!r}, which can't be read: {reason}") from None
+    return ",".join(line.strip().rstrip(",") for line in text.splitlines() if line.strip())
 
 
 def _from_file(env_file: Path | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from cli.archive import archive
 from cli.backups import backup, restore
 from cli.demo.command import demo
 from cli.doctor import doctor
+from cli.forget import forget, list_erasures
 from cli.imports import import_
 from cli.init import init
 from cli.mapping_versions import apply, history, save
@@ -32,6 +33,7 @@ def main() -> None:
 for version_command in (apply, history, save):
     mapping.add_command(version_command)
 
+profiles.add_command(list_erasures)
 main.add_command(click.Group("profile", commands=profiles.commands, help=profiles.help, hidden=True))
 for command in (
     init,
@@ -46,6 +48,7 @@ for command in (
     import_,
     workflow,
     profiles,
+    forget,
     mapping,
     stream,
     archive,

@@ -13,6 +13,8 @@ from rich.text import Text
 from cli.output import json_option, say, show_fields, show_json
 from cli.runtime import context, errors, fail
 from listbridge.cores import usable_cores
+from listbridge.erasure.document import document
+from listbridge.jobs.forget import keys_of
 from listbridge.jobs.rebuild import Rebuild
 from listbridge.jobs.rebuild import rebuild as rebuild_all
 from listbridge.profiles.reading import profile_of
@@ -38,6 +40,18 @@ def show_profile(email: str, as_json: bool) -> None:
         return
     head = {name: found[name] for name in ("key", "linked", "audiences", "updated_at") if name in found}
     show_fields(head | dict(sorted(found["fields"].items())), as_json=False)
+
+
+@profiles.command("export")
+@click.argument("email")
+def export_profile(email: str) -> None:
+    """All that is held of a person, as JSON: profile, events, what lists were told."""
+    with context() as ctx:
+        people = keys_of(ctx, email)
+        found = document(ctx.archive, ctx.programs, people)
+    if not (found["profile"] or any(found["events"].values()) or any(found["lists"].values())):
+        fail("nothing is known of this address")
+    show_json(found)
 
 
 @profiles.command("rebuild")

@@ -24,6 +24,7 @@ from listbridge.campaign_monitor.http import AfterCall
 from listbridge.campaign_monitor.list_reader import CampaignMonitorListReader
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.readings import option_verb
+from listbridge.campaign_monitor.remover import CampaignMonitorRemover
 from listbridge.campaign_monitor.restorer import CampaignMonitorRestorer
 from listbridge.campaign_monitor.source import CampaignMonitorSource, lists_of, opt_outs_read_at
 from listbridge.campaign_monitor.suppression import SuppressionList, is_suppressed
@@ -31,7 +32,7 @@ from listbridge.campaign_monitor.tokens import auth_of
 from listbridge.campaign_monitor.visits import Choice
 from listbridge.campaign_monitor.webhooks import Registrar, must_look, rotate
 from listbridge.context import Context
-from listbridge.exports.protocol import Caretaker, Destination, ListReader, Restorer
+from listbridge.exports.protocol import Caretaker, Destination, ListReader, Remover, Restorer
 from listbridge.imports.protocol import Source
 from listbridge.pacing import Budget, Limits, Outcome, Pacer, Quota, accounts
 from listbridge.store.store import Store, now_ms
@@ -69,6 +70,8 @@ class System:
     patient_list_reader: Callable[[Context, Authorization, Workflow, Stopping], ListReader]
     """A reader that lets exports go first."""
     restorer: Callable[[Context, Authorization, Workflow], Restorer]
+    remover: Callable[[Context, Authorization, str], Remover]
+    """Of a client: takes one person out."""
     zones: Callable[[Store, str], tuple[str, str]]
     """(store, client) -> the zone by which its times are read, and another one that waits to be confirmed."""
     confirm_zone: Callable[[Store, str, str], None]
@@ -261,6 +264,10 @@ def _campaign_monitor_restorer(
     return CampaignMonitorRestorer(client, workflow.export.list_id)
 
 
+def _campaign_monitor_remover(context: Context, authorization: Authorization, client_id: str) -> Remover:
+    return CampaignMonitorRemover(campaign_monitor_client(context, authorization), client_id)
+
+
 def _campaign_monitor_list_reader(
     context: Context,
     authorization: Authorization,
@@ -306,6 +313,7 @@ SYSTEMS = {
         _look_again,
         partial(_campaign_monitor_list_reader, patient=True),
         _campaign_monitor_restorer,
+        _campaign_monitor_remover,
         _zones,
         zones.confirm,
         _rotate_token,

@@ -18,10 +18,12 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def counted(counts: Counts, status: int) -> Response:
-    """`{"accepted", "duplicates", "quarantined"}`."""
+    """`{"accepted", "duplicates", "quarantined"}`, and `erased` where there are such events."""
     body = {
         "accepted": counts.accepted,
         "duplicates": counts.duplicates,
         "quarantined": counts.quarantined,
     }
+    if counts.erased:
+        body["erased"] = counts.erased
     return answer(body, status)

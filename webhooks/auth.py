@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections.abc import Callable, Iterable
 
 from flask import request
 
+from settings import HASHED
 from webhooks.errors import Refusal
+from webhooks.slowing import Slowing
 
 _HEADERS = {"WWW-Authenticate": 'Bearer realm="listbridge"'}
 
 
-def bearer_lock(tokens: Iterable[str], metrics_tokens: Iterable[str] = ()) -> Callable[[], None]:
+def bearer_lock(
+    tokens: Iterable[str], metrics_tokens: Iterable[str] = (), slowing: Slowing | None = None
+) -> Callable[[], None]:
     """A check to run before every request: `/v1` and `/metrics` need `Authorization: Bearer TOKEN`.
 
-    `metrics_tokens` open `/metrics` and nothing else. All tokens are compared, each in constant time.
-    Raises `Refusal` (401).
+    `metrics_tokens` open `/metrics` and nothing else. A token may be given as `sha256:` and its sum. All are
+    compared, each in constant time; who shows many wrong ones is slowed down. Raises `Refusal` (401, 429).
     """
-    api = [_digest(token) for token in tokens]
-    doors = {"v1": api, "metrics": [*api, *(_digest(token) for token in metrics_tokens)]}
+    slowing = slowing or Slowing()
+    api = [_configured(token) for token in tokens]
+    doors = {"v1": api, "metrics": [*api, *(_configured(token) for token in metrics_tokens)]}
 
     def check() -> None:
         valid = doors.get(request.path.split("/", 2)[1])
@@ -33,11 +39,23 @@ def bearer_lock(tokens: Iterable[str], metrics_tokens: Iterable[str] = ()) -> Ca
         given = request.authorization
         if given is None or given.type != "bearer" or not given.token:
             raise Refusal(401, "send `Authorization: Bearer TOKEN`", headers=_HEADERS)
-        offered = _digest(given.token)
+        offered, address = _digest(given.token), request.remote_addr or ""
+        if rest := slowing.rest_seconds(address, offered):
+            seconds = str(math.ceil(rest))
+            raise Refusal(
+                429, "too many wrong tokens came from your address", headers={"Retry-After": seconds}
+            )
         if not sum(hmac.compare_digest(offered, each) for each in valid):
+            slowing.wrong(address)
             raise Refusal(401, "the token is not one of LISTBRIDGE_API_TOKENS", headers=_HEADERS)
+        slowing.right(address, offered)
 
     return check
+
+
+def _configured(token: str) -> bytes:
+    """The sum of a token of the settings."""
+    return bytes.fromhex(token.removeprefix(HASHED)) if token.startswith(HASHED) else _digest(token)
 
 
 def _digest(token: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from marshmallow import Schema, fields, validate
 
@@ -86,21 +87,31 @@ def shown(authorization: Authorization) -> dict[str, Any]:
     return authorization.public() | {"created_at": rfc3339(authorization.created_at)}
 
 
-def checked_url(wanted: str | None, configured: str) -> str:
-    """The API address that the key will be sent to: the configured one, or any that is encrypted.
+SERVICE = "createsend.com"
+"""The domain of Campaign Monitor's API."""
 
-    Raises `Refusal` (422).
+
+def checked_url(wanted: str | None, configured: str) -> str:
+    """The API address that calls will be sent to: the configured one, or another of the service itself.
+
+    Who holds a token of ours must not choose any place at all: it may be one that only this machine can
+    reach. Raises `Refusal` (422).
     """
     url = (wanted or configured).rstrip("/")
-    if url != configured.rstrip("/") and not (url.lower().startswith("https://") and _is_plain(url)):
-        fault = Fault("$.base_url", f"https:// or {configured}: a key is not sent over an open line")
-        raise Refusal(422, "the body is not as it should be", [fault])
+    if url != configured.rstrip("/") and not _is_of_service(url):
+        right = (
+            f"{configured}, or https:// and a host of {SERVICE}; others are set as LISTBRIDGE_API_BASE_URL"
+        )
+        raise Refusal(422, "the body is not as it should be", [Fault("$.base_url", right)])
     return url
 
 
-def _is_plain(url: str) -> bool:
+def _is_of_service(url: str) -> bool:
     try:
         check_web_url(url)
     except ValueError:
         return False
-    return True
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    own = host == SERVICE or host.endswith(f".{SERVICE}")
+    return parts.scheme == "https" and own and parts.port in (None, 443)

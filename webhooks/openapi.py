@@ -53,6 +53,9 @@ class CountsSchema(Schema):
     quarantined = fields.Integer(
         required=True, metadata={"description": "Events set aside, because nobody can be made out of them."}
     )
+    erased = fields.Integer(
+        metadata={"description": "Events dropped because they happened before the person was erased."}
+    )
 
 
 class Api(SmorestApi):

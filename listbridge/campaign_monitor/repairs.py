@@ -29,6 +29,7 @@ from listbridge.identity import person_key
 from listbridge.store.store import Store
 from listbridge.streams.events import Event
 from listbridge.streams.log import strangers
+from listbridge.streams.tombstones import gone
 
 MARGIN_MS = 10 * 60_000
 """A gap is taken to begin so much earlier: what was on its way when it began was lost too."""
@@ -102,7 +103,10 @@ def _written_by_us(store: Store, list_id: str, rows: Sequence[Dated]) -> set[str
 
 
 def _changed(store: Store, account: Account, list_id: str, rows: Sequence[Dated], gap: Gap) -> list[Event]:
-    """Names and fields as they are, of people whose row was never read like this."""
+    """Names and fields as they are, of people whose row was never read like this.
+
+    Their events are of the gap's end, so nothing is told of who was erased: nobody knows of a change.
+    """
     as_of = to_text(gap.until - MINUTE_MS, account.zone)
     before = to_epoch_ms(as_of, account.zone)
     made: dict[bytes, tuple[Event, Subscriber]] = {}
@@ -111,7 +115,10 @@ def _changed(store: Store, account: Account, list_id: str, rows: Sequence[Dated]
         if isinstance(row, Event) and at < before:
             made[row.id] = (row, person)
     fresh = strangers(store, [row for row, _ in made.values()])
-    return [_as_of(account, list_id, row.key, made[row.id][1], as_of) for row in fresh]
+    erased = gone(store, {row.key for row in fresh})
+    return [
+        _as_of(account, list_id, row.key, made[row.id][1], as_of) for row in fresh if row.key not in erased
+    ]
 
 
 def _as_of(account: Account, list_id: str, key: str, person: Subscriber, date: str) -> Event:

@@ -19,6 +19,7 @@ from listbridge.exports.setup import Setup, change_setup
 from listbridge.identity import person_key
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
+from listbridge.streams.tombstones import gone
 
 ACTIVE = "active"
 """Nobody else is sent a row, unless they are brought back, and then with all values."""
@@ -52,6 +53,8 @@ def _write(store: Store, ledger: Ledger, list_id: str, setup: Setup, people: Ite
             found[key] = pack(entry)
             values = values_of(listed, setup.field_key)
             held[key] = {each: values[each] for each in setup.keeps if each in values}
+    for key in gone(store, found):
+        del found[key], held[key]
     by_part: dict[int, dict[str, bytes]] = defaultdict(dict)
     for part, members in store.by_part(found):
         by_part[part.number] = {key: found[key] for key in members}

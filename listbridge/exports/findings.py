@@ -16,6 +16,7 @@ from listbridge.exports.drift import Drift
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
+from listbridge.streams.tombstones import gone
 
 KEPT_SECONDS = 30 * 86_400
 HASH_BYTES = 8
@@ -119,9 +120,13 @@ def write(
     found: Mapping[str, Found | None],
     seen: Iterable[str] = (),
 ) -> None:
-    """Write down what was found at addresses of one partition (None: nothing any more), and who was seen."""
+    """Write down what was found at addresses of one partition (None: nothing any more), and who was seen.
+
+    Of somebody who was erased nothing is written down, though the list may still have them.
+    """
     hashes = b"".join(map(hash_of, seen))
     name = part.drift(list_id)
+    found = dict(found) | dict.fromkeys(gone(store, found))
     pipe = store.client.pipeline(transaction=False)
     if hashes:
         pipe.append(part.listed(list_id), hashes)

@@ -22,6 +22,7 @@ from listbridge.exports.protocol import FieldValue
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
+from listbridge.streams.tombstones import gone
 
 # KEYS: fence, cursor, delivered, retry
 # ARGV: token, cursor as read, new cursor, (key, packed, due, score as read or '')...
@@ -412,8 +413,11 @@ def raise_doubt(
 ) -> int:
     """Somebody else wrote to these people's rows: they are sent again. -> how many those are.
 
-    Whom we never delivered is left out, unless it is `everybody`.
+    Whom we never delivered is left out, unless it is `everybody`; and so is who was erased.
     """
+    if everybody:
+        erased = gone(store, people)
+        people = [each for each in people if each not in erased]
     calls = [
         ([part.delivered(list_id), part.retry(list_id)], [now, int(everybody), *keys])
         for part, keys in store.by_part(people)

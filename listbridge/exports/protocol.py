@@ -243,6 +243,18 @@ class Caretaker(Protocol):
         ...
 
 
+class Remover(Protocol):
+    """Takes one person out of all that a client has. All methods raise `listbridge.errors`."""
+
+    def delete(self, address: str) -> int:
+        """Delete the person from all lists; -> from how many."""
+        ...
+
+    def suppress(self, address: str) -> None:
+        """Have the person never be sent anything."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A person as a list holds them: `status` in our words and since when (epoch ms, 0 if unreadable);

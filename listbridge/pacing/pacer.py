@@ -117,4 +117,4 @@ def _paced(asked: Reservation) -> Paced:
 def _poll_seconds(attempts: int) -> float:
     """Until a slot is looked for again: longer each time, and never the same for two."""
     longest = min(0.02 * float(2 ** min(attempts, 4)), STEP_SECONDS)
-    return longest * random.uniform(0.5, 1.0)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - to spread

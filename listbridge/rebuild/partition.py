@@ -77,6 +77,7 @@ class PartitionRebuild:
         self._skip_unreadable = skip_unreadable
         self._stopping = stopping
         self._token = secrets.token_hex(8)
+        self._tombstones: dict[bytes, bytes] = {}
 
     @property
     def program(self) -> Program:
@@ -89,6 +90,7 @@ class PartitionRebuild:
         """
         done = Rebuilt(part.number)
         with held(self._store, part) as hold:
+            self._tombstones = self._erased(part)
             self._fence(part)
             snapshots = [self._archive.snapshot(stream, part) for stream in self._program.streams]
             self._await_fold(part, snapshots)
@@ -99,6 +101,11 @@ class PartitionRebuild:
                 self._rebuild(part, work, wanted, done)
                 done.ranges += 1
         return done
+
+    def _erased(self, part: PartitionKeys) -> dict[bytes, bytes]:
+        """Who was erased, and when. Whoever is erased after a look at this changes the partition's version,
+        so that what was read before can't be written."""
+        return cast(dict[bytes, bytes], self._store.client.hgetall(part.tombstones))
 
     def _fence(self, part: PartitionKeys) -> None:
         """From now on nobody folds the partition by older mappings, even if no profile will change."""
@@ -170,6 +177,8 @@ class PartitionRebuild:
         while True:
             with self._alone(part, deadline):
                 [(version, offsets)] = versions_and_offsets(self._store, [part])
+                if self._erased(part) != self._tombstones:
+                    raise RebuildError("somebody was erased meanwhile: start the rebuild again")
                 work.advance(made, wanted, offsets)
                 if self._write(part, version, made.profiles, done):
                     return

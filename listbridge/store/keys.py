@@ -24,6 +24,8 @@ PASSING = ("lb:lease:*", "lb:bell:*", "lb:pace:*", "lb:oauth:*", "lb:plan:*", "l
 """Match what is true for a moment only: a copy of the store does without."""
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
+ERASING = "lb:erasing"
+"""The addresses of each erasure that has not ended, so that it can be."""
 ARCHIVE = "lb:archive"
 """How the archive's last passes ended, and what was published of it."""
 ACCOUNTS = "lb:accounts"
@@ -123,6 +125,25 @@ class PartitionKeys:
         return f"{self._prefix}profiles"
 
     @property
+    def tombstones(self) -> str:
+        """Keyed hash of an erased person's key -> when they were erased (epoch ms)."""
+        return f"{self._prefix}tombstones"
+
+    @property
+    def erasures(self) -> str:
+        """What erasures have done in the partition: see `erasure`."""
+        return f"{self._prefix}erasures"
+
+    def rewriting(self, copy: str) -> str:
+        """A stream without an erased person, while it is being written."""
+        return f"{self._prefix}rewriting:{copy}"
+
+    @property
+    def pattern(self) -> str:
+        """A pattern of all names of the partition."""
+        return f"{self._prefix}*"
+
+    @property
     def changed(self) -> str:
         return f"{self._prefix}changed"
 
@@ -189,6 +210,16 @@ class PartitionKeys:
     def tracked(self, kind: str, list_id: str) -> str:
         """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
         return f"{self._prefix}tracked:{kind}:{list_id}"
+
+
+def place_of(part: PartitionKeys, name: str) -> str:
+    """What a name of the partition says after the partition, such as `delivered:<list>`."""
+    return name.removeprefix(part.pattern.removesuffix("*"))
+
+
+def every(kind: str) -> str:
+    """A pattern of the names of a kind, such as `claims`, in all partitions."""
+    return f"lb:{{*}}:{kind}:*"
 
 
 def slug_of(name: bytes) -> str:
@@ -320,6 +351,10 @@ def testing(list_id: str) -> str:
 def samples(list_id: str) -> str:
     """The deliveries that came while the webhooks of a list were tested."""
     return f"lb:testing:{{{list_id}}}:samples"
+
+
+SAMPLES = "lb:testing:*:samples"
+"""A pattern of the names that `samples` makes."""
 
 
 def list_setup(list_id: str) -> str:

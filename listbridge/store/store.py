@@ -33,6 +33,8 @@ class Store:
         self.client = client
         self.partitions = partitions
         self.stream_limit_events = stream_limit_events
+        self.erasure_key: bytes | None = None
+        """The key of the hashes of who was erased, once somebody was: see `streams.tombstones`."""
         self._scripts: dict[str, Script] = {}
 
     @cached_property

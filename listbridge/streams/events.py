@@ -67,6 +67,8 @@ class Counts:
     accepted: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    erased: int = 0
+    """Events of people who were erased after them: dropped."""
     rang: bool = field(default=False)
     """True when a fold must be asked for: work was made and no bell was rung for it yet."""
 
@@ -74,6 +76,7 @@ class Counts:
         self.accepted += other.accepted
         self.duplicates += other.duplicates
         self.quarantined += other.quarantined
+        self.erased += other.erased
         self.rang = self.rang or other.rang
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,40 +12,52 @@ from listbridge.store.keys import PartitionKeys, partition_of
 from listbridge.store.store import Store, now_ms
 from listbridge.streams.capacity import full
 from listbridge.streams.events import DAY_MS, Counts, Event, Unreadable, encode, event_id
+from listbridge.streams.tombstones import digest, hash_key
 
 MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
-# KEYS: stream, bell, totals, one set of seen ids per day
+# KEYS: stream, bell, totals, tombstones, one set of seen ids per day
 # ARGV: 1 to ring, events that the partition may hold (0: any), the stream's name in the totals (empty: not
-#       counted), then per day the number of events, and id and body of each
-# -> [events that were new, 1 when the bell was not set before], or [-1, events held] when they would go
-# beyond the limit and none was written. Safe to repeat: then nothing is new.
+#       counted), whether tombstones matter (empty: no; 0: not known; 1: yes, and then digest and time come
+#       after each body), then per day the number of events, and id and body of each
+# -> [events that were new, 1 when the bell was not set before, events of the erased that were dropped], or
+# [-1, events held] when they would go beyond the limit, or [-2] when tombstones matter; then none was
+# written. Safe to repeat: then nothing is new.
 # An entry's `t` is the number of events in the stream up to its end, trimmed ones included.
 _APPEND = """
-local fresh, bodies, at = {}, {}, 4
-for d = 4, #KEYS do
+if ARGV[4] == '0' and redis.call('EXISTS', KEYS[4]) == 1 then return {-2, 0, 0} end
+local step = ARGV[4] == '1' and 4 or 2
+local fresh, bodies, erased, at = {}, {}, 0, 5
+for d = 5, #KEYS do
   local n = tonumber(ARGV[at])
   local ids = {}
-  for i = 1, n do ids[i] = ARGV[at + 2 * i - 1] end
+  for i = 1, n do ids[i] = ARGV[at + step * (i - 1) + 1] end
   local known = redis.call('SMISMEMBER', KEYS[d], unpack(ids))
   fresh[d] = {}
   for i = 1, n do
-    if known[i] == 0 then
+    local place, gone = at + step * (i - 1), false
+    if step == 4 then
+      local upto = redis.call('HGET', KEYS[4], ARGV[place + 3])
+      gone = upto and tonumber(ARGV[place + 4]) <= tonumber(upto)
+    end
+    if gone then
+      erased = erased + 1
+    elseif known[i] == 0 then
       fresh[d][#fresh[d] + 1] = ids[i]
-      bodies[#bodies + 1] = ARGV[at + 2 * i]
+      bodies[#bodies + 1] = ARGV[place + 2]
     end
   end
-  at = at + 2 * n + 1
+  at = at + step * n + 1
 end
-if #bodies == 0 then return {0, 0} end
+if #bodies == 0 then return {0, 0, erased} end
 local limit, name = tonumber(ARGV[2]), ARGV[3]
 if limit > 0 then
   local held, totals = 0, redis.call('HGETALL', KEYS[3])
   for i = 1, #totals, 2 do
     held = held + (totals[i]:match(':trimmed$') and -1 or 1) * tonumber(totals[i + 1])
   end
-  if held > 0 and held + #bodies > limit then return {-1, held} end
+  if held > 0 and held + #bodies > limit then return {-1, held, 0} end
 end
 local lines = table.concat(bodies, '\\n')
 if name == '' then
@@ -54,13 +66,13 @@ else
   local total = redis.call('HINCRBY', KEYS[3], name, #bodies)
   redis.call('XADD', KEYS[1], '*', 'n', #bodies, 'e', lines, 't', total)
 end
-for d = 4, #KEYS do
+for d = 5, #KEYS do
   if #fresh[d] > 0 then redis.call('SADD', KEYS[d], unpack(fresh[d])) end
 end
-return {#bodies, ARGV[1] == '1' and redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0}
+return {#bodies, ARGV[1] == '1' and redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0, erased}
 """
 
-_Item = tuple[int, bytes, bytes]  # day, id, body
+_Item = tuple[int, bytes, bytes, Event | None]  # day, id, body, and the event if it is one
 _Call = tuple[Sequence[str], Sequence[Any]]  # keys, arguments
 
 
@@ -80,17 +92,31 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         identity = event.id
         group = groups[partition, event.stream]
         if identity not in group:
-            group[identity] = (event.seen_day, identity, encode(event, at, identity))
+            group[identity] = (event.seen_day, identity, encode(event, at, identity), event)
+    counts, asked = _append(store, groups, store.erasure_key)
+    if asked:
+        store.erasure_key = hash_key(store)
+        again, _ = _append(store, groups, store.erasure_key)
+        counts.add(again)
+    counts.duplicates = total - counts.accepted - counts.erased
+    if counts.duplicates:
+        store.client.incrby(keys.DUPLICATES, counts.duplicates)
+    return counts
+
+
+def _append(
+    store: Store, groups: Mapping[tuple[int, str], Mapping[bytes, _Item]], key: bytes | None
+) -> tuple[Counts, bool]:
+    """Append; with the `key` of their hashes people are looked for among the erased.
+
+    -> what was done, and whether some partition took nothing because they have to be looked for.
+    """
     calls: list[_Call] = []
     limit = -(-store.stream_limit_events // store.partitions)
     for (partition, stream), items in groups.items():
         part = store.parts[partition]
-        calls += _calls(part, stream, part.stream(stream), list(items.values()), limit=limit)
-    counts = _run(store, calls)
-    counts.duplicates = total - counts.accepted
-    if counts.duplicates:
-        store.client.incrby(keys.DUPLICATES, counts.duplicates)
-    return counts
+        calls += _calls(part, stream, part.stream(stream), list(items.values()), limit=limit, key=key)
+    return _run(store, calls)
 
 
 def strangers(store: Store, events: Iterable[Event]) -> list[Event]:
@@ -114,10 +140,11 @@ def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int 
     for item in unreadable:
         part = store.parts[partition_of(item.raw, store.partitions)]
         name = f"quarantine:{item.stream}"
-        entry = (at // DAY_MS, event_id(name, [item.raw.hex()]), set_aside(at, item.reason, item.raw))
+        identity = event_id(name, [item.raw.hex()])
+        entry = (at // DAY_MS, identity, set_aside(at, item.reason, item.raw), None)
         # Nobody folds a quarantine: a bell that it rang would only keep the next event from ringing.
         calls += _calls(part, name, part.quarantine(item.stream), [entry])
-    counts = _run(store, calls)
+    counts, _ = _run(store, calls)
     return Counts(quarantined=counts.accepted, duplicates=len(unreadable) - counts.accepted)
 
 
@@ -127,29 +154,45 @@ def set_aside(at: int, reason: str, raw: bytes) -> bytes:
 
 
 def _calls(
-    part: PartitionKeys, seen: str, target: str, items: list[_Item], *, limit: int | None = None
+    part: PartitionKeys,
+    seen: str,
+    target: str,
+    items: list[_Item],
+    *,
+    limit: int | None = None,
+    key: bytes | None = None,
 ) -> Iterator[_Call]:
     """The script calls that write `items`, each of at most `MAX_ENTRY_EVENTS`; no limit: a quarantine."""
-    head: list[Any] = [0, 0, ""] if limit is None else [1, limit, seen]
+    head: list[Any] = [0, 0, "", ""] if limit is None else [1, limit, seen, 0 if key is None else 1]
     for start in range(0, len(items), MAX_ENTRY_EVENTS):
-        days: dict[int, list[Any]] = defaultdict(list)
-        for day, identity, body in items[start : start + MAX_ENTRY_EVENTS]:
-            days[day] += (identity, body)
+        days: dict[int, list[_Item]] = defaultdict(list)
+        for item in items[start : start + MAX_ENTRY_EVENTS]:
+            days[item[0]].append(item)
         args = list(head)
-        for pairs in days.values():
-            args += (len(pairs) // 2, *pairs)
-        yield [target, part.bell, part.totals, *(part.seen(seen, day) for day in days)], args
+        for found in days.values():
+            args.append(len(found))
+            for _, identity, body, event in found:
+                args += (identity, body)
+                if key is not None and event is not None:
+                    args += (digest(key, event.key), event.time)
+        names = [target, part.bell, part.totals, part.tombstones]
+        yield [*names, *(part.seen(seen, day) for day in days)], args
 
 
-def _run(store: Store, calls: Sequence[_Call]) -> Counts:
-    counts = Counts()
+def _run(store: Store, calls: Sequence[_Call]) -> tuple[Counts, bool]:
+    """As `_append`. Raises `StreamFullError`."""
+    counts, asked = Counts(), False
     if calls:
-        for accepted, rang in store.scripts(_APPEND, calls):
-            if accepted < 0:
+        for accepted, rang, erased in store.scripts(_APPEND, calls):
+            if accepted == -1:
                 raise full(store, rang)
+            if accepted == -2:
+                asked = True
+                continue
             counts.accepted += accepted
+            counts.erased += erased
             counts.rang = counts.rang or bool(rang)
-    return counts
+    return counts, asked
 
 
 Entry = tuple[bytes, int, bytes]

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+import requests
 
 from tests.acceptance.installation import wait_until
 
@@ -257,9 +258,61 @@ def test_new_mappings_count_new_events_in_running_processes(running, simulator, 
     assert since["moves"] is not None
 
 
-def test_the_log_holds_no_address_and_no_credential(running, simulator):
-    log = running.log.read_text()
-    assert "@example" not in log
-    assert simulator.api_key not in log
-    assert running.token not in log
-    assert "Traceback" not in log
+def test_a_person_is_forgotten_while_everything_runs(running, simulator):
+    address = active_addresses(simulator)[20].lower()
+    wait_until(lambda: profile_of(running, address)["fields"], 30, "the profile", running)
+    done = running.json("forget", address, "--yes", "--delete-from-lists")
+    assert all(each["complete"] for each in done)
+    assert sum(each["outside"]["deleted from lists"] for each in done) >= 1
+    post_events(running, active_addresses(simulator)[30:32], "later", "enter")
+    wait_until(
+        lambda: running.json("audience", "show", "later")["size"] == 2, 30, "what came afterwards", running
+    )
+    found = running.json("forget", address, "--dry-run")
+    assert [each["found"] for each in found] == [{}]
+    assert address not in members(simulator, "vip")
+
+
+def addresses_of(simulator) -> set[str]:
+    """Everybody in the account, as it writes them and in lower case."""
+    found = {person.email for held in lists_of(simulator) for person in held.subscribers.values()}
+    return found | {each.lower() for each in found}
+
+
+def secrets_of(running, simulator) -> set[str]:
+    """What opens something: the API key, tokens, keys, and the tokens of the webhooks."""
+    lines = (running.directory / "listbridge.env").read_text().splitlines()
+    names = ("API_TOKENS", "METRICS_TOKENS", "ENCRYPTION_KEYS", "API_KEY")
+    kept = {
+        value for line in lines if line.partition("=")[0].endswith(names) for value in line.split("=", 1)[1:]
+    }
+    hooks = {hook.url.rpartition("/")[2] for held in lists_of(simulator) for hook in held.webhooks.values()}
+    assert kept
+    assert hooks
+    return {each for each in kept | hooks | {simulator.api_key} if each}
+
+
+def test_callers_who_are_wrong_are_not_written_down_either(running, simulator):
+    hook = next(hook.url for held in lists_of(simulator) for hook in held.webhooks.values())
+    address = active_addresses(simulator)[0]
+    wrong = {"EmailAddress": address, "Type": "Nonsense", "Date": "?"}
+    assert requests.post(hook, json={"ListID": "l1", "Events": [wrong]}, timeout=10).status_code == 200
+    assert requests.post(f"{hook}x", json={"Events": [wrong]}, timeout=10).status_code == 401
+    assert running.v1("POST", "/audiences/events", {"events": [{"email": address}]}).status_code == 422
+    assert running.v1("GET", f"/workflows/w1/people/{quote(address)}").status_code == 404
+    headers = {"Authorization": f"Bearer {running.token}x"}
+    answer = requests.get(f"{running.url}/v1/profiles/{quote(address)}", headers=headers, timeout=10)
+    assert answer.status_code == 401
+    assert running.run("export", "why", "w1", address, check=False).returncode == 1
+
+
+def test_no_log_holds_an_address_or_a_credential(running, simulator):
+    """Every log of all processes, against everybody in the account and every secret of this run."""
+    logs = {path: path.read_text(errors="replace") for path in running.directory.rglob("*.log")}
+    assert logs[running.log]
+    unwanted = addresses_of(simulator) | secrets_of(running, simulator)
+    assert len(unwanted) > 150
+    for path, log in logs.items():
+        assert "@example" not in log, path
+        assert "Traceback" not in log, path
+        assert not {each for each in unwanted if each in log}, path

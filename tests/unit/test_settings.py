@@ -138,6 +138,46 @@ def test_a_wrong_secret_is_named_without_being_shown(name, text):
     assert caught.value.__suppress_context__
 
 
+def test_a_secret_comes_from_a_file_of_its_own(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("a-token-of-sixteen\n  another-of-sixteen,\n\n")
+    assert of(API_TOKENS_FILE=str(path)).api_tokens == ("a-token-of-sixteen", "another-of-sixteen")
+    path.write_text("redis://:p,w@host/0\n")
+    assert of(REDIS_URL_FILE=str(path)).redis_url == "redis://:p,w@host/0"
+
+
+def test_every_secret_may_come_from_a_file_and_nothing_else(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("")
+    for name in settings_module.SECRETS:
+        assert of(**{f"{name}_FILE": str(path)}) == Settings()
+    with pytest.raises(SettingsError, match="HTTP_PORT_FILE is not a setting"):
+        of(HTTP_PORT_FILE=str(path))
+
+
+def test_a_secret_in_a_file_that_is_wrong_is_not_shown(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("hunter2")
+    with pytest.raises(SettingsError) as caught:
+        of(API_TOKENS_FILE=str(path))
+    assert str(caught.value).startswith("LISTBRIDGE_API_TOKENS holds ********")
+
+
+def test_a_secret_is_given_once_and_its_file_must_be_there(tmp_path):
+    path = tmp_path / "tokens"
+    with pytest.raises(SettingsError, match=r"API_TOKENS_FILE holds .* can't be read: No such file"):
+        of(API_TOKENS_FILE=str(path))
+    path.write_text("a-token-of-sixteen")
+    with pytest.raises(SettingsError, match="are both set; keep one"):
+        of(API_TOKENS_FILE=str(path), API_TOKENS="another-of-sixteen")
+
+
+@pytest.mark.parametrize("text", ["sha256:" + "a" * 63, "sha256:" + "g" * 64, "sha256:" + "ab" * 31])
+def test_a_sum_of_a_token_that_is_none_is_refused(text):
+    with pytest.raises(SettingsError, match="or sha256: and the sum"):
+        of(API_TOKENS=text)
+
+
 def test_the_text_of_the_settings_holds_no_secret():
     given = of(
         REDIS_URL="redis://:hunter2@host",

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from itertools import count
 
 import fakeredis
 import msgspec
@@ -23,6 +24,7 @@ from webhooks.app import create_app
 from webhooks.receiving import Receivers
 from webhooks.wiring import Bells, Web
 
+_addresses = count(1)
 TOKENS = ("a-token-for-the-tests", "another-token-for-them")
 RECEIVER = Receiver(
     client_id="c1",
@@ -87,8 +89,10 @@ def app(shared_app, api_context, rung) -> Flask:
 
 @pytest.fixture
 def anonymous(app) -> FlaskClient:
-    """A client without a token."""
-    return app.test_client()
+    """A client without a token, at an address of its own: wrong tokens are counted by address."""
+    made = app.test_client()
+    made.environ_base["REMOTE_ADDR"] = f"2001:db8::{next(_addresses):x}"
+    return made
 
 
 @pytest.fixture

@@ -75,6 +75,10 @@ class TestGetProfile(BearerDoor):
     method, path = "GET", "/v1/profiles/ada@example.com"
 
 
+class TestForgetProfile(BearerDoor):
+    method, path = "DELETE", "/v1/profiles/ada@example.com"
+
+
 class TestGetMapping(BearerDoor):
     method, path = "GET", "/v1/mapping"
 

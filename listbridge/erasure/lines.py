@@ -1,0 +1,59 @@
+"""An event without an erased person: left out when it is about them, without its mention when it isn't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from listbridge.erasure.places import mentions
+from listbridge.streams.events import owner
+
+_encode = msgspec.json.Encoder().encode
+_META = frozenset({"_id", "_time", "_received", "_day", "_key"})
+
+
+def without(person: str) -> Callable[[bytes], bytes | None]:
+    """What makes of a line of JSON what may stay of it: None when it is the person's own."""
+    pattern = mentions(person)
+
+    def change(line: bytes) -> bytes | None:
+        if not pattern.search(line):
+            return line
+        if owner(line) == person:
+            return None
+        try:
+            event = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            return None  # nobody can read it: a copy, with the reason, is in the quarantine
+        if not isinstance(event, dict):
+            return None
+        return _encode(
+            {
+                name: _left(value, pattern) if name not in _META else value
+                for name, value in event.items()
+                if not _is_mention(name, value, pattern)
+            }
+        )
+
+    return change
+
+
+def _is_mention(name: str, value: Any, pattern: Any) -> bool:
+    return name not in _META and isinstance(value, str) and bool(pattern.search(value.encode()))
+
+
+def _left(value: Any, pattern: Any) -> Any:
+    """A map, which is a list of key and value, without the entries that name the person."""
+    if not isinstance(value, list):
+        return value
+    return [
+        pair
+        for pair in value
+        if not any(isinstance(each, str) and pattern.search(each.encode()) for each in _texts(pair))
+    ]
+
+
+def _texts(pair: Any) -> list[Any]:
+    return list(pair.values()) if isinstance(pair, dict) else [pair]
