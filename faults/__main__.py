@@ -8,10 +8,10 @@ import time
 
 import click
 
-from faults import processes, report, running
+from faults import account, broker, lines, poison, processes, report, running, stores
 from faults.catalogue import FAULTS
 
-MODULES = (processes,)
+MODULES = (processes, account, broker, lines, stores, poison)
 """Each enters its faults into the catalogue when it is imported."""
 
 
@@ -46,7 +46,7 @@ def main(
     chosen = [FAULTS[name] for name in only]
     for done in running.run(chosen, seed=seed, runs=runs, seconds=seconds, say=say):
         rounds.append(done)
-        outcome = "as it should be" if done.is_good else "; ".join(done.problems)[:600]
+        outcome = done.skipped or "; ".join(done.problems)[:600] or "as it should be"
         say(f"{done.fault} (seed {done.seed}, {done.seconds:.1f} s): {outcome}")
     report.show(rounds, sys.stderr)
     if as_markdown:

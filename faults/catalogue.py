@@ -18,10 +18,10 @@ class Fault:
     name: str
     what: str
     act: Act
-    plan: Plan = Plan()
-    gives_up: str = ""
+    plan: Plan
+    gives_up: str
     """The promise that the setting gives up, where the ledgers may differ; empty: they must not."""
-    alone: bool = False
+    alone: bool
     """It needs an installation of its own."""
 
 

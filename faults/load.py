@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
 
-from faults.world import AUDIENCES, World
-
-Event = dict[str, Any]
-
-
-@dataclass
-class Ledger:
-    """What was acknowledged, in order, and who may still act: each person acts once at most."""
-
-    events: list[Event] = field(default_factory=list)
-    people: list[str] = field(default_factory=list)
-    active: list[str] = field(default_factory=list)
-    """Those of the first list who may still do something themselves."""
-    list_id: str = ""
-    moment: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
-    seeds: int = 0
-
-    @classmethod
-    def of(cls, world: World, chance: random.Random) -> Ledger:
-        """The people of an account that is at rest."""
-        records = world.stage.control("GET", "/records")
-        first = records["lists"][0]
-        people = sorted({p["email"] for each in records["lists"] for p in each["subscribers"]})
-        people += [f"new.reader.{number}@example.org" for number in range(len(people) // 10)]
-        active = [p["email"] for p in first["subscribers"] if p["state"] == "Active"]
-        chance.shuffle(active)
-        return cls(people=people, active=active, list_id=first["list_id"])
-
-    def event(self, email: str, audience: str, what: str) -> Event:
-        """One that nobody made before: each is seven milliseconds later than the last."""
-        self.moment += timedelta(milliseconds=7)
-        at = self.moment.isoformat(timespec="milliseconds")
-        return {"email": email, "audience": audience, "event": what, "timestamp": at}
+from faults.ledger import AUDIENCES, Event
+from faults.world import World
 
 
 class Load:
     """Runs in threads of its own from entering to leaving the block; leaving waits for what is under way."""
 
-    def __init__(self, world: World, ledger: Ledger, chance: random.Random, *, batch: int = 40) -> None:
-        self._world, self._ledger, self._batch = world, ledger, batch
+    def __init__(self, world: World, chance: random.Random, *, batch: int = 40) -> None:
+        self._world, self._ledger, self._batch = world, world.ledger, batch
         self._seeds = [chance.randrange(1 << 30) for _ in range(2)]
         self._over = threading.Event()
         self._problems: list[BaseException] = []

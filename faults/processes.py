@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from cli.services import CELERY
@@ -18,6 +19,8 @@ from faults.world import World, wait
 OURS = ("web", "fold", "worker", "pull", "beat", "archive")
 PAST_THE_LEASE_SECONDS = 8.0
 """A deliverer's lease is one call's time and two seconds: 6 s with the settings of these tests."""
+PAST_THE_CLAIM_SECONDS = 11.5
+"""A fold's claim on a partition is good for 10 s."""
 
 
 def some_time(chance: random.Random, longest: float = 1.2) -> None:
@@ -26,7 +29,7 @@ def some_time(chance: random.Random, longest: float = 1.2) -> None:
 
 
 @fault("none", "nothing: the same load and the same comparison")
-def nothing(world: World, chance: random.Random) -> None:
+def nothing(_world: World, chance: random.Random) -> None:
     some_time(chance)
 
 
@@ -113,11 +116,26 @@ def two_deliverers(world: World, chance: random.Random) -> None:
         world.stage.control("DELETE", "/faults")
 
 
-@fault("stop-fold", "SIGSTOP of the fold worker past its claim, then SIGCONT")
-def stop_fold(world: World, chance: random.Random) -> None:
+@fault("two-folds", "the fold worker stopped past its claim while another folds, then continued")
+def two_folds(world: World, chance: random.Random) -> None:
+    options = ("worker", "-n", "second@%h", "-P", "solo", "-Q", "fold")
+    with another(world, *options, "--without-gossip", "--without-mingle", "-l", "WARNING"):
+        some_time(chance)
+        with stopped(world, "fold"):
+            time.sleep(PAST_THE_CLAIM_SECONDS)
+        time.sleep(2)
+
+
+@fault("rolling-restart", "every process asked to end and started again, one after the other")
+def rolling_restart(world: World, chance: random.Random) -> None:
     some_time(chance)
-    with stopped(world, "fold"):
-        time.sleep(PAST_THE_LEASE_SECONDS)
+    for name in OURS:
+        before = world.send(name, signal.SIGTERM)
+        wait(partial(_is_another, world, name, before), 60, f"{name} to be started again")
+
+
+def _is_another(world: World, name: str, before: int) -> bool:
+    return world.stage.supervisor.pid(name) not in (None, before)
 
 
 @fault("stop-store", "SIGSTOP of the store for four seconds")

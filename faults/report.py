@@ -12,7 +12,17 @@ from rich.table import Table
 from faults.catalogue import FAULTS
 from faults.running import Round
 
-HEADS = ("fault", "runs", "acknowledged", "lost", "doubled", "profiles", "rows", "opt-outs undone", "recovery s")
+HEADS = (
+    "fault",
+    "runs",
+    "acknowledged",
+    "lost",
+    "doubled",
+    "profiles",
+    "rows",
+    "opt-outs undone",
+    "recovery s",
+)
 
 
 def rows(rounds: Iterable[Round]) -> list[tuple[str, ...]]:
@@ -28,7 +38,10 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
     ended = [each.recovery_seconds for each in rounds if each.verdict]
     numbers = [
         sum(each.acknowledged for each in rounds),
-        *(sum(getattr(each, what) for each in told) for what in ("lost", "doubled", "people", "rows", "undone")),
+        *(
+            sum(getattr(each, what) for each in told)
+            for what in ("lost", "doubled", "people", "rows", "undone")
+        ),
     ]
     return (
         name,

@@ -13,9 +13,10 @@ from itertools import groupby
 from pathlib import Path
 
 from faults.catalogue import Fault
-from faults.ledgers import Verdict, compare
-from faults.load import Ledger, Load
-from faults.world import AUDIENCES, NeverQuiet, Plan, World, world
+from faults.comparing import Verdict, compare
+from faults.ledger import AUDIENCES
+from faults.load import Load
+from faults.world import NeverQuiet, NoDisk, Plan, World, world
 
 LOAD_SECONDS = 3.0
 ROUND_SECONDS = 40.0
@@ -34,12 +35,13 @@ class Round:
     recovery_seconds: float = 0.0
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
-    gives_up: str = ""
+    skipped: str = ""
+    """Why it could not be run here."""
 
     @property
     def is_good(self) -> bool:
         """Did it end, and with equal ledgers, unless its setting gives that up?"""
-        return not self.problems and self.verdict is not None
+        return bool(self.skipped) or (not self.problems and self.verdict is not None)
 
 
 def run(
@@ -60,7 +62,11 @@ def run(
     for (_, plan), group in groupby(numbered, key=lambda pair: (pair[0].name * pair[0].alone, pair[0].plan)):
         waiting = list(group)
         while waiting and time.monotonic() + ROUND_SECONDS < deadline:
-            yield from _in_one(waiting, plan, deadline, say, load_seconds)
+            try:
+                yield from _in_one(waiting, plan, deadline, say, load_seconds)
+            except NoDisk as problem:
+                yield from (Round(each.name, number, skipped=str(problem)) for each, number in waiting)
+                waiting.clear()
         for each, number in waiting:
             yield Round(each.name, number, problems=["not run: the time was over"])
 
@@ -73,11 +79,11 @@ def _in_one(
     load_seconds: float,
 ) -> Iterator[Round]:
     """Rounds on one installation, until one goes wrong or was to be alone; takes from `waiting`."""
-    with _installation(plan, random.Random(waiting[0][1]), say) as (made, ledger):
-        acknowledged = compare(made, ledger).acknowledged
+    with _installation(plan, waiting[0][1], say) as made:
+        acknowledged = compare(made).acknowledged
         while waiting and time.monotonic() + ROUND_SECONDS < deadline:
             each, number = waiting.pop(0)
-            done = _round(made, ledger, each, number, load_seconds)
+            done = _round(made, each, number, load_seconds)
             if done.verdict:
                 done.acknowledged = done.verdict.acknowledged - acknowledged
                 acknowledged = done.verdict.acknowledged
@@ -89,35 +95,33 @@ def _in_one(
 
 
 @contextmanager
-def _installation(
-    plan: Plan, chance: random.Random, say: Callable[[str], None]
-) -> Iterator[tuple[World, Ledger]]:
+def _installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="listbridge-faults-"))
     log_path = directory / "faults.log"
     began = time.monotonic()
     try:
-        with log_path.open("a", encoding="utf-8") as log, world(directory, plan, log, log_path) as made:
+        with log_path.open("a", encoding="utf-8") as log, world(directory, plan, log, log_path, seed) as made:
             say(f"an installation is up and at rest after {time.monotonic() - began:.1f} s ({plan})")
-            yield made, Ledger.of(made, chance)
+            yield made
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _round(made: World, ledger: Ledger, each: Fault, seed: int, load_seconds: float) -> Round:
+def _round(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
     """Load and fault, then rest, then the ledgers."""
-    done = Round(each.name, seed, gives_up=each.gives_up)
+    done = Round(each.name, seed)
     chance, began = random.Random(f"{seed} {each.name}"), time.monotonic()
     try:
-        with Load(made, ledger, chance) as load:
+        with Load(made, chance) as load:
             each.act(made, chance)
             over = time.monotonic()
             time.sleep(max(0.0, load_seconds - (over - began)) if not each.alone else 0.0)
         load.check()
-        done.recovery_seconds = probe(made, ledger)
+        done.recovery_seconds = probe(made)
         made.wait_until_quiet()
         made.read_again()
         made.wait_until_quiet()
-        done.verdict = compare(made, ledger)
+        done.verdict = compare(made)
     except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
         done.problems.append(f"{type(problem).__name__}: {problem}")
     if done.verdict and not done.verdict.is_clean and not each.gives_up:
@@ -126,17 +130,19 @@ def _round(made: World, ledger: Ledger, each: Fault, seed: int, load_seconds: fl
     return done
 
 
-def probe(made: World, ledger: Ledger) -> float:
+def probe(made: World) -> float:
     """Seconds until a change that is posted now is in the list."""
     began = time.monotonic()
-    feed = made.feeds[0]
+    feed, ledger = made.feeds[0], made.ledger
     email = f"probe.{len(ledger.events)}@example.org"
     event = ledger.event(email, AUDIENCES[0], "enter")
     made.until_answered("POST", "/audiences/events", {"events": [event]})
     ledger.events.append(event)
     while AUDIENCES[0] not in made.values_of(feed, email):
         if time.monotonic() - began > PROBE_SECONDS:
-            raise TimeoutError(f"waited {PROBE_SECONDS:.0f} s for a change to be in the list: {made.unrest()}")
+            raise TimeoutError(
+                f"waited {PROBE_SECONDS:.0f} s for a change to be in the list: {made.unrest()}"
+            )
         time.sleep(0.1)
     return time.monotonic() - began
 

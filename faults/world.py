@@ -6,12 +6,14 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit, urlunsplit
@@ -25,6 +27,7 @@ from cli.demo.comparison import Feed
 from cli.demo.stage import API_KEY, Stage
 from cli.processes import Child, Supervisor
 from cli.services import answers, services
+from faults.ledger import AUDIENCES, Ledger
 from faults.proxy import Proxy
 from listbridge.context import build
 from listbridge.jobs.sweep import sweep
@@ -32,10 +35,9 @@ from listbridge.store.data_directory import read_record
 from listbridge.store.embedded import EmbeddedStore
 from listbridge.workflows import registry
 from listbridge.workflows.models import State
-from settings import Settings
+from settings import Settings, as_environ
 
 FIELD = "Lytics Audiences"
-AUDIENCES = ("beach-lovers", "city-breakers", "frequent-flyers", "win-back")
 NO_BRAKES = {"leaving": None, "unsubscribed": None, "refused": None}
 CLOCK_DIR = Path(__file__).parent / "clock"
 QUIET_SECONDS = 150.0
@@ -44,6 +46,10 @@ TRY_AGAIN_SECONDS = 90.0
 
 class NeverQuiet(Exception):
     """Something was still to be done when the time was over; the message says what."""
+
+
+class NoDisk(Exception):
+    """This user may not mount a file system."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class World:
     plan: Plan
     embedded: EmbeddedStore
     log_path: Path
+    seed: int = 1
     proxy: Proxy | None = None
     feeds: list[Feed] = field(default_factory=list)
     import_id: str = ""
@@ -72,8 +79,20 @@ class World:
     """What the environment of a process of this installation holds."""
     unreadable: set[str] = field(default_factory=set)
     """Addresses that can be nobody's key: what is told of them is set aside."""
+    poisoned: int = 0
+    """Lines that were put into the audience stream and are no events."""
     store_lock: threading.Lock = field(default_factory=threading.Lock)
     """Whoever holds it keeps the store from being started again."""
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What was acknowledged, and who may act; made when all is at rest."""
+        return Ledger.of(self.stage.control("GET", "/records"), self.seed)
+
+    @property
+    def command_env(self) -> dict[str, str]:
+        """The environment of a `listbridge` command on this installation."""
+        return os.environ | self.child_env | as_environ(self.settings)
 
     @property
     def settings(self) -> Settings:
@@ -199,12 +218,14 @@ def wait(done: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 @contextmanager
-def world(directory: Path, plan: Plan, log: TextIO, log_path: Path) -> Iterator[World]:
+def world(directory: Path, plan: Plan, log: TextIO, log_path: Path, seed: int) -> Iterator[World]:
     """Start everything, with two exports and an import that are up to date."""
     with ExitStack() as stack:
         simulator_port, http_port = _free_ports(2)
         url = f"http://127.0.0.1:{simulator_port}"
         settings = _settings(directory, plan, url, http_port)
+        if plan.tmpfs_mb:
+            stack.enter_context(_tmpfs(settings.data_dir, plan.tmpfs_mb))
         embedded = stack.enter_context(EmbeddedStore(settings.data_dir, appendfsync=plan.appendfsync))
         filled = replace(settings, redis_url=embedded.url, broker_url=_database(embedded.url, 1))
         proxy = None
@@ -225,7 +246,13 @@ def world(directory: Path, plan: Plan, log: TextIO, log_path: Path) -> Iterator[
         stack.enter_context(_kept(embedded, lock))
         supervisor = stack.enter_context(Supervisor(children, log))
         made = World(
-            Stage(context, supervisor, url, api, other), plan, embedded, log_path, proxy, store_lock=lock
+            Stage(context, supervisor, url, api, other),
+            plan,
+            embedded,
+            log_path,
+            seed,
+            proxy,
+            store_lock=lock,
         )
         made.child_env = dict(ours[0].env)
         _begin(made)
@@ -295,6 +322,20 @@ def _settings(directory: Path, plan: Plan, simulator_url: str, http_port: int) -
         sweep_seconds=0.5,
         archive_seconds=3,
     )
+
+
+@contextmanager
+def _tmpfs(directory: Path, megabytes: int) -> Iterator[None]:
+    """A small disk. Raises `NoDisk` when this user may not mount one."""
+    directory.mkdir(parents=True)
+    options = ("-o", f"size={megabytes}m", "tmpfs")
+    done = subprocess.run(["mount", "-t", "tmpfs", *options, str(directory)], capture_output=True, text=True)
+    if done.returncode:
+        raise NoDisk(f"no small disk could be mounted: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
 def _clocked(settings: Settings) -> Callable[[Child], Child]:

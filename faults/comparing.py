@@ -10,7 +10,6 @@ from typing import Any
 from cli.demo.command import all_profiles
 from cli.demo.comparison import Differences, compare_lists, compare_profiles
 from cli.demo.reckoning import Expected, expected_audiences, expected_profiles
-from faults.load import Ledger
 from faults.world import FIELD, World
 from listbridge.streams.log import totals
 
@@ -38,8 +37,9 @@ class Verdict:
         return not (self.lost or self.doubled or self.people or self.rows or self.undone)
 
 
-def compare(world: World, ledger: Ledger) -> Verdict:
+def compare(world: World) -> Verdict:
     """All three, of an installation that is at rest."""
+    ledger = world.ledger
     records = world.stage.control("GET", "/records")
     _leave_out(records, world.unreadable)
     audiences = expected_audiences(ledger.events)
@@ -51,6 +51,7 @@ def compare(world: World, ledger: Ledger) -> Verdict:
     lost, doubled = _counts(expected, held)
     # Exits are in no count of a profile; the streams have them.
     appended = sum(each.appended for each in totals(world.stage.context.store, "audience"))
+    appended -= world.poisoned
     lost = max(lost, len(ledger.events) - appended)
     doubled = max(doubled, appended - len(ledger.events))
     return Verdict(

@@ -1,0 +1,75 @@
+"""What nobody can read: in the streams, at the door, in the pages of the other system; and wrong clocks."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import requests
+
+from faults.catalogue import Act, fault
+from faults.processes import some_time
+from faults.world import World
+
+DAY_SECONDS = 86_400
+LINES = (b'{"broken', b"\xff\xfe\x00", b"[]", b"null", b'{"time": "soon", "email": 7}')
+BODIES = (
+    b"",
+    b"no JSON",
+    b"[]",
+    b'{"Events": 5, "ListID": []}',
+    b'{"Events": [{"Type": "Subscribe"}, 7, null, {"Type": "Else", "EmailAddress": "x"}], "ListID": "none"}',
+    b'{"Events": [' + b"[" * 5000 + b'], "ListID": "none"}',
+)
+
+
+@fault("poison-event", "lines that are no events, in every stream of two partitions")
+def poison_event(world: World, chance: random.Random) -> None:
+    some_time(chance)
+    store = world.stage.context.store
+    for part in chance.sample(store.parts, 2):
+        for stream in ("audience", "cm_activity", "cm_user"):
+            for line in LINES:
+                total = store.client.hincrby(part.totals, stream, 1)
+                store.client.xadd(part.stream(stream), {"n": 1, "e": line, "t": total})
+                world.poisoned += stream == "audience"
+
+
+@fault("poison-delivery", "bodies that are no deliveries, behind a valid token")
+def poison_delivery(world: World, chance: random.Random) -> None:
+    some_time(chance)
+    records = world.until_answered("GET", "/records", control=True)
+    url = records["webhook_events"][-1]["url"]
+    for body in BODIES * 5:
+        requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=30)
+
+
+@fault("poison-page", "people whose address is none, in the pages that an import reads")
+def poison_page(world: World, chance: random.Random) -> None:
+    some_time(chance)
+    for number in range(5):
+        email = f"no address {chance.randrange(1 << 30)}" + " " * number
+        world.unreadable.add(email)
+        body = {"list_id": world.ledger.list_id, "email": email, "name": "Nobody"}
+        world.until_answered("POST", "/people/subscribe", body, control=True)
+
+
+def _clock(*offsets: float) -> Act:
+    def act(world: World, chance: random.Random) -> None:
+        some_time(chance)
+        try:
+            for offset in offsets:
+                world.move_clock(offset)
+                time.sleep(2.5)
+        finally:
+            world.move_clock(0)
+
+    return act
+
+
+fault("clock-minutes", "our processes' clock ten minutes ahead, then ten behind, then right", alone=True)(
+    _clock(600, -600)
+)
+fault("clock-days", "our processes' clock two days ahead, then two behind, then right", alone=True)(
+    _clock(2 * DAY_SECONDS, -2 * DAY_SECONDS)
+)
