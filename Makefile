@@ -6,7 +6,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test check format bench-aggregation bench-exports clean
+.PHONY: install demo test faults check format bench-aggregation bench-exports clean
 
 install: $(STAMP)
 
@@ -27,6 +27,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+faults: install
+	@$(BIN)/python -m faults $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

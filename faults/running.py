@@ -83,7 +83,7 @@ def _in_one(
         acknowledged = compare(made).acknowledged
         while waiting and time.monotonic() + ROUND_SECONDS < deadline:
             each, number = waiting.pop(0)
-            done = _round(made, each, number, load_seconds)
+            done = one(made, each, number, load_seconds)
             if done.verdict:
                 done.acknowledged = done.verdict.acknowledged - acknowledged
                 acknowledged = done.verdict.acknowledged
@@ -107,7 +107,7 @@ def _installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _round(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
+def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
     """Load and fault, then rest, then the ledgers."""
     done = Round(each.name, seed)
     chance, began = random.Random(f"{seed} {each.name}"), time.monotonic()
