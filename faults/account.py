@@ -59,12 +59,15 @@ fault("api-cut", "imports are stored and their answers cut, for three seconds")(
 )
 
 
-@fault("api-down", "every connection is cut; meanwhile an hour passes in the account")
+@fault(
+    "api-down", "every connection is cut, and meanwhile an hour passes, in the account and here", alone=True
+)
 def api_down(world: World, chance: random.Random) -> None:
     some_time(chance)
     with ordered(world, {"match": "", "times": -1, "kind": "drop-before"}):
         time.sleep(3)
         world.until_answered("POST", "/clock", {"advance_seconds": HOUR_SECONDS}, control=True)
+        world.move_clock(HOUR_SECONDS)
         time.sleep(3)
 
 

@@ -9,10 +9,7 @@ from celery import Celery
 
 from faults.catalogue import fault
 from faults.processes import some_time
-from faults.world import World
-
-QUEUES = ("fold", "deliver", "pull", "archive", "schedule")
-PREFIX = "lb-celery:"
+from faults.world import PREFIX, QUEUES, World
 
 
 @fault("broker-emptied", "every message lost, five times (FLUSHDB of the broker)")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any, cast
 
 import requests
 
 from faults.catalogue import Act, fault
 from faults.processes import some_time
 from faults.world import World
+from listbridge.store.store import Store
+from listbridge.streams.log import entries
 
 DAY_SECONDS = 86_400
+STREAMS = ("audience", "cm_activity", "cm_user")
 LINES = (b'{"broken', b"\xff\xfe\x00", b"[]", b"null", b'{"time": "soon", "email": 7}')
 BODIES = (
     b"",
@@ -27,12 +31,27 @@ BODIES = (
 def poison_event(world: World, chance: random.Random) -> None:
     some_time(chance)
     store = world.stage.context.store
+    before, put = _set_aside(store), 0
     for part in chance.sample(store.parts, 2):
-        for stream in ("audience", "cm_activity", "cm_user"):
+        for stream in STREAMS:
             for line in LINES:
                 total = store.client.hincrby(part.totals, stream, 1)
                 store.client.xadd(part.stream(stream), {"n": 1, "e": line, "t": total})
                 world.poisoned += stream == "audience"
+                put += 1
+
+    def check() -> str:
+        more = _set_aside(store) - before
+        return "" if more >= put else f"{put} lines are no events, and {more} were set aside"
+
+    world.checks.append(check)
+
+
+def _set_aside(store: Store) -> int:
+    """Lines in all quarantines."""
+    names = [part.quarantine(stream) for part in store.parts for stream in STREAMS]
+    found = [entries(cast(Any, store.client.xrange(name))) for name in names]
+    return sum(count for each in found for _, count, _ in each)
 
 
 @fault("poison-delivery", "bodies that are no deliveries, behind a valid token")
@@ -40,8 +59,14 @@ def poison_delivery(world: World, chance: random.Random) -> None:
     some_time(chance)
     records = world.until_answered("GET", "/records", control=True)
     url = records["webhook_events"][-1]["url"]
+    headers = {"Content-Type": "application/json"}
+    before = _set_aside(world.stage.context.store)
     for body in BODIES * 5:
-        requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=30)
+        answer = requests.post(url, data=body, headers=headers, timeout=30)
+        if answer.status_code >= 500:
+            raise RuntimeError(f"a body that is no delivery was answered {answer.status_code}")
+    if _set_aside(world.stage.context.store) <= before:
+        raise RuntimeError("nothing was set aside")
 
 
 @fault("poison-page", "people whose address is none, in the pages that an import reads")

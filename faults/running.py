@@ -122,10 +122,12 @@ def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
         made.read_again()
         made.wait_until_quiet()
         done.verdict = compare(made)
+        done.problems += [problem for check in made.checks if (problem := check())]
     except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
         done.problems.append(f"{type(problem).__name__}: {problem}")
     if done.verdict and not done.verdict.is_clean and not each.gives_up:
         done.problems += [str(done.verdict)]
+    made.checks.clear()
     done.seconds = time.monotonic() - began
     return done
 

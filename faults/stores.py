@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import suppress
 from typing import cast
 
@@ -66,12 +67,19 @@ def damaged_profile(world: World, chance: random.Random) -> None:
 
 
 def _place_of_a_profile(raw: bytearray, key: bytes) -> int:
-    """A byte inside the last profile that was written under this hash: HSET key person packed ..."""
-    start = raw.rfind(b"\r\n" + key + b"\r\n")
-    person = raw.index(b"\r\n", raw.index(b"\r\n$", start + len(key) + 2) + 3) + 2
-    header = raw.index(b"\r\n$", person) + 3
-    end = raw.index(b"\r\n", header)
-    return end + 2 + int(raw[header:end]) // 2
+    """A byte inside the last profile that was written under this hash: HSET key, person, packed, ..."""
+    person, after = _bulk(raw, raw.rfind(b"\r\n" + key + b"\r\n") + len(key) + 4)
+    packed, end = _bulk(raw, after)
+    if not person or zlib.crc32(packed[4:]).to_bytes(4, "big") != packed[:4]:
+        raise RuntimeError("no profile was found in the append-only file")
+    return end - 2 - len(packed) // 2
+
+
+def _bulk(raw: bytearray, start: int) -> tuple[bytes, int]:
+    """The bulk string `$length CRLF bytes CRLF` that begins there, and where the next thing begins."""
+    line = raw.index(b"\r\n", start)
+    length = int(raw[start + 1 : line])
+    return bytes(raw[line + 2 : line + 2 + length]), line + 4 + length
 
 
 @fault("damaged-file", "a byte of the file's structure flipped: the server refuses it until it is mended")

@@ -39,6 +39,8 @@ from settings import Settings, as_environ
 
 FIELD = "Lytics Audiences"
 NO_BRAKES = {"leaving": None, "unsubscribed": None, "refused": None}
+QUEUES = ("fold", "deliver", "pull", "archive", "schedule")
+PREFIX = "lb-celery:"
 CLOCK_DIR = Path(__file__).parent / "clock"
 QUIET_SECONDS = 150.0
 TRY_AGAIN_SECONDS = 90.0
@@ -83,6 +85,8 @@ class World:
     """Addresses that can be nobody's key: what is told of them is set aside."""
     poisoned: int = 0
     """Lines that were put into the audience stream and are no events."""
+    checks: list[Callable[[], str]] = field(default_factory=list)
+    """Asked once all is at rest: what is not as it should be, empty if nothing. Each is asked once."""
     store_lock: threading.Lock = field(default_factory=threading.Lock)
     """Whoever holds it keeps the store from being started again."""
 
@@ -189,7 +193,7 @@ class World:
                 why = f"{type(problem).__name__}: {problem}"[:300]
             calm = 0 if why else calm + 1
             if time.monotonic() > deadline:
-                raise NeverQuiet(f"after {QUIET_SECONDS:.0f} s: {why}")
+                raise NeverQuiet(f"after {QUIET_SECONDS:.0f} s: {why}; messages that wait: {self.messages()}")
             time.sleep(0.2)
 
     def unrest(self) -> str:
@@ -208,6 +212,12 @@ class World:
             return f"{doubts} people are to be sent again"
         pending = self.stage.control("GET", "/calls")["webhook_pending"]
         return f"{pending} webhook events wait" if pending else ""
+
+    def messages(self) -> dict[str, int]:
+        """The broker's queues that hold something, and how much."""
+        client = self.broker()
+        found = {name: int(client.llen(PREFIX + name)) for name in QUEUES}
+        return {name: length for name, length in found.items() if length}
 
     def values_of(self, feed: Feed, email: str) -> list[str]:
         """The options that the list shows for a person."""
