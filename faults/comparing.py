@@ -61,7 +61,7 @@ def compare(world: World) -> Verdict:
         people=profiles.people,
         rows=lists.people,
         undone=len(records["added_after_opt_out"]),
-        examples=_told(profiles, "profile") + _told(lists, "list"),
+        examples=_told(profiles, "profile") + _told(lists, "list") + _undone(records),
     )
 
 
@@ -85,6 +85,15 @@ def _leave_out(records: dict[str, Any], addresses: set[str]) -> None:
         each["subscribers"] = [p for p in each["subscribers"] if p["email"] not in addresses]
     told = records["webhook_events"]
     records["webhook_events"] = [e for e in told if e["event"]["EmailAddress"] not in addresses]
+
+
+def _undone(records: Mapping[str, Any]) -> list[str]:
+    """Who was added again when, and when they had left."""
+    left = records["opt_outs"]
+    return [
+        f"added again: {each}, after {[one for one in left if one['email'] == each['email']]}"
+        for each in records["added_after_opt_out"]
+    ]
 
 
 def _told(found: Differences, what: str) -> list[str]:
