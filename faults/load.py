@@ -70,8 +70,9 @@ class Load:
         """Somebody opts out, another changes their name; some read and click; the import looks."""
         world, ledger = self._world, self._ledger
         for action in chance.sample(("unsubscribe", "update", "spam", "update"), 2):
-            if ledger.active:
-                body = {"list_id": ledger.list_id, "email": ledger.active.pop()}
+            able = ledger.complaining if action == "spam" else ledger.active
+            if able:
+                body = {"list_id": ledger.list_id, "email": able.pop()}
                 if action == "update":
                     body["name"] = f"Renamed {chance.randrange(1000)}"
                 world.until_answered("POST", f"/people/{action}", body, control=True)
