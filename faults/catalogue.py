@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from faults.world import Plan, World
@@ -20,7 +20,9 @@ class Fault:
     act: Act
     plan: Plan
     gives_up: str
-    """The promise that the setting gives up, where the ledgers may differ; empty: they must not."""
+    """The promise that is given up, where the ledgers may differ; empty: they must not."""
+    excused: frozenset[str]
+    """The fields of a verdict that may be other than 0 for that."""
     alone: bool
     """It needs an installation of its own."""
 
@@ -29,12 +31,18 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, what: str, plan: Plan | None = None, *, gives_up: str = "", alone: bool = False
+    name: str,
+    what: str,
+    plan: Plan | None = None,
+    *,
+    gives_up: str = "",
+    excused: Collection[str] = (),
+    alone: bool = False,
 ) -> Callable[[Act], Act]:
     """Enter a function into the list."""
 
     def enter(act: Act) -> Act:
-        FAULTS[name] = Fault(name, what, act, plan or Plan(), gives_up, alone)
+        FAULTS[name] = Fault(name, what, act, plan or Plan(), gives_up, frozenset(excused), alone)
         return act
 
     return enter

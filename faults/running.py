@@ -125,8 +125,8 @@ def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
         done.problems += [problem for check in made.checks if (problem := check())]
     except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
         done.problems.append(f"{type(problem).__name__}: {problem}")
-    if done.verdict and not done.verdict.is_clean and not each.gives_up:
-        done.problems += [str(done.verdict)]
+    if done.verdict and (differences := done.verdict.differences(each.excused)):
+        done.problems.append(", ".join(f"{count} {name}" for name, count in differences.items()))
     made.checks.clear()
     done.seconds = time.monotonic() - began
     return done

@@ -14,7 +14,7 @@ CLEAN = Verdict(acknowledged=100, lost=0, doubled=0, people=0, rows=0, undone=0)
 
 
 def a_fault(name, plan=None, *, alone=False):
-    return Fault(name, "what", lambda *_: None, plan or Plan(), "", alone)
+    return Fault(name, "what", lambda *_: None, plan or Plan(), "", frozenset(), alone)
 
 
 def test_rounds_of_one_fault_are_one_row_with_the_median_recovery():
@@ -24,6 +24,15 @@ def test_rounds_of_one_fault_are_one_row_with_the_median_recovery():
         ("a", "3", "300", "0", "0", "0", "0", "0", "2.0"),
         ("b", "1", "50", "3", "1", "0", "0", "0", "4.0"),
     ]
+
+
+def test_only_what_a_setting_gives_up_is_excused():
+    verdict = replace(CLEAN, lost=3, undone=1)
+    assert not verdict.is_clean
+    assert verdict.differences() == {"lost": 3, "undone": 1}
+    assert verdict.differences({"lost", "people"}) == {"undone": 1}
+    assert CLEAN.is_clean
+    assert all(each.gives_up and "undone" not in each.excused for each in FAULTS.values() if each.excused)
 
 
 def test_a_round_that_did_not_end_is_told_and_is_not_good():
