@@ -67,12 +67,11 @@ def show(rounds: Sequence[Round], out: TextIO) -> None:
 
 def markdown(rounds: Sequence[Round]) -> str:
     """The table of the documentation."""
-    lines = [
-        "| fault | what happens | runs | acknowledged | lost | doubled | recovery, s |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for row in rows(rounds):
-        lines.append("| " + " | ".join((f"`{row[0]}`", FAULTS[row[0]].what, *row[1:5], row[8])) + " |")
+    heads = ("fault", "what happens", *HEADS[1:], "what is given up")
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'--:|' * len(HEADS[1:])}---|"]
+    for name, *cells in rows(rounds):
+        known = FAULTS[name]
+        lines.append(f"| {' | '.join((f'`{name}`', known.what, *cells, known.gives_up))} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import faults.__main__  # noqa: F401 - enters all faults
 from faults import report, running
 from faults.catalogue import FAULTS, Fault
 from faults.comparing import Verdict
@@ -24,6 +25,17 @@ def test_rounds_of_one_fault_are_one_row_with_the_median_recovery():
         ("a", "3", "300", "0", "0", "0", "0", "0", "2.0"),
         ("b", "1", "50", "3", "1", "0", "0", "0", "4.0"),
     ]
+
+
+def test_the_documentations_table_has_a_row_for_each_fault():
+    name = "power-cut-everysec"
+    table = report.markdown([Round(name, 1, 100, replace(CLEAN, lost=3), 4.0)]).splitlines()
+    assert len(table) == 3
+    assert len({line.count("|") for line in table}) == 1
+    cells = [cell.strip() for cell in table[2].split("|")]
+    assert cells[1] == f"`{name}`"
+    assert cells[3:6] == ["1", "100", "3"]
+    assert cells[-2] == FAULTS[name].gives_up
 
 
 def test_only_what_a_setting_gives_up_is_excused():
@@ -77,7 +89,5 @@ def test_without_a_small_disk_its_faults_are_left_out(monkeypatch):
 
 
 def test_every_fault_says_what_happens():
-    import faults.__main__  # noqa: F401 - enters all faults
-
     assert len(FAULTS) > 40
     assert all(each.what and each.name == name for name, each in FAULTS.items())
