@@ -4,9 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
+EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test faults check format bench-aggregation bench-exports clean
+.PHONY: install demo test faults check format bench-aggregation bench-exports bench-imports clean
 
 install: $(STAMP)
 
@@ -26,7 +27,7 @@ demo: install
 	@$(BIN)/listbridge demo --once $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+	TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 faults: install
 	@$(BIN)/python -m faults $(ARGS)
@@ -46,5 +47,8 @@ bench-aggregation: $(BENCH_STAMP)
 bench-exports: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.exports $(ARGS)
 
+bench-imports: $(BENCH_STAMP)
+	@$(BIN)/python -m bench.imports $(ARGS)
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-tap build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -82,7 +82,7 @@ def doctor(
         chosen = _chosen(ctx, authorization, tell)
         if isinstance(chosen, Examination):
             _end(chosen, {}, as_json=as_json)
-        exam, account = examine(ctx, chosen, Wanted(client, list_, public_url), tell)
+        exam, account = examine(ctx, chosen, Wanted(client, list_, public_url, learns=scratch_list), tell)
         answers: dict[str, Answer] = {}
         if scratch_list:
             answers = _learn(
@@ -147,7 +147,7 @@ def _learn(
 
     def tell(question: str, answer: Answer) -> None:
         if not as_json:
-            say(f"learned  {ASKED[question].asks} {answer.words}")
+            say(f"learned  {question}: {answer.words}   ({ASKED[question].asks})")
 
     def run() -> Verdict:
         [client] = account.lists

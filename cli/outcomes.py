@@ -100,7 +100,7 @@ def rejections(
     """Who the export's list does not take, why, and what to do."""
     with context() as ctx:
         list_id = _export(ctx, workflow_id).export.list_id
-        found = refusals.rejections(ctx.store, list_id, refusals.which(code, since))
+        found = refusals.rejections(ctx.store, list_id, _which(ctx, list_id, code, since))
         rows = (refusals.as_row(key, refused) for key, refused in found)
         if file is not None:
             count = _write(rows, file)
@@ -137,7 +137,8 @@ def _write(rows: Iterable[Mapping[str, Any]], file: Path) -> int:
 def retry(workflow_id: str, code: str | None, since: int | None) -> None:
     """Try the refused people again. Nobody is resubscribed by it."""
     with context() as ctx:
-        count = refusals.retry(ctx, _export(ctx, workflow_id), refusals.which(code, since))
+        workflow = _export(ctx, workflow_id)
+        count = refusals.retry(ctx, workflow, _which(ctx, workflow.export.list_id, code, since))
     say(f"{count} refused people are tried again")
 
 
@@ -179,9 +180,9 @@ def remove(workflow_id: str, parts: list[Part], yes: bool) -> None:
     with context() as ctx:
         workflow = _export(ctx, workflow_id)
         found = removal.leftovers_of(ctx, workflow)
-        _show_leftovers(found, parts)
         if wrong := removal.objections(ctx, workflow, found, parts):
             fail(f"{wrong[0]}; nothing was changed")
+        _show_leftovers(found, parts)
         if not yes and click.prompt("Type the export's id to remove it", default="") != workflow_id:
             fail("that is not its id: nothing was changed")
         result = removal.remove(ctx, workflow_id, parts)
@@ -217,6 +218,13 @@ def _show_leftovers(found: Leftovers, parts: list[Part]) -> None:
         say("Removing options makes Campaign Monitor delete all segment rules on the field.")
         if ruled:
             say(f"The rules of these segments are given back at once; people leave and enter them: {ruled}.")
+
+
+def _which(ctx: Context, list_id: str, code: str | None, since: int | None) -> refusals.Which:
+    chosen = refusals.which(code, since)
+    if wrong := refusals.objection(ctx.store, list_id, chosen):
+        raise click.BadParameter(wrong, param_hint="--code")
+    return chosen
 
 
 def _export(ctx: Context, workflow_id: str) -> Workflow:

@@ -36,7 +36,7 @@ def show_profile(email: str, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    head = {name: found[name] for name in ("key", "audiences", "updated_at")}
+    head = {name: found[name] for name in ("key", "linked", "audiences", "updated_at") if name in found}
     show_fields(head | dict(sorted(found["fields"].items())), as_json=False)
 
 

@@ -9,12 +9,16 @@ from typing import Any
 import click
 
 from cli.output import json_option, say, show_json, show_rows
-from cli.runtime import context
+from cli.runtime import context, fail
 from listbridge.context import Context
 from listbridge.exports.protocol import Listed
 from listbridge.jobs.trial import TakeOut, Trial, try_out, undo
 from listbridge.workflows.models import ACTIVE
 
+NOTHING_TO_UNDO = (
+    "nothing was sent by this command, so nothing was put back. --undo takes back what its own trial sends, "
+    "not an earlier one: put that row right in Campaign Monitor, or leave it to export {workflow}"
+)
 COLUMNS = {"field": "FIELD", "before": "BEFORE", "sent": "SENT", "now": "NOW"}
 
 
@@ -39,6 +43,8 @@ def try_person(workflow_id: str, email: str, undoes: bool, take_out: TakeOut, as
         trial = try_out(ctx, workflow_id, email, for_undo=undoes)
         if not as_json:
             _show(trial)
+        if undoes and trial.send is None:
+            fail(NOTHING_TO_UNDO.format(workflow=workflow_id))
         undone = _undo(ctx, trial, take_out, asks=not (undoes or as_json)) if _wants(trial, undoes) else None
     if as_json:
         show_json(_as_json(trial) | {"undone": undone})

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from listbridge.aggregation.functions import email
 
 
 def person_key(address: object) -> str | None:
     """The key of the person with this address: the address in lower case, or None when it is unreadable."""
-    return email(address) if isinstance(address, str) else None
+    return _key(address) if isinstance(address, str) else None
+
+
+@lru_cache(maxsize=65_536)
+def _key(address: str) -> str | None:
+    return email(address)

@@ -20,7 +20,7 @@ from listbridge.context import Context
 from listbridge.identity import person_key
 from listbridge.profiles.codec import CorruptProfile
 from listbridge.profiles.commit import read_packed
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import unpacked
 from listbridge.streams.events import Counts, Event
 from listbridge.streams.log import append
 from listbridge.streams.schemas import AUDIENCE

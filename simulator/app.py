@@ -20,6 +20,8 @@ from simulator.simulation import Simulator
 
 # The WSGI server closes the connection without an answer when an app leaves this in the environment.
 DROP = "simulator.drop"
+# It closes the connection half-way through the answer, or takes so many seconds to send it.
+CUT, DRIP = "simulator.cut", "simulator.drip"
 _VERSIONED = re.compile(r"/api/v3(\.\d)?/")
 
 
@@ -55,6 +57,10 @@ class SimulatorApp(Flask):
                 time.sleep(max(0.0, began + fault.seconds - time.monotonic()))
             if fault is not None and fault.kind == "drop-after":
                 request.environ[DROP] = True
+            if fault is not None and fault.kind == "cut":
+                request.environ[CUT] = True
+            if fault is not None and fault.kind == "drip":
+                request.environ[DRIP] = fault.seconds
 
     def _apply(self, simulator: Simulator, call: str) -> Any:
         rule = request.url_rule
@@ -104,6 +110,8 @@ def _instead(fault: Fault) -> Response | None:
         return _error(ApiError(60))
     if fault.kind == "401-hidden":
         return _error(ApiError(102))
+    if fault.kind == "200-html":
+        return Response("<html><body>We'll be back soon</body></html>", 200, content_type="text/html")
     if fault.kind == "500":
         return _error(ApiError(500))
     if fault.kind in ("429", "429-headers"):

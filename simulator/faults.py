@@ -15,6 +15,9 @@ FaultKind = Literal[
     "401-hidden",
     "500",
     "504-html",
+    "200-html",
+    "cut",
+    "drip",
     "slow",
     "slow-after",
     "drop-after",
@@ -52,7 +55,9 @@ class Fault(_Match):
     """A fault. `slow` waits `seconds` and then applies the call, `slow-after` applies it and answers
     `seconds` after it came; `drop-before` and `drop-after` close the connection without an answer;
     `429-headers` names `seconds` as X-RateLimit-Reset; `401-permission` is code 60, `401-hidden` code 102, as
-    for an id of another account; `webhook-double` sends each webhook POST (`POST url`) twice."""
+    for an id of another account; `200-html` is a page that no API sends; `cut` ends half-way through the
+    answer, `drip` takes `seconds` for it, a little at a time; `webhook-double` sends each webhook POST
+    (`POST url`) twice."""
 
     kind: FaultKind
     seconds: float = 1.0

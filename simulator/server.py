@@ -5,14 +5,18 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from io import BytesIO
 from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from simulator.account import Account
-from simulator.app import DROP, make_app
+from simulator.app import CUT, DRIP, DROP, make_app
 from simulator.simulation import Simulator
+
+DROPS = 20
+"""In how many parts an answer comes that takes its time."""
 
 
 class _Handler(WSGIRequestHandler):
@@ -50,7 +54,7 @@ class _Handler(WSGIRequestHandler):
         if environ.get(DROP):
             self.close_connection = True
             return
-        self._answer(*started[-1], body)
+        self._answer(*started[-1], body, cut=CUT in environ, seconds=environ.get(DRIP, 0.0))
 
     def _body(self, environ: dict[str, Any]) -> bytes:
         if environ.get("wsgi.input_terminated"):
@@ -58,13 +62,28 @@ class _Handler(WSGIRequestHandler):
             return chunks
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _answer(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _answer(
+        self, status: str, headers: list[tuple[str, str]], body: bytes, *, cut: bool, seconds: float
+    ) -> None:
         code, reason = status.split(None, 1)
         self.send_response(int(code), reason)
         for name, value in headers:
             self.send_header(name, value)
-        self._headers_buffer.append(b"\r\n" + (b"" if self.command == "HEAD" else body))
+        self.close_connection = self.close_connection or cut
+        sent = b"" if self.command == "HEAD" else body[: len(body) // 2] if cut else body
+        self._headers_buffer.append(b"\r\n" + (b"" if seconds else sent))
         self.flush_headers()
+        if seconds:
+            self._drip(sent, seconds)
+
+    def _drip(self, body: bytes, seconds: float) -> None:
+        step = max(len(body) // DROPS, 1)
+        try:
+            for start in range(0, len(body), step):
+                self.wfile.write(body[start : start + step])
+                time.sleep(seconds / DROPS)
+        except OSError:
+            self.close_connection = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The Date header, by the simulated clock."""

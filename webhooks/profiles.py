@@ -17,7 +17,7 @@ blueprint = Blueprint("profiles", __name__, url_prefix="/v1/profiles", descripti
 class ProfileSchema(Schema):
     """A person, as far as the events are folded. A field that was never set is absent."""
 
-    key = fields.String(required=True, metadata={"description": "The address in lower case."})
+    key = fields.String(required=True, metadata={"description": "The newest address, in lower case."})
     fields_ = fields.Dict(
         keys=fields.String(),
         required=True,
@@ -25,6 +25,9 @@ class ProfileSchema(Schema):
         metadata={"description": "By the mappings' names; times are RFC 3339, UTC, with milliseconds."},
     )
     audiences = fields.List(fields.String(), required=True, metadata={"description": "Slugs, sorted."})
+    linked = fields.List(
+        fields.String(), metadata={"description": "Other addresses of the person, sorted; absent if none."}
+    )
     updated_at = fields.DateTime(
         required=True, format="iso", metadata={"description": "The newest event's time."}
     )

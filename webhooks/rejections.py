@@ -107,7 +107,8 @@ def rejections(query: dict[str, Any], workflow_id: str) -> dict[str, Any]:
     """List who is refused, with code, words and what to do."""
     context, count = web().context, query["count"]
     workflow = _export(workflow_id)
-    found = refusals.rejections(context.store, workflow.export.list_id, _which(query))
+    chosen = _which(workflow.export.list_id, query)
+    found = refusals.rejections(context.store, workflow.export.list_id, chosen)
     beyond = ((key, refused) for key, refused in found if key > query["after"])
     page: list[tuple[str, Refused]] = nsmallest(count + 1, beyond, key=lambda each: each[0])
     shown = [refusals.as_row(key, refused) for key, refused in page[:count]]
@@ -122,7 +123,7 @@ def rejections(query: dict[str, Any], workflow_id: str) -> dict[str, Any]:
 def retry(values: dict[str, Any], workflow_id: str) -> dict[str, Any]:
     """Have refused people tried again, once, at the next delivery. Nobody is resubscribed by it."""
     workflow = _export(workflow_id)
-    people = refusals.retry(web().context, workflow, _which(values))
+    people = refusals.retry(web().context, workflow, _which(workflow.export.list_id, values))
     if people and workflow.state is State.RUNNING:
         ring(web().bells.deliver, workflow.export.list_id)
     return {"people": people}
@@ -152,9 +153,12 @@ def remove(values: dict[str, Any], workflow_id: str) -> Any:
     return removal.remove(web().context, workflow_id, values["cleanup"])
 
 
-def _which(values: dict[str, Any]) -> Which:
+def _which(list_id: str, values: dict[str, Any]) -> Which:
     since = values["since"]
-    return refusals.which(values["code"], max(milliseconds(since), 0) if since else None)
+    chosen = refusals.which(values["code"], max(milliseconds(since), 0) if since else None)
+    if wrong := refusals.objection(web().context.store, list_id, chosen):
+        raise Refusal(422, f"code: {wrong}")
+    return chosen
 
 
 def _export(workflow_id: str) -> Workflow:

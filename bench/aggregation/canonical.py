@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from listbridge.aggregation.kinds import rfc3339
+from listbridge.profiles.links import FIELDS
 
 Fields = dict[str, Any]
 
@@ -21,8 +22,12 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def canonical(fields: Mapping[str, Any]) -> Fields:
-    """The fields of one person; what is null, zero or empty was never set, and dates may be epoch ms."""
-    return {name: _value(name, fields[name]) for name in sorted(fields) if fields[name]}
+    """The fields of one person; what is null, zero or empty was never set, and dates may be epoch ms.
+
+    What tells who is who is left out.
+    """
+    shown = sorted({*fields} - FIELDS)
+    return {name: _value(name, fields[name]) for name in shown if fields[name]}
 
 
 def _value(name: str, value: Any) -> Any:

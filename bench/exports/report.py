@@ -18,14 +18,14 @@ _TITLES: Final = {
 }
 
 
-def show(found: Mapping[str, Sequence[Any]], out: TextIO) -> None:
+def show(found: Mapping[str, Sequence[Any]], out: TextIO, titles: Mapping[str, str] = _TITLES) -> None:
     """Print a table for each mode that was measured, one row a finding."""
     console = Console(file=out, highlight=False, width=160 if not out.isatty() else None)
     for mode, rows in found.items():
         if len(rows) == 1:
-            console.print(_upright(_TITLES[mode], rows[0]))
+            console.print(_upright(titles[mode], rows[0]))
         elif rows:
-            console.print(_across(_TITLES[mode], rows))
+            console.print(_across(titles[mode], rows))
 
 
 def _across(title: str, rows: Sequence[Any]) -> Table:

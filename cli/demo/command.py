@@ -23,7 +23,7 @@ from cli.processes import stop_requested
 from cli.runtime import fail
 from cli.services import local_url
 from listbridge.context import Context
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import unpacked
 from listbridge.profiles.views import profile_view
 from listbridge.streams.log import duplicates_dropped, events_in
 from listbridge.streams.schemas import SCHEMAS

@@ -27,6 +27,8 @@ from listbridge.campaign_monitor.paging import pages
 OVERLAP_MINUTES = 60
 """How far before its position a run starts: for rows that are entered late, and for clocks that go back."""
 MAX_RESTARTS = 20
+MAX_READ_AGAIN = 2
+"""How often all is read again because rows came with older dates than those that were being read."""
 
 T = TypeVar("T")
 Fetch = Callable[[str | None, int], Page[T]]
@@ -69,28 +71,49 @@ def read_dated(
     `PagesInconsistent` when the resource changed too often.
     """
     minute = _minutes(date_of)
-    newest = min(position or "", latest)
-    start = shifted(newest, -overlap_minutes)
+    least = min(position or "", latest)
+    start = shifted(least, -overlap_minutes)
     try:
         for stretch in _forwards(fetch, minute, start):
-            newest = max(newest, min(stretch.until, latest))
-            yield replace(stretch, until=newest)
+            yield replace(stretch, until=max(least, min(stretch.until, latest)))
     except _Unordered:
         stretch = _whole(fetch, minute, start)
-        yield replace(stretch, until=max(newest, min(stretch.until, latest)))
+        yield replace(stretch, until=max(least, min(stretch.until, latest)))
 
 
-def _forwards(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch[T]]:
-    restarts = 0
+def _forwards(fetch: Fetch[T], minute: Minute[T], first: str) -> Iterator[Stretch[T]]:
+    """Stretches to the end, and all of them again when a row came before what was being read."""
+    for _ in range(MAX_READ_AGAIN):
+        rows, moved = 0, False
+        for stretch, has_moved in _to_the_end(fetch, minute, first):
+            moved = has_moved
+            rows += len(stretch.rows) + len(stretch.unreadable)
+            yield stretch
+        if not moved or not _came_late(fetch, minute, first, rows):
+            return
+    yield from (stretch for stretch, _ in _to_the_end(fetch, minute, first))
+
+
+def _to_the_end(fetch: Fetch[T], minute: Minute[T], first: str) -> Iterator[tuple[Stretch[T], bool]]:
+    """Stretches, each with: did rows move while there were stretches before the page that was read?"""
+    start, restarts, moved = first, 0, False
     while restarts < MAX_RESTARTS:
         try:
             for stretch in _attempt(fetch, minute, start):
                 start, restarts = stretch.until, 0
-                yield stretch
+                yield stretch, moved
             return
         except _Shifted:
             restarts += 1
+            moved = moved or start != first
     raise PagesInconsistent(f"the rows changed during each of {MAX_RESTARTS} readings")
+
+
+def _came_late(fetch: Fetch[T], minute: Minute[T], first: str, rows: int) -> bool:
+    """Are there more rows from `first` on than were read? (Or some have come at the end since: no matter.)"""
+    page = fetch(shifted(first, -1) or None, 1)
+    early = sum(1 for row in page.results if minute(row) and minute(row) < first)
+    return page.total_number_of_records > rows + early
 
 
 def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch[T]]:
@@ -105,11 +128,13 @@ def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch
         read += 1
         if recent and recent[-1].total_number_of_records != page.total_number_of_records:
             _check_unmoved(recent, lambda number: fetch(since, number))
-        _check_order([*held[-1:], *page.results], minute)
-        held += [row for row in page.results if minute(row) and minute(row) >= start]
-        undated += [row for row in page.results if not minute(row)]
+        minutes = [minute(row) for row in page.results]
+        _in_order([*map(minute, held[-1:]), *filter(None, minutes)])
+        rows = list(zip(minutes, page.results, strict=True))
+        held += [row for at, row in rows if at and at >= start]
+        undated += [row for at, row in rows if not at]
         bad += page.unreadable
-        recent = [page] if len({*map(minute, page.results)}) > 1 else [*recent, page]
+        recent = [page] if len({*minutes}) > 1 else [*recent, page]
         if page.is_last or not held or minute(held[0]) == minute(held[-1]):
             continue
         boundary = minute(held[-1])
@@ -131,8 +156,7 @@ def _check_unmoved(recent: Sequence[Page[T]], fetch: Callable[[int], Page[T]]) -
             raise _Shifted
 
 
-def _check_order(rows: Sequence[T], minute: Minute[T]) -> None:
-    minutes = [minute(row) for row in rows if minute(row)]
+def _in_order(minutes: Sequence[str]) -> None:
     if minutes != sorted(minutes):
         raise _Unordered
 
@@ -174,7 +198,7 @@ def read_backwards(
         since = shifted(newest, -overlap_minutes - 1)
     try:
         for page in _pages_backwards(fetch, since or None, number, likely_last):
-            _check_order(page.results, minute)
+            _in_order([*filter(None, map(minute, page.results))])
             if not reached:
                 newest = max(newest, min(_newest(page.results, minute), latest))
                 reached = not page.is_empty
@@ -191,6 +215,11 @@ def _unfinished(position: str) -> tuple[str, int, str]:
     since, _, rest = position.partition("/")
     number, _, newest = rest.partition("/")
     return since, int(number or 0), newest
+
+
+def is_unfinished(position: str) -> bool:
+    """Does the position stand in the middle of a reading of list states?"""
+    return "/" in position
 
 
 def started_at(position: str) -> str:

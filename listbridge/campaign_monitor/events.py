@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date as date_type
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -71,7 +72,12 @@ def minute_of(text: str) -> str:
 
 def day_of(text: str) -> int:
     """The day of a time of the API by the client's own clock, counted from 1 January 1970."""
-    return date_type.fromisoformat(text[: len("2010-12-14")]).toordinal() - _EPOCH_DAY
+    return _day(text[: len("2010-12-14")])
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> int:
+    return date_type.fromisoformat(text).toordinal() - _EPOCH_DAY
 
 
 def custom_values(values: Iterable[StoredValue]) -> dict[str, str]:

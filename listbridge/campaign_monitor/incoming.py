@@ -25,6 +25,7 @@ from listbridge.campaign_monitor.events import (
     status,
     subscription,
 )
+from listbridge.campaign_monitor.links import link_events
 from listbridge.campaign_monitor.models import StoredValue
 from listbridge.campaign_monitor.testing import LARGEST_SAMPLE, put_aside
 from listbridge.campaign_monitor.timezones import to_epoch_ms
@@ -110,6 +111,8 @@ def receive(store: Store, account: Account, body: bytes, *, tested: bool = False
             person, held, here = rows.get(key, (key, None, True))
             own = (is_echo if here else is_parting_echo)(account, told, setup, held)
             events += events_of(account, delivery.list_id, key, told, own=own)
+            if not own:
+                events += link_events(account, delivery.list_id, key, told.old_address, told.date)
         except ValueError as error:
             unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
             continue

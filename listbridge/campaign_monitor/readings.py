@@ -47,7 +47,10 @@ class Question:
 
 QUESTIONS: Final = (
     Question(MULTI_SELECT_IMPORT, "values of a field of many options on import: do they replace or append?"),
-    Question(MULTI_SELECT_UPDATE, "the same on an update of one person"),
+    Question(
+        MULTI_SELECT_UPDATE,
+        "values of a field of many options on an update of one person: do they replace or append?",
+    ),
     Question(
         MEMBERSHIP_ROW,
         "a row with the options that hold, and Clear for those that don't: is it right?",
@@ -64,7 +67,7 @@ QUESTIONS: Final = (
     ),
     Question(
         ABSENT_KEY_UPDATE,
-        "the same on an update of one person",
+        "a field of many options that an update of one person doesn't name: is it kept?",
         ("kept",),
         "Single updates empty the fields of many options that they don't name: avoid mode update_only.",
     ),
@@ -111,7 +114,7 @@ QUESTIONS: Final = (
         "An opt-out would be undone by an ordinary row: pause all exports and report this.",
         needed=True,
     ),
-    Question(UNSUBSCRIBED_RESUBSCRIBE, "the same with the switch"),
+    Question(UNSUBSCRIBED_RESUBSCRIBE, "a row for somebody unsubscribed, with the resubscribe switch"),
     Question(
         DELETED_PLAIN,
         "a row for somebody deleted, without the resubscribe switch",
@@ -126,7 +129,7 @@ SUPPRESSION_QUESTIONS: Final = (
     Question(SUPPRESSED_IN_LIST, "a row for somebody suppressed who is in the list"),
     Question(SUPPRESSED_ELSEWHERE, "a row for somebody suppressed who never was in the list"),
     Question(SUPPRESSED_RESUBSCRIBE, "a row for somebody suppressed, with the resubscribe switch"),
-    Question(RESUBSCRIBE_LIFTS, "does that take them off the suppression list?"),
+    Question(RESUBSCRIBE_LIFTS, "does a row with the resubscribe switch lift a suppression?"),
 )
 
 ASKED: Final = {each.name: each for each in (*QUESTIONS, *SUPPRESSION_QUESTIONS)}

@@ -19,15 +19,15 @@ class CampaignMonitorRestorer:
         self._client = client
         self._list_id = list_id
 
-    def put_back(self, before: Listed, keys: Sequence[str]) -> None:
-        """One PUT without switches."""
+    def put_back(self, before: Listed, keys: Sequence[str], *, mobile: bool = False) -> None:
+        """One PUT without switches. An empty mobile number takes the present one away; none leaves it."""
         held = before.row if isinstance(before.row, Subscriber) else None
         row = ImportRow(
             email_address=before.address,
             consent_to_track=cast(Consent, (held and held.consent_to_track) or "Unchanged"),
             name=before.name,
             custom_fields=tuple(value for key in keys for value in _values(key, before.values.get(key, ()))),
-            mobile_number=held.mobile_number or None if held else None,
+            mobile_number=((held and held.mobile_number) or "") if mobile else None,
         )
         self._client.update_subscriber(self._list_id, before.address, row)
 

@@ -20,11 +20,12 @@ from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.dated import (
     OVERLAP_MINUTES,
     Stretch,
+    is_unfinished,
     read_backwards,
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible
+from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
 from listbridge.campaign_monitor.events import (
     Account,
     numbering,
@@ -42,7 +43,7 @@ from listbridge.campaign_monitor.paging import pages
 from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
-from listbridge.campaign_monitor.visits import Choice, Visits
+from listbridge.campaign_monitor.visits import NOT_COMPLETE, Choice, Visits
 from listbridge.campaign_monitor.webhooks import Registrar
 from listbridge.errors import Skippable
 from listbridge.imports.cursors import cursor_of, cursors
@@ -121,7 +122,7 @@ class CampaignMonitorSource:
         """Raises `Skippable` for what was deleted since it was listed, or is not shown to this credential."""
         try:
             yield from self._read(resource)
-        except NotVisible as gone:
+        except (NotVisible, PermissionMissing) as gone:
             raise Skippable(f"it is not there any more, or not for this credential: {gone}") from gone
 
     def _read(self, resource: Resource) -> Iterator[Batch]:
@@ -156,7 +157,7 @@ class CampaignMonitorSource:
         name = account.lists[list_id]
         try:
             stats = self._client.list_stats(list_id)
-        except NotVisible as gone:
+        except (NotVisible, PermissionMissing) as gone:
             yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
             return
         after = gaps.last_end(self._store, list_id) if self._registrar else 0
@@ -182,13 +183,17 @@ class CampaignMonitorSource:
         make = partial(status_event, account, list_id)
         reading = self._reading(account, position)
         missed = self._missed(list_id, state)
+        goes_on = is_unfinished(reading["position"])
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
-            batch = _batch(_in_zone(stretch.until, account), stretch.rows, make, CM_USER, stretch)
+            position = _in_zone(stretch.until, account)
+            batch = _batch(position, stretch.rows, make, CM_USER, stretch)
             if missed is not None:
                 # First: of a batch that is stored in part, these would not be found missing again.
                 told = repairs.told_of(self._store, account, list_id, state, stretch.rows, missed)
                 batch.events = [*told, *batch.events]
             yield batch
+        if goes_on:  # who came during the break stands after the page with which the reading began
+            yield from self._read_people(list_id, state, position)
 
     def _missed(self, list_id: str, state: str) -> Gap | None:
         """The time of which deliveries may be missing, if no reading has made up for them yet.
@@ -259,12 +264,15 @@ class CampaignMonitorSource:
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        make = partial(report_event, account, campaign, report, number=numbering())
+        make, read = partial(report_event, account, campaign, report, number=numbering()), 0
         for page in pages(fetch, first=first):
+            read += 1
             total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
             at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
             stretch = Stretch(page.results, at, page.unreadable)
             yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+        if not read:  # there are fewer pages than there were
+            yield Batch(NOT_COMPLETE)
 
 
 _COUNT_OF: Mapping[State, str] = {

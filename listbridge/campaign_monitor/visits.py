@@ -118,8 +118,8 @@ class Visits:
             counted = self._memory.counts(
                 f"campaign:{campaign_id}", good_since, lambda: self._counted(campaign_id)
             )
-        except NotVisible as gone:
-            return _gone(campaign.name, f"the campaign is gone: {gone}")
+        except (NotVisible, PermissionMissing) as gone:
+            return _gone(campaign.name, f"the campaign is gone, or not for this credential: {gone}")
         made = Mailing("campaign", campaign, tuple(sorted(lists)), sent_at, counted)
         self._mailings[campaign_id] = made
         return made
@@ -142,8 +142,8 @@ class Visits:
         at = now_ms()
         try:
             summary = self._client.journey_summary(journey.journey_id)
-        except NotVisible as gone:
-            return [_gone(journey.name, f"the journey is gone: {gone}")]
+        except (NotVisible, PermissionMissing) as gone:
+            return [_gone(journey.name, f"the journey is gone, or not for this credential: {gone}")]
         made = [automated(summary, email, journey.list_id, at) for email in summary.emails]
         self._mailings |= {each.campaign.campaign_id: each for each in made}
         return [*made]

@@ -13,7 +13,7 @@ from listbridge.context import Context
 from listbridge.doctor.account import SMALL_PAGE, Account, permitted
 from listbridge.doctor.findings import Examination, Finding, Verdict, failed, fine, warning
 from listbridge.exports.setup import setup_of
-from listbridge.jobs.deliver import wanted_setup
+from listbridge.jobs.preparing import wanted_setup
 from listbridge.workflows.models import State, Workflow
 
 

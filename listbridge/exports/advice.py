@@ -32,6 +32,11 @@ _OTHER = (
 )
 
 
+def known_codes() -> frozenset[str]:
+    """The words that we have for refusals; beside them there are the other system's codes."""
+    return frozenset(_ADVICE)
+
+
 def advice(code: str, address: str = "") -> str:
     """What to do about a refusal with this code; `address` is the refused person's."""
     if code == "invalid" and not address.isascii():

@@ -3,6 +3,39 @@
 Only lists whose rows may go to other addresses than people's keys have claims. A claim outlasts the move
 to another address, so that what a webhook tells of the old one is still known to be about the person;
 it passes to who wants the address next.
+
+How an address passes on. What is kept of a person is in their own partition, the claim in the address's, so
+the two are never written at once. A person
+
+- *stands* at the address their row went to, and while a move is in doubt at the earlier ones (`places`):
+  our options may be there because of them;
+- *leaves* when the row is renamed, or written elsewhere and cleared here, and the outcome is recorded;
+- has *vacated* (`Delivered.vacated`) when the list has confirmed that our options are cleared at all their
+  addresses. They are asked to where somebody else waits for the place of one who can't leave it for the
+  address that they want, where people want each other's addresses in a ring (the one with the least key),
+  and where a refusal would end a move that is half made.
+
+Who may write what, and when:
+
+1. A claim is taken from nobody of whom options may stand at the address. So when it passes, no option of ours
+   is there, and nothing is to be cleared by the one who loses it. (Who opted out there loses it too: such a
+   row is neither written nor renamed as long as that holds.)
+2. Options are written to an address only by who has its claim, after the plan with the address is written to
+   their record. A row is renamed or cleared only by who has the claim and stands there.
+3. While a place is not confirmed (the move to it, or the first row, is in doubt), a row there is renamed only
+   if it holds options of ours: by 1 and 2 these are the person's own. Else what another person left there
+   would be taken along.
+
+Crashes. Between claim and plan: the claim is of somebody who doesn't stand there; the next one who wants the
+address takes it, and no row is there to be lost. Between plan and record: the person is in doubt, stands at
+the old and the new addresses, and keeps their claims (1) until the list has been asked for all of them.
+While they vacate: some of their addresses may be cleared; they are in doubt at all of them, and whatever
+their profile says next starts from there. After they vacated: nothing of theirs is in the list, and they are
+looked at once more at once, so that who waits for an address that became free meanwhile is not overlooked.
+
+Who is refused because of an address, or because of the person who has it, hears of both: of the address when
+it becomes free or something becomes known of it, of the person when their profile changes (`wait_for` takes
+either). Hearing of it uses the wish up; who is refused again states it again.
 """
 
 from __future__ import annotations
@@ -10,8 +43,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from listbridge.exports.delivered import places, unpack_delivered
 from listbridge.exports.ledger import due_again
 from listbridge.store.store import Store
+
+CLAIMED_AT_ONCE = 1000
 
 # KEYS: claims; ARGV: (address, key, from whom or '')... -> who has each address then
 _TAKE = """
@@ -63,9 +99,37 @@ def take(
     return has
 
 
+def claim_places(store: Store, list_id: str) -> None:
+    """Claim for everybody who was told something the addresses where their rows are: from now on rows of this
+    list may go to other addresses than people's keys. Repeatable."""
+    for part in store.parts:
+        waiting: list[tuple[str, str]] = []
+        for key, packed in store.client.hscan_iter(part.delivered(list_id), count=1000):
+            person = key.decode()
+            waiting += [(each, person) for each in places(person, unpack_delivered(packed), None, ())]
+            if len(waiting) >= CLAIMED_AT_ONCE:
+                take(store, list_id, waiting)
+                waiting = []
+        take(store, list_id, waiting)
+
+
 def wait_for(store: Store, list_id: str, address: str, key: str) -> None:
-    """Have the person tried again when the address becomes free."""
+    """Have the person tried again when the address becomes free, or there is news of it (or of that key)."""
     store.client.zadd(store.part(address).claimants(list_id), {f"{address} {key}": 0})
+
+
+def waiting(store: Store, list_id: str, addresses: Iterable[str]) -> list[tuple[str, str]]:
+    """Who waits for these addresses: (address, person); some may want another one by now."""
+    asked = list(dict.fromkeys(addresses))
+    pipe = store.client.pipeline(transaction=False)
+    for address in asked:
+        pipe.zrangebylex(store.part(address).claimants(list_id), f"[{address} ", f"({address}!")
+    answers = pipe.execute() if asked else []
+    return [
+        (address, each.decode().removeprefix(f"{address} "))
+        for address, found in zip(asked, answers, strict=True)
+        for each in found
+    ]
 
 
 def set_free(store: Store, list_id: str, addresses: Iterable[str], now: int) -> None:

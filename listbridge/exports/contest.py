@@ -1,8 +1,9 @@
 """Two people want one address: who gets it.
 
 The one whose row went there first keeps it, as long as their profile says so and an audience has them; the
-other is refused. Who is about to leave it is waited for. Of people who want each other's addresses in a
-ring, the one with the least key goes first.
+other is refused. Who is about to leave it is waited for. Who can't leave it for the one that they want is
+asked to vacate it, and so is, of people who want each other's addresses in a ring, the one with the least
+key. Why so: see `claims`.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from dataclasses import dataclass
 from enum import Enum
 
 from listbridge.errors import Skippable
-from listbridge.exports.claims import owners, take
+from listbridge.exports.claims import owners, take, wait_for, waiting
 from listbridge.exports.decisions import (
-    DUPLICATE,
-    OF_THE_PERSON,
+    OPTED_OUT,
+    Decision,
     ListSpec,
     Person,
     ReadBack,
+    Refuse,
     Send,
+    Skip,
     address_of,
     decide,
     wanted_options,
 )
-from listbridge.exports.delivered import places
-from listbridge.exports.ledger import Candidate, Ledger
+from listbridge.exports.delivered import is_cleared, stands_at
+from listbridge.exports.ledger import Candidate, Ledger, due_again
 from listbridge.store.store import Store
 
 LONGEST_RING = 20
@@ -35,27 +38,36 @@ class Verdict(Enum):
     OURS = "ours"
     ANOTHERS = "another's"
     WAIT = "wait"
+    NOTHING = "nothing"
+    """The row would clear what has become another's: nothing of this person is there."""
+    VACATE = "vacate"
+    """They wait for each other in a ring, and it is this one who lets the others pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The address that a person wants, and those that they leave for it."""
+    """The address that a person wants, and those that they leave for it. `clears`: to clear their row."""
 
     address: str
     key: str
     leaves: tuple[str, ...] = ()
+    clears: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Decides about the addresses of one list. `is_on_its_way` says of a person whether a call may still be
-    at work on a row of theirs: it could reach their address after that of whoever takes it."""
+    """Decides about the addresses of one list, `now` (epoch ms).
+
+    `is_on_its_way` says of a person whether a call may still be at work on a row of theirs: it could reach
+    their address after that of whoever takes it.
+    """
 
     store: Store
     ledger: Ledger
     spec: ListSpec
     person_of: Callable[[Candidate], Person]
     is_on_its_way: Callable[[Candidate], bool]
+    now: int
 
     def verdicts(self, wanted: Sequence[Wanted]) -> list[tuple[Verdict, str]]:
         """Whether each of the people gets the address that they want, and who has it.
@@ -74,11 +86,20 @@ class Contest:
             found.append((verdict, owner))
         return found
 
+    def are_wanted(self, addresses: Sequence[str], key: str) -> bool:
+        """Does anybody but this person wait for one of the addresses, and still want it?"""
+        return any(
+            other != key and self._wants(self._held(other), address)
+            for address, other in waiting(self.store, self.spec.list_id, addresses)
+        )
+
     def _verdict(self, wanted: Wanted, owner: str, sent: set[str], taken: set[str]) -> Verdict:
-        if not taken.isdisjoint(wanted.leaves):
-            return Verdict.WAIT
+        if not taken.isdisjoint({wanted.address, *wanted.leaves}):
+            return Verdict.NOTHING if wanted.clears else Verdict.WAIT
         if owner == wanted.key:
             return Verdict.OURS
+        if wanted.clears:
+            return Verdict.NOTHING
         verdict = self._against(owner, wanted.address, wanted.key)
         if verdict is not Verdict.OURS:
             return verdict
@@ -96,45 +117,66 @@ class Contest:
             person = self.person_of(held)
         except Skippable:
             return Verdict.WAIT
-        options = wanted_options(person, self.spec, held.delivered)
-        goes_to = address_of(person, self.spec).lower()
-        if goes_to == address and options:
+        if self._goes_to(person, held) == address:
             return Verdict.ANOTHERS
         if self.is_on_its_way(held):
             return Verdict.WAIT
-        if held.doubt is None and held.refused is not None and held.refused.code == DUPLICATE:
-            return Verdict.OURS  # they can't leave it for the one they want
-        decision = decide(
-            person,
-            self.spec,
-            held.delivered,
-            held.refused,
-            in_doubt=held.doubt is not None,
-            raised=held.doubt_was_raised,
-        )
-        is_there = address in places(owner, held.delivered, held.refused, OF_THE_PERSON)
-        if not (is_there and isinstance(decision, Send | ReadBack)):
+        if not stands_at(address, owner, held.delivered, held.refused):
             return Verdict.OURS
-        return Verdict.OURS if options and self._is_first_of_ring(key, owner, goes_to) else Verdict.WAIT
+        if not self._is_refused(held, decision := self._decision(person, held)):
+            if not isinstance(decision, Send | ReadBack):
+                return Verdict.OURS
+            return Verdict.VACATE if self._is_first_of_ring(key, owner) else Verdict.WAIT
+        code = decision.code if isinstance(decision, Refuse) else held.refused.code if held.refused else ""
+        if code in OPTED_OUT or is_cleared(held.delivered, in_doubt=held.doubt is not None):
+            return Verdict.OURS
+        wait_for(self.store, self.spec.list_id, address, key)
+        due_again(self.store, self.spec.list_id, [owner], self.now)
+        return Verdict.WAIT
 
-    def _is_first_of_ring(self, key: str, other: str, goes_to: str) -> bool:
-        """Do people want each other's addresses in a ring that comes back to this one, the least of them?
+    def _decision(self, person: Person, held: Candidate) -> Decision:
+        in_doubt, raised = held.doubt is not None, held.doubt_was_raised
+        return decide(person, self.spec, held.delivered, held.refused, in_doubt=in_doubt, raised=raised)
 
-        The one whose address they want is `other`, who goes to `goes_to`.
+    def _is_refused(self, held: Candidate, decision: Decision) -> bool:
+        """Does the person stay where they are because they are refused?"""
+        if held.doubt is None and held.refused is not None:
+            return True  # nobody tries them again by themselves, even if there were something to send
+        return isinstance(decision, Refuse) or decision == Skip("refused before")
+
+    def _is_first_of_ring(self, key: str, other: str) -> bool:
+        """Do people who stand at each other's addresses want them in a ring, the least of them this one?
+
+        `other` stands at the one that this person wants.
         """
         seen = [other]
         for _ in range(LONGEST_RING):
-            owner = owners(self.store, self.spec.list_id, [goes_to]).get(goes_to)
-            if owner == key:
-                return key < min(seen)
-            if owner is None or owner in seen:
-                return False
-            seen.append(owner)
+            held = self._held(seen[-1])
             try:
-                goes_to = address_of(self.person_of(self._held(owner)), self.spec).lower()
+                goes_to = self._goes_to(self.person_of(held), held)
             except Skippable:
                 return False
+            owner = owners(self.store, self.spec.list_id, [goes_to]).get(goes_to)
+            if owner is None or owner in seen:
+                return False
+            held = self._held(owner)
+            if not stands_at(goes_to, owner, held.delivered, held.refused):
+                return False
+            if owner == key:
+                return key < min(seen)
+            seen.append(owner)
         return False
+
+    def _wants(self, held: Candidate, address: str) -> bool:
+        try:
+            return self._goes_to(self.person_of(held), held) == address
+        except Skippable:
+            return False
+
+    def _goes_to(self, person: Person, held: Candidate) -> str:
+        """The address that the person wants, empty for nobody in an audience."""
+        options = wanted_options(person, self.spec, held.delivered)
+        return address_of(person, self.spec).lower() if options else ""
 
     def _held(self, key: str) -> Candidate:
         [found] = self.ledger.held(self.store.part(key), [(key, None)])

@@ -188,6 +188,12 @@ class Person:
     """Addresses of theirs that have become somebody else's."""
     left_elsewhere: int = 0
     """When they unsubscribed from another list of the client, if that counts here (epoch ms; 0: not)."""
+    others: tuple[str, ...] = ()
+    """The other keys that are theirs; `key` is the newest."""
+    relatives: tuple[str, ...] = ()
+    """Keys of other people whom changes of address lead to: what changes who is who concerns them too."""
+    who_is_who: str = ""
+    """A fingerprint of it, as it is around them; empty where no address ever changed."""
 
     @property
     def newest(self) -> int:
@@ -250,13 +256,15 @@ class ReadBack:
 class Send:
     """`may_return`: should the list refuse them as opted out, the opt-in of `opted_in_at` (epoch ms) counts
     against that, if it is the later one.
-    `leaves`: once the row is stored, the person is unsubscribed."""
+    `leaves`: once the row is stored, the person is unsubscribed.
+    `vacates`: nothing is written; what stands of the person is cleared, and this is their refusal."""
 
     row: Row
     flags: Flags
     may_return: bool = False
     leaves: bool = False
     opted_in_at: int | None = field(default=None, compare=False)
+    vacates: Refuse | None = None
 
 
 Decision = Skip | Refuse | ReadBack | Send
@@ -329,7 +337,8 @@ def moving(
 
     Whoever is in no audience is not moved: the row is cleared where it is. In `add_only` nobody is.
     """
-    if not spec.by_address or spec.mode == "add_only":
+    went = delivered is not None and bool(delivered.address or delivered.earlier)
+    if not (spec.by_address or went) or spec.mode == "add_only":
         return row
     if delivered is not None and not row.options and not delivered.earlier:
         return replace(row, email=delivered.address or person.key)

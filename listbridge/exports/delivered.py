@@ -25,7 +25,8 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     left out, by field key, and why; `left`: the row is followed by unsubscribing the person. `returning`:
     a row with the resubscribe switch was on its way, and nothing is known of its outcome.
     `address` is where the row went to (lower case; empty: to the person's key), `earlier` the other
-    addresses at which the list may still have the person while a move is in doubt.
+    addresses at which the list may still have the person while a move is in doubt. `vacated`: the list has
+    told that our options stand at none of them any more, so that others may have them.
     """
 
     at: int
@@ -45,6 +46,7 @@ class Delivered(msgspec.Struct, array_like=True, frozen=True):
     returning: bool = False
     address: str = ""
     earlier: tuple[str, ...] = ()
+    vacated: bool = False
 
     def holds(self, row: Row, field: str) -> bool:
         """Does the list already hold all that this row would write?"""
@@ -144,6 +146,20 @@ def places(
     if refused is not None and refused.code in codes:
         found.append(refused.address or key)
     return tuple(dict.fromkeys(found))
+
+
+def stands_at(address: str, key: str, delivered: Delivered | None, refused: Refused | None) -> bool:
+    """May options of ours stand at the address because of this person?"""
+    if delivered is None or delivered.vacated:
+        return False
+    return address in places(key, delivered, refused, ())
+
+
+def is_cleared(delivered: Delivered | None, *, in_doubt: bool) -> bool:
+    """Does nothing of ours stand anywhere for the person, as the list has certainly told?"""
+    if delivered is None or delivered.vacated:
+        return True
+    return not (in_doubt or delivered.options or delivered.earlier)
 
 
 def adopted(

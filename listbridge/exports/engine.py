@@ -32,6 +32,7 @@ from listbridge.exports.decisions import (
     BY_MODE,
     DUPLICATE,
     ELSEWHERE,
+    OF_THE_PERSON,
     OPTED_OUT,
     ListSpec,
     Person,
@@ -42,12 +43,21 @@ from listbridge.exports.decisions import (
     decide,
     swallowed,
 )
-from listbridge.exports.delivered import Refused, delivered, pack
+from listbridge.exports.delivered import Refused, delivered, is_cleared, pack, places
 from listbridge.exports.history import Happened, happened, to_remember
+from listbridge.exports.inheriting import (
+    has_something,
+    inherit,
+    is_news,
+    look_everywhere,
+    ring_relatives,
+)
 from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, Record, due_again
+from listbridge.exports.moves import vacating
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.sending import Planned, Sender
+from listbridge.profiles.commit import touch
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 
@@ -58,7 +68,7 @@ REST_SECONDS = 1.0
 """How often somebody who waits for a window to end looks whether to stop."""
 SINGLES_AT_ONCE = 200
 """Calls for one person each in one pass: who changes meanwhile waits for them."""
-WAIT_MS = 2_000
+WAIT_MS = 1_000
 """How long somebody rests whose new address another person is about to leave."""
 
 
@@ -71,6 +81,8 @@ class _Gathered:
     cursor: int
     sends: list[tuple[Candidate, Person, Send]] = field(default_factory=list)
     read_back: list[tuple[Candidate, Person, ReadBack]] = field(default_factory=list)
+    refusals: list[tuple[Candidate, Person, Refuse]] = field(default_factory=list)
+    """Refusals (no opt-outs) of people of whom something may stand at addresses that others wait for."""
     records: list[Record] = field(default_factory=list)
     """What is settled without a call."""
     unsubscribed: dict[str, int] = field(default_factory=dict)
@@ -129,6 +141,10 @@ class Deliverer:
         self._looks_ahead = in_flight > 1
         self._window = window_seconds
         self._next_pass = 0.0
+        self._planning: set[str] = set()
+        """Whose rows this pass has planned and not yet handed on."""
+        self._decided: set[str] = set()
+        """Whom this pass has found something to write down for."""
         self._sender = Sender(store, ledger, destination, still_mine, self.result, in_flight=in_flight)
 
     def run(
@@ -173,6 +189,7 @@ class Deliverer:
         self._sender.mode = spec.mode
         self._sender.list_id = spec.list_id if spec.by_address else ""
         cursor = self._ledger.cursor(part)
+        self._decided.clear()
         gathered = _Gathered(part, cursor, cursor)
         for candidate in self._ledger.held(part, [(key, None)]):
             self._sort(candidate, spec, gathered, now)
@@ -215,6 +232,7 @@ class Deliverer:
     ) -> tuple[list[Planned], bool]:
         """The rows of one pass, in doubt from here on; and whether nobody else was to be looked at."""
         planned: list[Planned] = []
+        self._decided.clear()
         is_last = True
         try:
             for lag in self._in_turn(lagging):
@@ -222,12 +240,15 @@ class Deliverer:
                 gathered = self._gather(lag, spec, left, now)
                 is_last = is_last and not gathered.is_full(left)
                 planned += self._settled(gathered, spec, brake, now)
+                self._planning = {item.candidate.key for item in planned}
                 if len(planned) >= room:
                     self._first = lag.part.number + 1
                     break
         except (SystemProblem, LostLease, Held):
             self._sender.undo(planned)
             raise
+        finally:
+            self._planning = set()
         return planned, is_last
 
     def _in_turn(self, lagging: Iterable[Lag]) -> list[Lag]:
@@ -279,43 +300,90 @@ class Deliverer:
                     yield calm[key]
 
     def _wake_owners(self, spec: ListSpec, addresses: list[str]) -> None:
-        """What became known of an address may take back the refusal of the person whose it is."""
+        """What became known of an address may take back the refusal of the person whose it is, and of those
+        who wait for it, or for the person whose key it is."""
         found = owners(self._store, spec.list_id, addresses)
         people = sorted({owner for address, owner in found.items() if owner != address})
         due_again(self._store, spec.list_id, people, now_ms())
+        set_free(self._store, spec.list_id, addresses, now_ms())
 
     def _claim(self, gathered: _Gathered, spec: ListSpec, now: int) -> None:
         """Leave out those whose address another person has, or is about to leave."""
         self._keep_lease()
+        contest = Contest(self._store, self._ledger, spec, self._person_of, self._is_on_its_way, now)
+        vacates = []
+        for candidate, person, refusal in gathered.refusals:
+            leaves = self._vacates(contest, candidate, person, refusal)
+            if leaves:
+                vacates.append(leaves)
+            else:
+                self._refuse(candidate, refusal, gathered)
         for (address, key), owner in zip(
             gathered.out, take(self._store, spec.list_id, gathered.out), strict=True
         ):
             if owner != key:
                 wait_for(self._store, spec.list_id, address, key)
-        contest = Contest(self._store, self._ledger, spec, self._person_of, self._is_on_its_way)
         wanted = [
-            Wanted(send.row.email.lower(), candidate.key, send.row.moved_from)
+            Wanted(
+                send.row.email.lower(),
+                candidate.key,
+                send.row.moved_from,
+                clears=not (send.row.options or send.row.moves),
+            )
             for candidate, _, send in gathered.sends
         ]
         kept = []
         for each, (verdict, owner) in zip(gathered.sends, contest.verdicts(wanted), strict=True):
-            candidate, _, send = each
+            candidate, person, send = each
+            words = f"the row of {owner} has this address"
+            refusal = Refuse(DUPLICATE, words, send.row)
+            leaves = None
+            if verdict in (Verdict.VACATE, Verdict.ANOTHERS):
+                leaves = self._vacates(contest, candidate, person, refusal, in_ring=verdict is Verdict.VACATE)
             if verdict is Verdict.OURS:
                 kept.append(each)
-            elif verdict is Verdict.WAIT:
+            elif verdict is Verdict.NOTHING:
+                self._settle(candidate, "undone", gathered)
+            elif leaves:
+                vacates.append(leaves)
+            elif verdict is not Verdict.ANOTHERS:
                 gathered.records.append(Record(candidate.key, "later", candidate.score, now + WAIT_MS))
             else:
-                wait_for(self._store, spec.list_id, send.row.email.lower(), candidate.key)
-                words = f"the row of {owner} has this address"
+                for news in (send.row.email.lower(), owner):
+                    wait_for(self._store, spec.list_id, news, candidate.key)
                 if _is_known_duplicate(candidate, words):
                     self.result.unchanged += 1
                 else:
-                    self._refuse(candidate, Refuse(DUPLICATE, words, send.row), gathered)
-        gathered.sends = kept
+                    self._refuse(candidate, refusal, gathered)
+        gathered.sends = kept + vacates
+
+    def _vacates(
+        self,
+        contest: Contest,
+        candidate: Candidate,
+        person: Person,
+        refusal: Refuse,
+        *,
+        in_ring: bool = False,
+    ) -> tuple[Candidate, Person, Send] | None:
+        """What takes a refused person's row away: others wait for its place, or a move of it is half made."""
+        told = candidate.delivered
+        here = places(candidate.key, told, candidate.refused, OF_THE_PERSON)
+        has = owners(self._store, contest.spec.list_id, here)
+        lost = {address for address in here if has.get(address, candidate.key) != candidate.key}
+        row = vacating(refusal.row, told, candidate.refused, lost, contest.spec.labels)
+        if row is None or told is None:
+            return None
+        if not (in_ring or told.earlier) and (
+            is_cleared(told, in_doubt=candidate.doubt is not None)
+            or not contest.are_wanted((row.email, *row.moved_from), candidate.key)
+        ):
+            return None
+        return candidate, person, Send(row, Flags(way=Way.MOVE), vacates=refusal)
 
     def _is_on_its_way(self, candidate: Candidate) -> bool:
         """May a call be at work on a row of this person: ours, or one that nobody knows the outcome of?"""
-        if self._sender.is_on_its_way(candidate.key):
+        if candidate.key in self._planning or self._sender.is_on_its_way(candidate.key):
             return True
         told = candidate.delivered
         if candidate.doubt is None or told is None or not told.writes:
@@ -331,6 +399,11 @@ class Deliverer:
             row = Row(candidate.key, candidate.key, None, ())
             self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
             return
+        if person.who_is_who:
+            whole = self._with_inheritance(candidate, person, spec, gathered, now)
+            if whole is None:
+                return
+            candidate, person = whole
         in_doubt = candidate.doubt is not None
         if candidate.delivered is not None and person.status is not None and person.status[0] in LOST:
             gathered.unsubscribed[person.key] = person.status[1]
@@ -339,19 +412,64 @@ class Deliverer:
         raised = candidate.doubt_was_raised
         match decide(person, spec, candidate.delivered, candidate.refused, in_doubt=in_doubt, raised=raised):
             case Send() as send:
+                self._decided.add(candidate.key)
                 if until := self._rests_until(candidate, send.row, now):
                     gathered.records.append(Record(candidate.key, "later", candidate.score, until + MARK))
                 else:
                     gathered.sends.append((candidate, person, send))
                     gathered.singles += send.leaves or send.flags.way in SINGLE
             case ReadBack() as asked:
+                self._decided.add(candidate.key)
                 gathered.read_back.append((candidate, person, asked))
+            case Refuse() as refusal if spec.by_address and refusal.code not in OPTED_OUT:
+                self._decided.add(candidate.key)
+                gathered.refusals.append((candidate, person, refusal))
             case Refuse() as refusal:
                 self._refuse(candidate, refusal, gathered)
             case _:
                 self.result.unchanged += 1
+                refused = candidate.refused
+                if in_doubt and refused is not None and refused.code in OPTED_OUT:
+                    gathered.out.append((refused.address or candidate.key, candidate.key))
                 if in_doubt:
                     self._settle(candidate, "undone", gathered)
+
+    def _with_inheritance(
+        self, candidate: Candidate, person: Person, spec: ListSpec, gathered: _Gathered, now: int
+    ) -> tuple[Candidate, Person] | None:
+        """The person with what the list was told of them under other addresses; see `inheriting`.
+
+        None when they are not to be decided about now: they wait for a row that is on its way, or the
+        candidate is one of their other addresses, and the newest one is looked at.
+        """
+        heirs = [person.key, candidate.key]
+        others = [] if candidate.key == person.key else [candidate]
+        if candidate.key == person.key and person.others:
+            for part, keys in self._store.by_part(person.others):
+                held = self._ledger.held(part, [(key, None) for key in keys])
+                others += [each for each in held if has_something(each)]
+        if any(self._is_taken(key) for key in (*(each.key for each in others), *heirs)):
+            gathered.records.append(Record(candidate.key, "later", candidate.score, now + WAIT_MS))
+            return None
+        self._keep_lease()
+        inherit(self._store, self._ledger, spec, person.key, others, now)
+        if is_news(self._store, spec.list_id, candidate.key, person):
+            if candidate.key == person.key and person.others:
+                [heir] = self._ledger.held(gathered.part, [(candidate.key, None)])
+                look_everywhere(self._store, self._ledger, spec, person, heir, now)
+            ring_relatives(self._store, spec.list_id, candidate.key, person)
+        if candidate.key != person.key:
+            touch(self._store, [person.key])
+            self.result.unchanged += 1
+            return None
+        [candidate] = self._ledger.held(gathered.part, [(candidate.key, candidate.sequence)])
+        if candidate.doubt is not None and candidate.doubt > now:
+            return None  # the retry set has them
+        return candidate, self._person_of(candidate)
+
+    def _is_taken(self, key: str) -> bool:
+        """Is something about this person on its way, or about to be written down?"""
+        return key in self._decided or self._sender.is_on_its_way(key)
 
     def _rests_until(self, candidate: Candidate, row: Row, now: int) -> float:
         """When to insist on a row that others keep changing, by our clock; 0 for at once."""
@@ -367,6 +485,8 @@ class Deliverer:
         address = refusal.row.email.lower()
         place = "" if address == candidate.key else address
         held = Refused(at, refusal.code, refusal.message, row, refusal.since, address=place)
+        if refusal.code not in OPTED_OUT:
+            held = _opt_out_to_keep(candidate) or held
         entry = happened("refused", now_ms(), code=refusal.code)
         self._settle(candidate, "refused", gathered, pack(held), entry)
         self.result.refuse(refusal.code)
@@ -384,6 +504,7 @@ class Deliverer:
         packed: bytes = b"",
         entry: Happened | None = None,
     ) -> None:
+        self._decided.add(candidate.key)
         old, in_doubt = candidate.delivered_packed, candidate.doubt is not None
         history = (
             to_remember(entry, candidate.delivered, candidate.refused, in_doubt=in_doubt)
@@ -432,7 +553,10 @@ class Deliverer:
             )
             rows.append((candidate, pack(record), due))
             self.result.retries += candidate.doubt is not None
-            planned.append(Planned(gathered.part, candidate, person, send, due, told=record))
+            asks_new = send.vacates is not None
+            planned.append(
+                Planned(gathered.part, candidate, person, send, due, told=record, asks_new=asks_new)
+            )
         self._ledger.plan(gathered.part, gathered.was, gathered.cursor, rows)
         return planned
 
@@ -449,6 +573,15 @@ def _is_known_duplicate(candidate: Candidate, words: str) -> bool:
         and refused is not None
         and (refused.code, refused.message) == (DUPLICATE, words)
     )
+
+
+def _opt_out_to_keep(candidate: Candidate) -> Refused | None:
+    """The refusal without which nobody would ask for the address under which the person opted out."""
+    refused = candidate.refused
+    if refused is None or refused.code not in OF_THE_PERSON:
+        return None
+    here = places(candidate.key, candidate.delivered, None, ())
+    return None if (refused.address or candidate.key) in here else refused
 
 
 def _returning(candidate: Candidate) -> bool:

@@ -237,6 +237,10 @@ class Ledger:
         self.watches_refused = False
         """Note who is refused, for the brakes."""
 
+    @property
+    def token(self) -> str:
+        return self._token
+
     def take_over(self) -> None:
         """Make this deliverer the only one whose records count."""
         pipe = self._store.client.pipeline(transaction=False)

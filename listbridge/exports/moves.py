@@ -7,10 +7,11 @@ their addresses stays out under the others: the row stays as it is, or is cleare
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from listbridge.exports.decisions import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send, is_later
+from listbridge.exports.delivered import Delivered, Refused, places
 from listbridge.exports.protocol import Found, Row
 
 GONE = "deleted"
@@ -24,7 +25,8 @@ class Looked:
     """How the list has the other addresses of a person, and the new one if that was asked for.
 
     `lost`: those that have become somebody else's; `suppressed`: the new one is never sent to. `ours`: an
-    attempt may have written our row to the new one.
+    attempt may have written our row to the new one. `unsure`: it is not certain at which of the others the
+    person's row is, so that one without our options may be what another person left.
     `calls` were made to find out.
     """
 
@@ -33,6 +35,7 @@ class Looked:
     new_asked: bool = False
     suppressed: bool = False
     ours: bool = False
+    unsure: bool = False
     calls: int = 0
     lost: Mapping[str, Found | None] = field(default_factory=dict)
 
@@ -117,6 +120,8 @@ def route(row: Row, looked: Looked, terms: Terms) -> Route:
         return Write(held, resubscribe=looked.new.status in OPTED_OUT)
     movable = active or ([*there] if returns else [])
     movable = [each for each in movable if there[each].status != "bounced"]
+    if looked.unsure:
+        movable = _certain(movable, held, row, terms)
     if movable:
         others = tuple(each for each in held if each != movable[0])
         return Rename(movable[0], others, resubscribe=there[movable[0]].status in OPTED_OUT)
@@ -146,11 +151,48 @@ def cleared_row(row: Row, address: str, others: tuple[str, ...]) -> Row:
     return Row(row.key, address, None, (), labels, other_options=kept, consent="Unchanged")
 
 
+def vacating(
+    row: Row,
+    delivered: Delivered | None,
+    refused: Refused | None,
+    lost: Collection[str],
+    labels: Iterable[str],
+) -> Row | None:
+    """What clears all that stands of a person who can't have the address of their row; None where nothing
+    of it is theirs any more."""
+    if delivered is None or delivered.vacated:
+        return None
+    here = places(row.key, delivered, refused, OF_THE_PERSON)
+    ours = [each for each in here if each not in lost]
+    if not ours:
+        return None
+    return Row(
+        row.key,
+        ours[0],
+        None,
+        (),
+        tuple(labels),
+        consent="Unchanged",
+        moved_from=tuple(ours[1:]),
+        formerly=tuple(each for each in here if each in lost),
+    )
+
+
 def for_place(row: Row, found: Found | None) -> Row:
     """The row, with what others keep in the field of the row that it is written to."""
     labels = {*row.options, *row.cleared}
     kept = tuple(sorted(each for each in found.options if each not in labels)) if found else ()
     return replace(row, other_options=kept, new=False)
+
+
+def _certain(movable: list[str], held: tuple[str, ...], row: Row, terms: Terms) -> list[str]:
+    """Those of the rows that are certainly the person's, the one that was confirmed last first.
+
+    Who is in no audience holds no options of ours, and who may not be added has but the row that they had.
+    """
+    oldest_first = movable[::-1]
+    certain = [each for each in oldest_first if each in held]
+    return certain or ([] if row.options and terms.adds else oldest_first[:1])
 
 
 def _is_ours(found: Found, row: Row) -> bool:

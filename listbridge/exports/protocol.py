@@ -260,8 +260,9 @@ class Listed:
 class Restorer(Protocol):
     """Takes back what a trial did to one person of a list. All methods raise `listbridge.errors`."""
 
-    def put_back(self, before: Listed, keys: Sequence[str]) -> None:
-        """Give somebody the name, the consent and the values in these fields that they had `before`."""
+    def put_back(self, before: Listed, keys: Sequence[str], *, mobile: bool = False) -> None:
+        """Give somebody the name, the consent, the values in these fields and, if asked, the `mobile` number
+        that they had `before`."""
         ...
 
     def delete(self, address: str) -> None:

@@ -28,6 +28,7 @@ from listbridge.exports.decisions import (
     WAYS,
     Mode,
     Person,
+    Refuse,
     Send,
     asks_again,
     content_of,
@@ -41,6 +42,7 @@ from listbridge.exports.moves import (
     Hold,
     Looked,
     Nothing,
+    Route,
     Terms,
     Write,
     cleared_row,
@@ -306,10 +308,12 @@ class Sender:
             asked = [*row.moved_from, *row.formerly, *([row.email] if asks_new else [])]
             known = {address: self._looked_up(prepared, address) for address in asked}
             new = known.pop(row.email) if asks_new else None
-            ours = item.candidate.doubt is not None
+            before, vacates = item.candidate.delivered, item.send.vacates is not None
+            ours = item.candidate.doubt is not None or vacates
+            unsure = before is not None and (bool(before.earlier) or not item.candidate.in_list)
             lost = {address: known.pop(address) for address in row.formerly}
             suppressed_too = row.email in suppressed
-            found.append(Looked(known, new, asks_new, suppressed_too, ours, len(asked), lost))
+            found.append(Looked(known, new, asks_new, suppressed_too, ours, unsure, len(asked), lost))
         return found
 
     def _looked_up(self, prepared: Prepared, address: str) -> Found | None:
@@ -381,6 +385,9 @@ class Sender:
         chosen = route(row, looked, self._terms(item))
         if isinstance(chosen, Ask):
             return Batch([replace(item, asks_new=True)], flags)
+        if item.send.vacates is not None and not _is_of_the_person(chosen):
+            steps, record = _vacation(row, found), self._vacated(item, item.send.vacates)
+            return _stepping(replace(item, ends=record), steps) if steps else record
         if isinstance(chosen, Nothing):
             return Record(item.candidate.key, "absent", item.due, history=_entry(item, "absent"))
         steps = _clearings(row, chosen.clears, found)
@@ -409,9 +416,22 @@ class Sender:
         """The record of somebody whose row may not go to their new address."""
         record = self._refusal(item, hold.code, hold.message, hold.since, address=hold.address)
         before = item.candidate.delivered
+        if before is not None and item.send.vacates is not None:
+            return replace(record, old=pack(_as_vacated(before)))
         if hold.at_new or before is None:
             return replace(record, old=b"")
         return replace(record, old=pack(struct_replace(before, known=True, returning=False)))
+
+    def _vacated(self, item: Planned, refusal: Refuse) -> Record:
+        """The record of somebody of whom nothing stands any more: they are looked at once more, at once."""
+        at = now_ms() + self._destination.clock_offset_ms()
+        address = refusal.row.email.lower()
+        place = "" if address == item.candidate.key else address
+        packed = pack(Refused(at, refusal.code, refusal.message, content_of(refusal.row), address=place))
+        before = item.candidate.delivered
+        old = b"" if before is None else pack(_as_vacated(before))
+        history = _entry(item, "refused", refusal.code)
+        return Record(item.candidate.key, "asked", item.due, packed, old, history)
 
     def _answered(self, batch: Batch, states: Sequence[State]) -> list[Batch]:
         """What to send, now that the list has told the states; who opted out since the opt-in is refused."""
@@ -564,6 +584,25 @@ def _clearings(
     )
 
 
+def _is_of_the_person(chosen: Route) -> bool:
+    """Is somebody held back by what they did themselves, and not for the address that they are to leave?"""
+    return isinstance(chosen, Hold) and chosen.code in OF_THE_PERSON - {"suppressed"}
+
+
+def _as_vacated(before: Delivered) -> Delivered:
+    """The record of somebody of whom nothing stands any more; who they were in the list is still known."""
+    return struct_replace(before, options=(), known=True, earlier=(), returning=False, vacated=True)
+
+
+def _vacation(row: Row, found: Mapping[str, Found | None]) -> tuple[tuple[Row, Way], ...]:
+    """The calls that clear what stands of a person: at addresses that are theirs, where our options are."""
+    labels = {*row.options, *row.cleared}
+    theirs = {each: held for each, held in found.items() if each not in row.formerly and held is not None}
+    return _clearings(
+        row, [each for each, held in theirs.items() if not labels.isdisjoint(held.options)], found
+    )
+
+
 def _stepping(item: Planned, steps: tuple[tuple[Row, Way], ...]) -> Batch:
     """The next of the calls that follow."""
     (row, way), *rest = steps
@@ -600,7 +639,7 @@ def _is_halfway(item: Planned, outcome: Outcome) -> bool:
     """Does a refusal leave it open what the list holds: a move overtaken again, or a row not yet cleared?"""
     if outcome.kind is not OutcomeKind.REFUSED:
         return False
-    clears = item.step is not None and item.step.email != item.send.row.email
+    clears = item.step is not None and (item.ends is not None or item.step.email != item.send.row.email)
     return clears or _is_overtaken(item, outcome)
 
 

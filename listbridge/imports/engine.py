@@ -7,7 +7,7 @@ its end is marked with the time, so that a run that goes on doesn't begin with i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
@@ -64,6 +64,8 @@ class Watch:
 class Puller:
     """Reads all of a source but what was read to its end since `started_at`, when this run began (epoch ms).
 
+    It runs once: `in_flight` resources at a time, each with one call on its way at most.
+
     `on_batch` gets each step's counts: for progress, and to ring for a fold. `watch` is told what is found
     and read.
     """
@@ -88,6 +90,7 @@ class Puller:
         self._watch = watch or Watch()
         self._lock = Lock()
         self._failed = Event()
+        self._ahead = ThreadPoolExecutor(in_flight, thread_name_prefix="ahead")
 
     def run(self) -> PullResult:
         """Read everything on to its end, or until `stop`. Raises `Fatal` and `Retriable` of the source.
@@ -99,7 +102,7 @@ class Puller:
         positions = {name: cursor.position for name, cursor in held.items() if cursor.position}
         resources = self._source.resources(positions, self._started_at)
         futures: list[Future[None]] = []
-        with ThreadPoolExecutor(self._in_flight, thread_name_prefix="pull") as pool:
+        with self._ahead, ThreadPoolExecutor(self._in_flight, thread_name_prefix="pull") as pool:
             try:
                 for resource in resources:
                     if self._ends():
@@ -154,6 +157,14 @@ class Puller:
             self._failed.set()
             raise
 
+    def _batches(self, resource: Resource) -> Iterator[Batch]:
+        """The steps of a resource: while one is being stored, the next is read."""
+        steps = iter(self._source.read(resource))
+        coming = self._ahead.submit(next, steps, None)
+        while (batch := coming.result()) is not None:
+            coming = self._ahead.submit(next, steps, None)
+            yield batch
+
     def _read(self, resource: Resource, held: Cursor, result: PullResult) -> None:
         if self._ends():
             return
@@ -162,7 +173,7 @@ class Puller:
         began, whole_began = (held.began or now, held.whole_began) if resource.position else (now, now)
         reading = replace(held, finished_at=0, basis="", whole_began=whole_began, began=began)
         try:
-            for batch in self._source.read(resource):
+            for batch in self._batches(resource):
                 position = batch.position
                 counts = append(self._store, batch.events)
                 counts.add(quarantine(self._store, batch.unreadable))

@@ -5,10 +5,11 @@ It informs; nothing is decided by it. Each resource that is read has a field of 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from math import ceil
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -18,8 +19,8 @@ from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
 
 PAGE_SIZE = 1000
-WRITTEN_EVERY = 50
-"""After how many resources that are left alone their number is written."""
+WRITTEN_EVERY_SECONDS = 0.5
+"""How often what a run reads is written: each page would be a write to disk."""
 _RESOURCE = "resource:"
 _LEFT_ALONE = "left_alone:"
 _ASIDE = "aside:"
@@ -92,6 +93,8 @@ class Tracker(Watch):
         self._left_alone: Counter[str] = Counter()
         rows, pages = (sum(getattr(each, name) for each in readings.values()) for name in ("rows", "pages"))
         self._attempt = Attempt(began_at=now_ms(), rows=rows, pages=pages)
+        self._waiting: dict[str, bytes] = {}
+        self._next = 0.0
         self._write(_ATTEMPT, self._attempt)
 
     def found(self, resource: Resource, expected: int) -> None:
@@ -103,21 +106,15 @@ class Tracker(Watch):
 
     def left_alone(self, resource: Resource) -> None:
         self._left_alone[resource.kind] += 1
-        if self._left_alone.total() % WRITTEN_EVERY == 0:
-            self._write_left_alone()
-
-    def _write_left_alone(self) -> None:
-        for kind, count in self._left_alone.items():
-            self._write(_LEFT_ALONE + kind, count)
+        self._write(_LEFT_ALONE + resource.kind, self._left_alone[resource.kind])
 
     def set_aside(self, resource: Resource, problem: str) -> None:
         if resource.name not in self._aside and len(self._aside) < MOST_ASIDE:
             self._aside[resource.name] = problem
-            self._store.client.hset(self._key, _ASIDE + resource.name, problem)
+            self._put(_ASIDE + resource.name, problem.encode())
 
     def listed(self) -> None:
         """All is found that there is to read."""
-        self._write_left_alone()
         self._attempt.is_listed = True
         self._write(_ATTEMPT, self._attempt)
 
@@ -137,7 +134,19 @@ class Tracker(Watch):
         self._write(_RESOURCE + resource.cursors[0], reading)
 
     def _write(self, field: str, value: object) -> None:
-        self._store.client.hset(self._key, field, msgspec.json.encode(value))
+        self._put(field, msgspec.json.encode(value))
+
+    def _put(self, field: str, value: bytes) -> None:
+        self._waiting[field] = value
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._store.client.hset(self._key, mapping=cast(Any, self._waiting))
+            self._waiting.clear()
+        self._next = time.monotonic() + WRITTEN_EVERY_SECONDS
 
 
 def forget(store: Store, workflow_id: str) -> None:

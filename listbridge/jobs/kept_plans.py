@@ -15,8 +15,8 @@ from listbridge import bells
 from listbridge.context import Context
 from listbridge.errors import SystemProblem
 from listbridge.exports.tally import PlanSummary
-from listbridge.jobs.deliver import list_reader
 from listbridge.jobs.plan import PlanOptions, export_to_plan, known_people, plan_export
+from listbridge.jobs.preparing import list_reader
 from listbridge.store import keys
 from listbridge.store.lease import Lease
 from listbridge.store.store import Store

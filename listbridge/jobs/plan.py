@@ -9,7 +9,7 @@ address that is active there: about 100 bytes each.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import cast
@@ -29,13 +29,15 @@ from listbridge.exports.decisions import (
     wanted_options,
 )
 from listbridge.exports.delivered import places
+from listbridge.exports.inheriting import heir
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.planning import Effect, Known, ListRules, Plan, plan
 from listbridge.exports.protocol import Listed, Survey
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.exports.tally import PlanSummary, Tally, warnings_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import list_reader, person_reader, setup_from, spec_of, wanted_setup
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.preparing import list_reader, setup_from, spec_of, wanted_setup
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
@@ -236,10 +238,20 @@ class _Planner:
             yield key.decode()
 
     def _people(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Person]]:
-        """The candidates whose profile can be read; the others are refused as a start does."""
+        """The candidates whose profile can be read; the others are refused as a start does.
+
+        Who has several addresses comes once, under the newest, with what was told under the others.
+        """
         for candidate in candidates:
             try:
-                yield candidate, self._person_of(candidate)
+                person = self._person_of(candidate)
+                if person.key != candidate.key:
+                    self._seen.add(hash(candidate.key))
+                elif person.others:
+                    inheriting = self._heir(candidate, person)
+                    yield inheriting, self._person_of(inheriting)
+                else:
+                    yield candidate, person
             except Skippable as problem:
                 if hash(candidate.key) not in self._seen:
                     self._seen.add(hash(candidate.key))
@@ -247,9 +259,31 @@ class _Planner:
                         Plan(candidate.key, candidate.key, Effect.REFUSED, "unreadable", str(problem)), False
                     )
 
+    def _heir(self, candidate: Candidate, person: Person) -> Candidate:
+        others: list[Candidate] = []
+        for part, found in self._store.by_part(person.others):
+            others += self._ledger.held(part, [(key, None) for key in found])
+        return heir(candidate, others, self._spec.field_key)
+
+    def _olds(self, candidate: Candidate, address: str) -> Mapping[str, Listed]:
+        """How the list has the person under other addresses of theirs."""
+        if self._spec.by_address:
+            held = {
+                each: self._addresses.olds[each] for each in self._addresses.moving.get(candidate.key, ())
+            }
+        else:
+            others = places(candidate.key, candidate.delivered, candidate.refused, OF_THE_PERSON)
+            held = {each: self._look(each) for each in others if each != address}
+        return {each: listed for each, listed in held.items() if listed is not None}
+
+    def _look(self, address: str) -> Listed | None:
+        try:
+            return self._reader.person(address)
+        except Skippable:
+            return None
+
     def _decide(self, candidate: Candidate, person: Person, listed: Listed | None) -> None:
         address = address_of(person, self._spec).lower()
-        others = self._addresses.moving.get(person.key, ())
         known = Known(
             candidate.delivered,
             candidate.refused,
@@ -257,7 +291,7 @@ class _Planner:
             listed,
             hash(address) in self._suppressed,
             candidate.doubt_was_raised,
-            {each: listed for each in others if (listed := self._addresses.olds[each]) is not None},
+            self._olds(candidate, address),
         )
         elsewhere = hash(address) in self._elsewhere or not person.active_in.isdisjoint(self._others)
         found = plan(person, self._spec, known, self._rules)

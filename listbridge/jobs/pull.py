@@ -15,6 +15,7 @@ from listbridge.errors import Fatal, Retriable, Waits, told
 from listbridge.imports.engine import Puller, PullResult
 from listbridge.imports.progress import Tracker, forget
 from listbridge.imports.protocol import Batch, Resource
+from listbridge.rarely import Rarely
 from listbridge.store import keys
 from listbridge.store.lease import Lease
 from listbridge.store.store import Store, now_ms
@@ -26,6 +27,8 @@ from listbridge.workflows.schedule import next_run
 
 logger = logging.getLogger(__name__)
 
+LOOKED_AT_SECONDS = 0.25
+"""How often a run looks whether it was paused."""
 LEASE_MS = 30_000
 """How soon another worker may take an import over after its worker was killed."""
 
@@ -90,30 +93,41 @@ class _Run:
         self._context = context
         self._store = context.store
         self._ring_fold = ring_fold
+        self._counting = log.Counting(context.store, workflow.id)
 
     def run(self, stopping: Callable[[], bool]) -> PullResult | None:
         """Read everything; None when it was stopped. Raises `Fatal` and `Retriable`."""
         store, workflow = self._store, self.workflow
         authorization = authorizations.get(store, workflow.authorization_id)
 
-        def stop() -> bool:
+        def is_off() -> bool:
             held = registry.find(store, workflow.id)
-            return stopping() or held is None or held.state is not State.RUNNING
+            return held is None or held.state is not State.RUNNING
+
+        is_paused = Rarely(is_off, LOOKED_AT_SECONDS)
+
+        def stop() -> bool:
+            return stopping() or is_paused()
 
         source = system_of(authorization).source(self._context, authorization, workflow, stop)
         started_at = begin(store, workflow.id)
         log.write(store, workflow.id, "run started")
         for line in source.prepare():
             log.write(store, workflow.id, line)
-        result = Puller(
-            store,
-            source,
-            stop=stop,
-            on_batch=self._on_batch,
-            started_at=started_at,
-            in_flight=self._context.settings.api_calls_in_flight,
-            watch=Tracker(store, workflow.id),
-        ).run()
+        tracker = Tracker(store, workflow.id)
+        try:
+            result = Puller(
+                store,
+                source,
+                stop=stop,
+                on_batch=self._on_batch,
+                started_at=started_at,
+                in_flight=self._context.settings.api_calls_in_flight,
+                watch=tracker,
+            ).run()
+        finally:
+            self._counting.flush()
+            tracker.flush()
         for line in result.skipped:
             log.write(store, workflow.id, f"skipped {line}", level="warning")
         for line in left_alone(result.unchanged):
@@ -121,7 +135,7 @@ class _Run:
         if result.whole:
             line = f"read from the beginning again, because it is time for that: {result.whole} reports"
             log.write(store, workflow.id, line)
-        if stop():
+        if stopping() or is_off():
             return None
         self._finish(result, started_at)
         return result
@@ -134,7 +148,7 @@ class _Run:
             "duplicates": counts.duplicates,
             "quarantined": counts.quarantined,
         }
-        log.count(self._store, self.workflow.id, counters)
+        self._counting.add(counters)
         if counts.rang:
             self._ring_fold()
         if self.workflow.failures and (counts.accepted or batch.position != resource.position):

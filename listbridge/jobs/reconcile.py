@@ -40,7 +40,9 @@ from listbridge.exports.ledger import Candidate, Ledger, delivered_people, note_
 from listbridge.exports.protocol import Listed, ListReader
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import bell_of, patient_list_reader, person_reader, spec_of
+from listbridge.jobs.deliver import bell_of
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.preparing import patient_list_reader, spec_of
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.lease import Lease
@@ -318,6 +320,8 @@ class _Check:
             person = self._person_of(candidate)
         except Skippable:
             return None, None  # a delivery says so; the next fold repairs it
+        if person.key != candidate.key:
+            return None, None  # they have another address now, and their row is judged there
         return person, drift_of(person, self._spec, told, listed, self._reader.stored, read_at=read_at)
 
     def _others(self, candidate: Candidate, listed: Listed) -> dict[str, tuple[str, ...]]:
@@ -382,10 +386,12 @@ class _Check:
         return address_of(person, self._spec).lower()
 
     def _readable(self, candidate: Candidate) -> Person | None:
+        """The person, if this is their newest address."""
         try:
-            return self._person_of(candidate)
+            person = self._person_of(candidate)
         except Skippable:
             return None
+        return person if person.key == candidate.key else None
 
     def _told_in(
         self, part: PartitionKeys, without: frozenset[bytes] | set[bytes] = frozenset()

@@ -12,7 +12,7 @@ from listbridge.exports.protocol import Destination
 from listbridge.exports.spread import Spreader, SpreadResult, Statuses, lags, opt_out_of
 from listbridge.jobs.feeds import delivers, limits_of
 from listbridge.profiles.codec import CorruptProfile
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import unpacked
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry

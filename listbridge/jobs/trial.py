@@ -28,18 +28,18 @@ from listbridge.exports.planning import Effect, Known, ListRules, Plan, plan
 from listbridge.exports.protocol import Destination, Listed, ListReader, Survey
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import (
-    bell_of,
-    destination_for,
+from listbridge.jobs.deliver import bell_of, destination_for
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.plan import export_to_plan
+from listbridge.jobs.preparing import (
     list_reader,
-    person_reader,
     prepare_list,
     prepared_of,
     setup_from,
     spec_of,
     wanted_setup,
 )
-from listbridge.jobs.plan import export_to_plan
+from listbridge.profiles.people import newest_address
 from listbridge.store.lease import Lease
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import never, system_of
@@ -105,6 +105,7 @@ def try_out(context: Context, workflow_id: str, email: str, *, for_undo: bool = 
     key = person_key(email)
     if key is None:
         raise NoTrial(f"{email!r} is no e-mail address: write it as in name@example.com")
+    key = newest_address(context.store, context.programs, key)
     return _Trying(context, workflow, key).run(for_undo=for_undo)
 
 
@@ -345,7 +346,7 @@ def _restore(context: Context, workflow: Workflow, trial: Trial, take_out: TakeO
     restorer = system_of(authorization).restorer(context, authorization, workflow)
     if before is not None:
         keys = dict.fromkeys([trial.field_key, *(key for key, _ in (*row.values, *row.removed))])
-        restorer.put_back(before, list(keys))
+        restorer.put_back(before, list(keys), mobile=row.mobile is not None)
         if before.status == "active":
             return ""
         take_out = "delete" if before.status == "deleted" else "unsubscribe"

@@ -8,8 +8,10 @@ from listbridge.aggregation import Program
 from listbridge.aggregation.fold import Folder
 from listbridge.identity import person_key
 from listbridge.mappings.active import Programs
-from listbridge.profiles.codec import Codec, CorruptProfile, NewerProfile, Profile
+from listbridge.profiles.codec import CorruptProfile, Profile
+from listbridge.profiles.people import together, unpacked, whole
 from listbridge.profiles.views import profile_view
+from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store
 from listbridge.streams.reading import History
 
@@ -19,7 +21,7 @@ def profile_of(
 ) -> dict[str, Any] | None:
     """The profile of the person with this address, or None when nothing is known of them.
 
-    `history`: see `Folder`.
+    Of somebody who has had several addresses it is that of all of them. `history`: see `Folder`.
     """
     key = person_key(address)
     if key is None:
@@ -28,22 +30,14 @@ def profile_of(
     packed = cast(bytes | None, store.client.hget(part.profiles, key))
     if packed is None:
         return None
+
+    def recompute(program: Program, part: PartitionKeys, key: str) -> Profile:
+        return Folder(store, program, history).recompute(part, key)
+
     try:
         program, profile = unpacked(programs, packed)
     except CorruptProfile:
         program = programs.current()
-        profile = Folder(store, program, history).recompute(part, key)
-    return profile_view(program, key, profile)
-
-
-def unpacked(programs: Programs, packed: bytes) -> tuple[Program, Profile]:
-    """A stored profile, and the program that it is to be seen by: one as new as what wrote it.
-
-    Raises `CorruptProfile`.
-    """
-    program = programs.current()
-    try:
-        return program, Codec(program).unpack(packed)
-    except NewerProfile:
-        program = programs.current(renew=True)
-        return program, Codec(program).unpack(packed)
+        profile = recompute(program, part, key)
+    program, person = whole(store, programs, key, program, profile, recompute)
+    return profile_view(program, person.key, together(program, person), person.others)

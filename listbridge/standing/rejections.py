@@ -10,7 +10,7 @@ from typing import Any
 
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
-from listbridge.exports.advice import advice
+from listbridge.exports.advice import advice, known_codes
 from listbridge.exports.delivered import Refused
 from listbridge.exports.ledger import due_again, refused_in
 from listbridge.store.store import Store, now_ms
@@ -39,6 +39,18 @@ ALL = Which()
 def which(code: str | None, since: int | None) -> Which:
     """A filter of what a person wrote."""
     return Which(refusal_code(code) if code else "", since or 0)
+
+
+def objection(store: Store, list_id: str, chosen: Which) -> str:
+    """Why a filter can't mean anything: its code is none that we know, and nobody has it. Else empty."""
+    if not chosen.code or chosen.code in known_codes():
+        return ""
+    held = by_code(store, list_id)
+    if chosen.code in held:
+        return ""
+    there = ", ".join(f"{code} ({count})" for code, count in held.items()) or "nobody is refused"
+    others = ", ".join(sorted(known_codes() - held.keys()))
+    return f"{chosen.code!r} is no code. In this list: {there}. Others that there are: {others}"
 
 
 def rejections(store: Store, list_id: str, chosen: Which = ALL) -> Iterator[tuple[str, Refused]]:

@@ -19,10 +19,11 @@ from listbridge.exports.history import unframed
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
-from listbridge.jobs.deliver import person_reader, spec_of
+from listbridge.jobs.persons import person_reader
+from listbridge.jobs.preparing import spec_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import FIELD, memberships
-from listbridge.profiles.reading import unpacked
+from listbridge.profiles.people import newest_address, unpacked
 from listbridge.standing.lists import moment
 from listbridge.standing.story import Known, Told, shown, tell
 from listbridge.store.keys import PartitionKeys
@@ -82,8 +83,10 @@ def why(context: Context, workflow: Workflow, address: str) -> dict[str, Any]:
 
 
 def _person_at(context: Context, list_id: str, key: str) -> str:
-    """The key of the person whose row has the address, where the address itself is nobody's key here."""
+    """The key of the person whose row has the address, where the address itself is nobody's key here; of
+    somebody with several the newest."""
     store = context.store
+    key = newest_address(store, context.programs, key)
     [held] = Ledger(store, list_id, "").held(store.part(key), [(key, None)])
     if held.delivered is not None or held.refused is not None:
         return key

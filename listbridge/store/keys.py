@@ -182,6 +182,10 @@ class PartitionKeys:
         """Who waits for an address of this partition, as `<address> <key>`, all with the score 0."""
         return f"{self._prefix}claimants:{list_id}"
 
+    def relatives(self, list_id: str) -> str:
+        """Key with links -> a fingerprint of who was who around it when a delivery looked at it last."""
+        return f"{self._prefix}relatives:{list_id}"
+
     def tracked(self, kind: str, list_id: str) -> str:
         """People to whom something happened in a list -> when (epoch ms); see `exports.brakes`."""
         return f"{self._prefix}tracked:{kind}:{list_id}"

@@ -82,20 +82,22 @@ def event_id(stream: str, identity: Sequence[object]) -> bytes:
     return hashlib.blake2b(_encode([stream, *identity]), digest_size=12).digest()
 
 
-def encode(event: Event, received: int) -> bytes:
+def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:
     """One line of JSON: `_id`, `_time`, `_received`, the fields, and what the reader can't tell from them.
 
     `_key` is left out when it is the address, `_day` when it is the day of `_time`. A value that is not of
-    the schema's type goes to `_bad`, as text, and reads as missing.
+    the schema's type goes to `_bad`, as text, and reads as missing. `identity` is the event's id, if known.
     """
     schema = SCHEMAS[event.stream]
-    body: dict[str, Any] = {"_id": event.id.hex(), "_time": event.time, "_received": received}
+    body: dict[str, Any] = {"_id": (identity or event.id).hex(), "_time": event.time, "_received": received}
     bad: dict[str, str] = {}
     for name, value in event.values.items():
         if value is None or value == "":
             continue
         kind = schema.get(name)
-        if kind is not None and _fits(value, kind):
+        if kind == "string" and isinstance(value, str) and value.isascii() and len(value) <= MAX_TEXT:
+            body[name] = value
+        elif kind is not None and _fits(value, kind):
             body[name] = _stored(value, kind)
         else:
             bad[name] = repr(value)[:200]
@@ -143,7 +145,7 @@ def _fits(value: object, kind: FieldType) -> bool:
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool) and -_INT_LIMIT <= value < _INT_LIMIT
     if kind == "number":
-        return _fits(value, "int") or (isinstance(value, float) and math.isfinite(value))
+        return (isinstance(value, float) and math.isfinite(value)) or _fits(value, "int")
     return isinstance(value, Mapping) and all(
         _fits(k, "string") and _fits(v, "string") for k, v in value.items()
     )

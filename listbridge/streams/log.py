@@ -78,7 +78,9 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         total += 1
         partition = partition_of(event.key.encode(), store.partitions)
         identity = event.id
-        groups[partition, event.stream].setdefault(identity, (event.seen_day, identity, encode(event, at)))
+        group = groups[partition, event.stream]
+        if identity not in group:
+            group[identity] = (event.seen_day, identity, encode(event, at, identity))
     calls: list[_Call] = []
     limit = -(-store.stream_limit_events // store.partitions)
     for (partition, stream), items in groups.items():

@@ -16,6 +16,7 @@ Schema = Mapping[str, FieldType]
 CM_USER: Final = "cm_user"
 CM_ACTIVITY: Final = "cm_activity"
 AUDIENCE: Final = "audience"
+LINKS: Final = "links"
 
 _WHO: Schema = {
     "email": "string",
@@ -58,6 +59,15 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 "event": "string",
                 "fields": "map",
                 "opted_in_at": "int",
+            }
+        ),
+        LINKS: MappingProxyType(
+            {
+                "email": "string",
+                "event": "string",
+                "other": "string",
+                "list_id": "string",
+                "client_id": "string",
             }
         ),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -56,6 +58,29 @@ def count(store: Store, workflow_id: str, counters: Mapping[str, int]) -> None:
     if added:
         store.script(_COUNT, [keys.progress(workflow_id)], [secrets.token_hex(8), *added])
         _execute(store.client.pipeline(transaction=False), store, workflow_id, keys.progress(workflow_id))
+
+
+class Counting:
+    """Adds to the progress counters now and then; what was not written yet when its process is killed is
+    not counted. One thread at a time may use it."""
+
+    def __init__(self, store: Store, workflow_id: str, *, seconds: float = 0.5) -> None:
+        self._store, self._id, self._seconds = store, workflow_id, seconds
+        self._waiting: Counter[str] = Counter()
+        self._next = 0.0
+
+    def add(self, counters: Mapping[str, int]) -> None:
+        """Count, and write if it is time."""
+        self._waiting.update(counters)
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            count(self._store, self._id, self._waiting)
+            self._waiting.clear()
+        self._next = time.monotonic() + self._seconds
 
 
 def _execute(pipe: Pipeline, store: Store, workflow_id: str, written: str) -> None:

@@ -20,7 +20,7 @@ READ_BYTES: Final = 32 << 20
 @cache
 def program() -> Program:
     """The shipped mapping of cm_activity, and nothing else: its fields are what the peers make."""
-    return compile_program([mapping for mapping in shipped() if mapping.stream.text == CM_ACTIVITY])
+    return compile_program([mapping for mapping in shipped() if mapping.alias == "cm_activity_default"])
 
 
 @cache

@@ -203,6 +203,13 @@ def test_what_was_learned_is_shown(clinic):
     assert "secret" not in shown
 
 
+def test_while_it_learns_it_does_not_say_that_nothing_is_known(clinic):
+    said = clinic.run("doctor", "--scratch-list").output
+    assert "nothing yet" not in said
+    assert "learned  multi_select_import: replace   (" in said
+    assert "nothing yet" not in clinic.run("doctor").output
+
+
 def test_the_client_has_to_be_said_when_there_are_several(clinic):
     other = clinic.server.account.add_client("Another client")
     found = clinic.report("--scratch-list", exit_code=1)["by"]["scratch list", ""]

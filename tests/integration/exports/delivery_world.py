@@ -27,6 +27,7 @@ PREPARED = Prepared(FIELD, {})
 START = 1_700_000_000_000
 STEP_MS = 7_000
 MINUTE = 60_000
+LONGEST_DELIVERY = 1000
 FEED = Feed("w1", running=True, started_at=START - MINUTE, audiences=LABELS, existing_users=True)
 
 
@@ -61,12 +62,15 @@ class Clock:
 
 
 class CountingStore(Store):
-    """A store whose scripts are steps of the world."""
+    """A store whose scripts are steps of the world; `written` counts those of one delivery."""
 
     world = None
+    written = 0
 
     def script(self, source, keys, args):
         args = list(args)
+        self.written += 1
+        assert self.written < LONGEST_DELIVERY, "a delivery never ends"
         if self.world is None:
             return super().script(source, keys, args)
         return self.world.step(lambda: super(CountingStore, self).script(source, keys, args))
@@ -98,6 +102,7 @@ class World:
         self.in_flight, self.on_their_way = in_flight, set()
         self.batch_limit = limit
         self.store, self.clock, self.append = store, clock, append
+        store.written = 0
         self.spec = spec or ListSpec(LIST, (FEED,), tuple(LABELS.values()), FIELD, fields={"bio": "[Bio]"})
         self.keys = [f"p{number}@example.com" for number in range(people)]
         self.bad, self.whole = {self.keys[number] for number in bad}, whole
@@ -285,6 +290,7 @@ class World:
 
     def deliver(self, *, token="t", spec=None, in_flight=None, still_mine=lambda: True):
         """One delivery by a fresh deliverer; its problem, if it ended with one."""
+        self.store.written = 0
         ledger = Ledger(self.store, LIST, token)
         ledger.take_over()
         deliverer = Deliverer(

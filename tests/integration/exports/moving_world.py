@@ -102,11 +102,17 @@ class MovingWorld(World):
         self.stored.add(row.key)
 
     def _is_held(self, key):
-        """Is the person refused for an opt-out that the list really has, under an address that was theirs?"""
+        """Is the person refused for an opt-out that the list really has, under an address that was theirs?
+
+        Whether it still holds is nobody's to say once the address is another's: then the opt-out wins.
+        """
         packed = self.store.client.hget(self.store.part(key).refused(LIST), key)
         refused = unpack_refused(packed) if packed else None
         row = self.subscribers.get(refused.address) if refused else None
-        return row is not None and row.state == refused.code and row.state in OF_THE_PERSON
+        if row is None or refused.code not in OF_THE_PERSON:
+            return False
+        passed_on = owners(self.store, LIST, [refused.address]).get(refused.address) != key
+        return row.state == refused.code or passed_on
 
     def _heeded(self, row, held):
         """Did the person opt out under another address before the list was last asked about it?"""

@@ -10,7 +10,7 @@ from listbridge import audiences
 from listbridge.exports.advice import advice
 from listbridge.exports.ledger import dropped_of
 from listbridge.exports.setup import change_setup
-from listbridge.jobs import deliver as deliver_job
+from listbridge.jobs import preparing
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.models import State
 from simulator import segments
@@ -322,7 +322,7 @@ def test_a_kill_between_making_the_field_again_and_sending_loses_nobody(export, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(deliver_job, "save_setup", killed)
+        patch.setattr(preparing, "save_setup", killed)
         with pytest.raises(KeyboardInterrupt):
             export.deliver()
     assert "[LyticsAudiences]" in [each.key for each in export.list.fields]

@@ -1,62 +1,32 @@
 """Whatever happens at any step of a delivery, the list ends up holding what it should."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from delivery_world import LABELS, START, with_feed
-from hypothesis import HealthCheck, given, settings
+from happenings import FAULTS, at_every_step, happen, play, rounds_of
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from listbridge.errors import Skippable
 
 PEOPLE = 3
-FAULTS = ["crash before", "crash after", "cut", "too many calls", "key revoked"]
-
 who = st.integers(0, PEOPLE - 1)
 slug = st.sampled_from(sorted(LABELS))
 labels = st.lists(st.sampled_from(sorted(LABELS.values())), unique=True, max_size=3)
 human = st.one_of(
-    st.builds(lambda *a, **k: ("act", a, k), who, st.sampled_from(["unsubscribed", "deleted", "subscribe"]),
-              told=st.booleans()),
-    st.builds(lambda *a, **k: ("act", a, k), who, st.just("edit"), labels, told=st.booleans()),
-    st.just(("tell", (), {})),
-)  # fmt: skip
-member = st.one_of(
-    st.builds(lambda *a: ("enter", a, {}), who, slug), st.builds(lambda *a: ("leave", a, {}), who, slug)
+    happen("act", who, st.sampled_from(["unsubscribed", "deleted", "subscribe"]), told=st.booleans()),
+    happen("act", who, st.just("edit"), labels, told=st.booleans()),
+    happen("tell"),
 )
-change = st.one_of(member, member, human, st.builds(lambda *a: ("write", a, {}), who, st.sampled_from("xy")))
-step = st.one_of(st.sampled_from(FAULTS), change)
-rounds = st.lists(
-    st.tuples(st.lists(change, max_size=6), st.dictionaries(st.integers(0, 11), step, max_size=4)),
-    min_size=1,
-    max_size=4,
-)
-
-
-def do(change, world):
-    name, args, options = change
-    getattr(world, name)(*args, **options)
-
-
-def play(world, played):
-    """Rounds of changes and a delivery, with the plan of what happens at its steps."""
-    for number, (changes, plan) in enumerate(played):
-        for each in changes:
-            do(each, world)
-        world.plan = {at: partial(do, what) if isinstance(what, tuple) else what for at, what in plan.items()}
-        world.attempt(number)
-        world.clock.now += 3_000
+member = st.one_of(happen("enter", who, slug), happen("leave", who, slug))
+change = st.one_of(member, member, human, happen("write", who, st.sampled_from("xy")))
+rounds = rounds_of(change, FAULTS, steps=12)
 
 
 @pytest.mark.parametrize("append", [False, True], ids=["replaces", "appends"])
-@settings(
-    max_examples=120,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(120)
 @given(played=rounds, bad=st.sets(who, max_size=1), whole=st.sampled_from([None, Skippable]))
 def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole):
     world = new_world(people=PEOPLE, append=append, bad=bad, whole=whole)
@@ -68,13 +38,7 @@ def test_at_rest_the_list_equals_the_model(append, new_world, played, bad, whole
     assert world.flagged == []
 
 
-@settings(
-    max_examples=120,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(120)
 @given(played=rounds, bad=st.sets(who, max_size=1), whole=st.sampled_from([None, Skippable]))
 def test_at_rest_the_list_equals_the_model_with_calls_in_flight(new_world, played, bad, whole):
     world = new_world(people=PEOPLE, limit=1, in_flight=2, bad=bad, whole=whole)
@@ -87,13 +51,7 @@ def test_at_rest_the_list_equals_the_model_with_calls_in_flight(new_world, playe
 
 
 @pytest.mark.parametrize("resubscribe", ["when_opted_in_later", "always"])
-@settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(80)
 @given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
 def test_an_opt_in_undoes_no_opt_out_that_the_list_told_of_since(new_world, resubscribe, played, opted_in):
     world = new_world(people=PEOPLE)
@@ -105,20 +63,6 @@ def test_an_opt_in_undoes_no_opt_out_that_the_list_told_of_since(new_world, resu
     world.settle()
 
     world.check()
-
-
-def at_every_step(new_world, begin, happening, **options):
-    """Worlds in which `begin` is followed by a delivery with `happening` at one step, each in turn."""
-    calm = new_world(**options)
-    begin(calm)
-    calm.attempt(1)
-    assert calm.steps >= 3
-    for at in range(calm.steps):
-        world = new_world(**options)
-        begin(world)
-        world.plan = {at: happening}
-        world.attempt(1)
-        yield at, world
 
 
 @pytest.mark.parametrize("how", ["unsubscribed", "deleted"])
@@ -150,13 +94,7 @@ def test_an_opt_out_at_any_step_of_a_delivery_is_never_undone(new_world, how, to
 
 
 @pytest.mark.parametrize("resubscribe", ["never", "when_opted_in_later"])
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(60)
 @given(played=rounds, opted_in=st.dictionaries(who, st.integers(0, 8), max_size=PEOPLE))
 def test_a_stale_feed_of_opt_outs_brings_nobody_back(new_world, resubscribe, played, opted_in):
     world = new_world(people=PEOPLE)

@@ -10,8 +10,8 @@ from listbridge.campaign_monitor import zones
 from listbridge.exports import engine
 from listbridge.exports.brakes import CANARY, HOUR_MS, LEAVING
 from listbridge.imports.cursors import cursors
-from listbridge.jobs import deliver as deliver_module
 from listbridge.jobs import feeds as feeds_module
+from listbridge.jobs import preparing
 from listbridge.jobs.feeds import is_stale
 from listbridge.jobs.plan import plan_export
 from listbridge.jobs.pull import pull
@@ -224,7 +224,7 @@ def wall(monkeypatch):
 
     def make_it(text):
         at = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-        for module in (feeds_module, deliver_module):
+        for module in (feeds_module, preparing):
             monkeypatch.setattr(module, "now_ms", lambda: at)
         return at
 

@@ -33,6 +33,7 @@ from listbridge.campaign_monitor.incoming import receive
 from listbridge.campaign_monitor.timezones import zone
 from listbridge.exports import sending
 from listbridge.streams.log import tail
+from listbridge.workflows import service
 from simulator.account import Webhook
 from simulator.changes import suppress
 from simulator.webhooks import payload
@@ -505,3 +506,17 @@ def test_what_somebody_else_changes_at_the_new_address_is_written_again(export):
     export.deliver()
 
     assert states(export) == {NEW: ["theirs", "vip"]}
+
+
+def test_an_address_delivered_by_key_before_belongs_to_that_person(export):
+    before = export.create("vip", existing_users=True)
+    export.happen(("enter", ANN, "vip", {"fields": {"mail": ANN}}))
+    export.deliver()
+    service.stop(export.context, before.id)
+
+    create(export, "vip", existing_users=True)
+    export.happen(enters(BOB, ANN))
+    export.deliver()
+
+    assert codes(export) == {BOB: "duplicate_address"}
+    assert states(export) == {ANN: ["vip"]}

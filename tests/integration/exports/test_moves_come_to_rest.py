@@ -4,35 +4,30 @@ from functools import partial
 
 import pytest
 from delivery_world import LABELS, Clock
-from hypothesis import HealthCheck, given, settings
+from happenings import FAULTS, at_every_step, happen, play, rounds_of
+from hypothesis import given
 from hypothesis import strategies as st
 from moving_world import ADDRESSES, MovingWorld
+from properties import examples
 
 PEOPLE = 3
-FAULTS = ["crash before", "crash after", "cut", "lost", "too many calls", "key revoked"]
+ENDINGS = [*FAULTS, "lost"]
 
 who = st.integers(0, PEOPLE - 1)
 where = st.integers(0, len(ADDRESSES) - 1)
 slug = st.sampled_from(sorted(LABELS)[:2])
 leaving = st.sampled_from(["unsubscribed", "deleted", "bounced"])
-move = st.builds(lambda *a: ("moves", a, {}), who, where)
+move = happen("moves", who, where)
 change = st.one_of(
     move,
     move,
-    st.builds(lambda *a: ("enter", a, {}), who, slug),
-    st.builds(lambda *a: ("leave", a, {}), who, slug),
-    st.builds(lambda *a, **k: ("act", a, k), where, leaving, told=st.booleans()),
-    st.builds(lambda *a, **k: ("act", a, k), where, st.just("subscribe"), told=st.booleans()),
-    st.just(("tell", (), {})),
+    happen("enter", who, slug),
+    happen("leave", who, slug),
+    happen("act", where, leaving, told=st.booleans()),
+    happen("act", where, st.just("subscribe"), told=st.booleans()),
+    happen("tell"),
 )
-rounds = st.lists(
-    st.tuples(
-        st.lists(change, max_size=6),
-        st.dictionaries(st.integers(0, 14), st.one_of(st.sampled_from(FAULTS), change), max_size=4),
-    ),
-    min_size=1,
-    max_size=4,
-)
+rounds = rounds_of(change, ENDINGS, steps=15)
 
 
 @pytest.fixture
@@ -45,30 +40,11 @@ def new_world(small_store, clock):
     return make
 
 
-def do(what, world):
-    name, args, options = what
-    getattr(world, name)(*args, **options)
-
-
-def play(world, played):
-    for number, (changes, plan) in enumerate(played):
-        for each in changes:
-            do(each, world)
-        world.plan = {at: partial(do, what) if isinstance(what, tuple) else what for at, what in plan.items()}
-        world.attempt(number)
-        world.clock.now += 3_000
-
-
-@settings(
-    max_examples=250,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@pytest.mark.parametrize("in_flight", [1, 3])
+@examples(150)
 @given(played=rounds)
-def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world, played):
-    world = new_world(people=PEOPLE)
+def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world, in_flight, played):
+    world = new_world(people=PEOPLE, in_flight=in_flight)
     for person in range(PEOPLE):
         world.enter(person, "a")
 
@@ -76,19 +52,6 @@ def test_at_rest_everybody_is_in_the_list_once_at_their_newest_address(new_world
     world.settle()
 
     world.check()
-
-
-def at_every_step(new_world, begin, happening):
-    """Worlds in which `begin` is followed by a delivery with `happening` at one step, each in turn."""
-    calm = new_world(people=2)
-    begin(calm)
-    calm.attempt(1)
-    for at in range(calm.steps):
-        world = new_world(people=2)
-        begin(world)
-        world.plan = {at: happening}
-        world.attempt(1)
-        yield at, world
 
 
 def moving(world, *, there=False):
@@ -105,10 +68,10 @@ def held(world):
     return {address: (row.state, row.options) for address, row in world.subscribers.items()}
 
 
-@pytest.mark.parametrize("ending", FAULTS)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("there", [False, True], ids=["new", "in the list"])
 def test_a_move_is_made_once_whatever_ends_a_delivery_at_any_step(new_world, ending, there):
-    for at, world in at_every_step(new_world, partial(moving, there=there), ending):
+    for at, world in at_every_step(new_world, partial(moving, there=there), ending, people=2):
         world.settle()
 
         expected = {ADDRESSES[1]: ("active", {"A"}), ADDRESSES[2]: ("active", {"A"})}
@@ -117,7 +80,7 @@ def test_a_move_is_made_once_whatever_ends_a_delivery_at_any_step(new_world, end
         world.check()
 
 
-@pytest.mark.parametrize("ending", [None, *FAULTS])
+@pytest.mark.parametrize("ending", [None, *ENDINGS])
 @pytest.mark.parametrize("how", ["unsubscribed", "deleted"])
 @pytest.mark.parametrize("told", [True, False], ids=["told at once", "told later"])
 def test_an_opt_out_at_any_step_of_a_move_is_never_undone(new_world, ending, how, told):
@@ -130,7 +93,7 @@ def test_an_opt_out_at_any_step_of_a_move_is_never_undone(new_world, ending, how
         world.act(mine, how, told=told)
         world.plan = {world.steps + 1: ending} if ending else {}
 
-    for at, world in at_every_step(new_world, moving, leave):
+    for at, world in at_every_step(new_world, moving, leave, people=2):
         world.settle()
         world.moves(0, 3)
         world.settle()
@@ -140,7 +103,7 @@ def test_an_opt_out_at_any_step_of_a_move_is_never_undone(new_world, ending, how
         world.check()
 
 
-@pytest.mark.parametrize("ending", FAULTS)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("ring", [False, True], ids=["chain", "ring"])
 def test_people_take_each_others_addresses_whatever_ends_a_delivery(new_world, ending, ring):
     def begin(world):
@@ -151,7 +114,7 @@ def test_people_take_each_others_addresses_whatever_ends_a_delivery(new_world, e
         world.moves(0, 1)
         world.moves(1, 0 if ring else 2)
 
-    for at, world in at_every_step(new_world, begin, ending):
+    for at, world in at_every_step(new_world, begin, ending, people=2):
         world.settle()
 
         expected = {ADDRESSES[1]: ("active", {"A"}), ADDRESSES[0 if ring else 2]: ("active", {"A", "B"})}
@@ -175,3 +138,70 @@ def test_who_was_refused_for_a_duplicate_changes_places_with_the_other(new_world
 
     assert held(world) == {address: ("active", {"A"}) for address in ADDRESSES[:3]}
     world.check()
+
+
+SWAP = [("moves", (0, 1), {}), ("moves", (1, 0), {})]
+PLAYS = {
+    "left over": [
+        ([("moves", (0, 3), {})], {}),
+        (SWAP, {0: ("moves", (0, 1), {}), 5: "crash before", 4: ("moves", (0, 0), {})}),
+    ],
+    "taken along": [
+        ([("moves", (0, 3), {})], {}),
+        (SWAP, {2: "crash after", 0: ("moves", (0, 0), {})}),
+    ],
+    "who has it is refused and looked at by nobody": [
+        (
+            [("act", (1, "subscribe"), {"told": True}), ("leave", (1, "a"), {}), ("moves", (0, 1), {})],
+            {0: ("act", (1, "bounced"), {"told": False})},
+        )
+    ],
+    "a ring, and one of its addresses is dead": [
+        ([("act", (0, "bounced"), {"told": True}), ("moves", (0, 2), {}), ("moves", (2, 0), {})], {})
+    ],
+    "two who want what had been the first one's": [
+        ([("leave", (1, "a"), {}), ("moves", (2, 1), {})], {}),
+        ([("moves", (0, 1), {}), ("enter", (1, "b"), {})], {}),
+        ([("act", (1, "subscribe"), {"told": True})], {}),
+    ],
+    "who had wanted it has no audience any more": [
+        ([("moves", (0, 3), {}), ("act", (0, "deleted"), {"told": False}), ("moves", (2, 3), {})], {}),
+        ([("leave", (0, "a"), {})], {}),
+    ],
+    "who vacated leaves the audience while another takes the place": [
+        ([("moves", (2, 1), {}), ("leave", (0, "b"), {})], {12: ("leave", (0, "a"), {})}),
+        ([("moves", (1, 0), {})], {10: ("leave", (1, "a"), {})}),
+    ],
+    "who waits for an address that was dead": [
+        ([("moves", (2, 0), {}), ("act", (0, "bounced"), {"told": True})], {}),
+        ([("moves", (0, 3), {})], {}),
+        ([], {}),
+        ([("act", (0, "subscribe"), {"told": True})], {}),
+    ],
+}
+
+
+def play_and_check(world, played):
+    for person in range(PEOPLE):
+        world.enter(person, "a")
+    play(world, [([], {}), *played])
+    world.settle()
+    world.check()
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("played", PLAYS.values(), ids=PLAYS)
+def test_plays_that_once_ended_badly_come_to_rest(new_world, played, in_flight):
+    play_and_check(new_world(people=PEOPLE, in_flight=in_flight), played)
+
+
+@pytest.mark.parametrize("ending", ["crash before", "crash after", "cut"])
+@pytest.mark.parametrize("instead", [0, 2, 3], ids=["back", "another's", "a new one"])
+@pytest.mark.parametrize("moved", [False, True], ids=["at home", "moved before"])
+def test_who_changes_again_in_the_middle_of_a_swap_takes_nobodys_row_along(new_world, ending, instead, moved):
+    """At any step, and then the worker dies at one of the next."""
+    before = [([("moves", (0, 3), {})], {})] if moved else []
+    for at in range(16):
+        for later in (1, 2, 3, 5):
+            plan = {at: ("moves", (0, instead), {}), at + later: ending}
+            play_and_check(new_world(people=PEOPLE), [*before, (SWAP, plan)])

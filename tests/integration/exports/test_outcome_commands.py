@@ -67,6 +67,17 @@ def test_rejections_are_listed_filtered_and_written(run, only, tmp_path):
     assert (written["email"], written["code"]) == (BOB, "unsubscribed")
 
 
+@pytest.mark.parametrize("command", ["rejections", "retry"])
+@pytest.mark.parametrize("code", ["unsubscribd", "code 9999"])
+def test_a_code_that_is_none_is_refused_with_those_that_there_are(run, only, command, code):
+    result = run("export", command, only, "--code", code)
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert f"{code!r} is no code" in said
+    assert "unsubscribed (1)" in said
+    assert "duplicate_address" in said
+
+
 def test_a_time_that_is_none_is_refused(run, only):
     result = run("export", "rejections", only, "--since", "yesterday")
     assert result.exit_code == 2
@@ -151,6 +162,7 @@ def test_remove_refuses_what_cannot_be(run, only):
     result = run("export", "remove", only, "--cleanup", "options", "--yes")
     assert result.exit_code == 1
     assert "nothing was changed" in result.output
+    assert "AFTERWARDS" not in result.output
 
 
 def test_the_commands_are_for_exports(run, only, export):

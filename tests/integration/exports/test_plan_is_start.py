@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from simulated import Export, minutes_from_now
 
 from listbridge.exports.planning import Effect
@@ -244,11 +245,7 @@ def planned(export, made):
 
 
 @given(worlds)
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(15)
 def test_a_start_does_what_the_plan_says_of_each_person_and_of_its_calls(fresh_export, world):
     export = fresh_export()
     made = build(export, world)

@@ -42,6 +42,14 @@ def test_who_is_refused_is_listed_page_by_page(client, only):
     assert first["rejections"][0]["code"] == "unsubscribed"
 
 
+def test_a_code_that_is_none_is_refused(client, only):
+    path = f"/v1/workflows/{only}/rejections"
+    answers = (client.get(path, query_string={"code": "x"}), client.post(f"{path}/retry", json={"code": "x"}))
+    for answer in answers:
+        assert answer.status_code == 422
+        assert "'x' is no code. In this list: unsubscribed (2)" in answer.text
+
+
 @pytest.mark.parametrize(
     ("query", "people"),
     [

@@ -150,6 +150,21 @@ def test_empty_fields_are_empty_again(paused):
     assert paused.held(ANN) == ["vip"]
 
 
+@pytest.mark.parametrize("before", ["", "+14155550123"], ids=["none", "another"])
+def test_a_mobile_number_is_put_back_or_taken_away_again(export, before):
+    export.act("subscribe", ANN)
+    export.list.find(ANN).mobile = before
+    export.made = export.create("vip", existing_users=True, mobile_field="phone")
+    service.pause(export.context, export.made.id)
+    export.happen(("enter", ANN, "vip", {"fields": {"phone": "+4915112345678"}}))
+
+    trial = attempt(export, for_undo=True)
+    assert export.list.find(ANN).mobile == "+4915112345678"
+    undo(export.context, trial)
+
+    assert export.list.find(ANN).mobile == before
+
+
 @pytest.mark.parametrize(
     ("take_out", "state", "code"),
     [("delete", "Deleted", "deleted"), ("unsubscribe", "Unsubscribed", "unsubscribed")],
@@ -379,6 +394,18 @@ def test_the_command_shows_before_sent_and_now_side_by_side_and_undoes(paused, c
     assert city == [CITY, "Rome", "Paris", "Paris"]
     assert "holds what it held before" in done.output
     assert row(paused) == before
+
+
+def test_an_undo_without_a_trial_of_its_own_is_refused(paused, command):
+    paused.act("subscribe", ANN, values={CITY: ["Rome"]})
+    assert command("try", paused.made.id, ANN).exit_code == 0
+    sent = row(paused)
+
+    done = command("try", paused.made.id, ANN, "--undo")
+
+    assert done.exit_code == 1
+    assert "takes back what its own trial sends" in " ".join(done.output.split())
+    assert row(paused) == sent
 
 
 def test_the_command_says_why_somebody_would_be_refused(paused, command):

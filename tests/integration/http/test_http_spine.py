@@ -133,7 +133,7 @@ def stored(store, stream):
 
 def test_the_documented_delivery_becomes_these_events(client, webhook, store, rung):
     answer = client.post(webhook, data=DOCUMENTED, content_type=CONTENT_TYPE)
-    assert (answer.status_code, answer.json) == (200, {"accepted": 6, "duplicates": 0, "quarantined": 0})
+    assert (answer.status_code, answer.json) == (200, {"accepted": 8, "duplicates": 0, "quarantined": 0})
     assert rung == ["fold"]
     assert stored(store, "cm_activity") == ACTIVITY
     assert stored(store, "cm_user") == {
@@ -148,16 +148,25 @@ def test_the_documented_delivery_becomes_these_events(client, webhook, store, ru
         }
         for address, state in STATES.items()
     }
+    old, new = "test@example.org", "new@example.org"
+    told = {"_time": AT, "list_id": LIST, "client_id": "c1"}
+    assert stored(store, "links") == {
+        old: told | {"email": old, "event": "moved_to", "other": new},
+        new: told | {"email": new, "event": "moved_from", "other": old},
+    }
 
 
 def test_a_delivery_changes_profiles_and_a_repeated_one_changes_nothing(client, webhook, folder):
     client.post(webhook, data=DOCUMENTED, content_type=CONTENT_TYPE)
-    assert folder.run().events == 6
+    assert folder.run().events == 8
     gone = client.get("/v1/profiles/gone@example.org").json
     assert gone["fields"]["cm_list_ids_status"] == {LIST: "unsubscribed"}
     assert gone["updated_at"] == "2010-12-14T00:32:00.000Z"
+    for address in ("test@example.org", "new@example.org"):
+        linked = client.get(f"/v1/profiles/{address}").json
+        assert (linked["key"], linked["linked"]) == ("new@example.org", ["test@example.org"])
     again = client.post(webhook, data=DOCUMENTED, content_type=CONTENT_TYPE)
-    assert again.json == {"accepted": 0, "duplicates": 6, "quarantined": 0}
+    assert again.json == {"accepted": 0, "duplicates": 8, "quarantined": 0}
     assert folder.run().events == 0
     assert client.get("/v1/profiles/gone@example.org").json == gone
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -75,6 +75,11 @@ class Importer:
 
     def state(self, workflow: Workflow) -> Workflow:
         return registry.get(self.context.store, workflow.id)
+
+    def hurry(self, in_flight: int, timeout_seconds: float = 60.0) -> None:
+        """Ask for so many pages at a time, and give up on an answer that takes longer."""
+        changed = {"api_calls_in_flight": in_flight, "api_read_timeout_seconds": timeout_seconds}
+        self.context = replace(self.context, settings=replace(self.context.settings, **changed))
 
     @property
     def budget(self) -> str:
@@ -192,6 +197,11 @@ def account_of() -> Iterator[Callable[..., SimulatorServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def importer_class() -> type[Importer]:
+    return Importer
 
 
 @pytest.fixture

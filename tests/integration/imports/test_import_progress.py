@@ -9,6 +9,7 @@ from click.testing import CliRunner
 import cli.runtime
 from cli.main import main
 from listbridge.campaign_monitor.reports import REPORTS
+from listbridge.imports import progress
 from listbridge.standing.imports import import_standing
 from listbridge.store import keys
 from listbridge.workflows import service
@@ -38,7 +39,8 @@ def test_nothing_is_told_before_the_first_run(importer, command):
     assert "has not run yet" in command("import", "progress", workflow.id).output
 
 
-def test_a_run_that_goes_on_tells_its_rows_pages_rate_and_what_is_left(importer, ask):
+def test_a_run_that_goes_on_tells_its_rows_pages_rate_and_what_is_left(importer, ask, monkeypatch):
+    monkeypatch.setattr(progress, "WRITTEN_EVERY_SECONDS", 0)
     workflow = importer.create(webhooks=False)
     seen, one_at_a_time = [], threading.Lock()
 

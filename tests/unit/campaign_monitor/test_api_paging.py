@@ -1,6 +1,7 @@
 import itertools
 
 import pytest
+from msgspec.structs import replace
 
 from listbridge.campaign_monitor.errors import PagesInconsistent, RetriableError, ServerProblem
 from listbridge.campaign_monitor.models import Page, UnreadableRow
@@ -13,7 +14,7 @@ def page(number, of, rows=("row",), unreadable=()):
         page_number=number,
         page_size=1000,
         records_on_this_page=len(rows),
-        total_number_of_records=len(rows) * of,
+        total_number_of_records=(len(rows) + len(unreadable)) * of,
         number_of_pages=of,
         unreadable=unreadable,
     )
@@ -92,6 +93,13 @@ def test_a_resource_that_never_ends_is_given_up():
     with pytest.raises(PagesInconsistent, match="more than 5 pages"):
         list(pages(lambda number: page(number, number + 1), max_pages=5))
     assert issubclass(PagesInconsistent, RetriableError)
+
+
+def test_a_page_that_comes_again_and_again_under_new_numbers_is_refused():
+    again = [replace(page(1, 1, "abc"), page_number=number, number_of_pages=9) for number in (1, 2)]
+    fetch, _ = fetched(*again)
+    with pytest.raises(PagesInconsistent, match="page 2 of 9 is not the last, and 6 of 3 rows were read"):
+        list(pages(fetch))
 
 
 def test_nothing_is_fetched_before_it_is_asked_for():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from listbridge.imports import progress
 from listbridge.imports.progress import Attempt, Reading, Sums, Tracker, forget, progress_of, summed
 from listbridge.imports.protocol import Batch, Resource
 
@@ -61,7 +62,29 @@ def test_the_time_left_is_told_when_all_is_known_and_something_was_read(attempt,
     assert found.seconds_left == left
 
 
-def test_a_run_that_goes_on_keeps_what_was_read_and_a_new_one_starts_at_nothing(fake_store):
+@pytest.fixture
+def at_once(monkeypatch):
+    """Everything is written when it is told."""
+    monkeypatch.setattr(progress, "WRITTEN_EVERY_SECONDS", 0)
+
+
+def test_what_is_told_often_is_written_now_and_then(fake_store, monkeypatch):
+    resource, writes = Resource("a", ("a",), None, kind="opens"), []
+    tracker = Tracker(fake_store, "w")
+    hset = fake_store.client.hset
+    monkeypatch.setattr(fake_store.client, "hset", lambda *args, **more: writes.append(hset(*args, **more)))
+    tracker.found(resource, 10_000)
+    for _ in range(10):
+        tracker.read(resource, Batch("5", rows=1000, pages=1))
+    assert not writes
+
+    tracker.flush()
+
+    assert len(writes) == 1
+    assert progress_of(fake_store, "w", NOW).total.rows == 10_000
+
+
+def test_a_run_that_goes_on_keeps_what_was_read_and_a_new_one_starts_at_nothing(fake_store, at_once):
     one, other = Resource("a", ("a",), None, kind="opens"), Resource("b", ("b",), None, kind="opens")
     assert progress_of(fake_store, "w", NOW) is None
     tracker = Tracker(fake_store, "w")

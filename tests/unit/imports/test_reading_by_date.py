@@ -318,3 +318,33 @@ def test_where_an_unfinished_reading_started(position, minute):
 )
 def test_minutes_are_shifted_by_the_naive_clock(minute, by, expected):
     assert shifted(minute, by) == expected
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("call", range(3, 9))
+def test_a_row_that_comes_before_what_is_being_read_is_found_by_the_same_run(call, inclusive):
+    resource = Resource(
+        [row(minute) for minute in range(40)],
+        inclusive=inclusive,
+        changes={call: adding([row(2, "late"), row(2)])},
+    )
+    reader = Reader(resource)
+    reader.run()
+    assert reader.seen == counted(resource.rows)
+
+
+def test_a_reading_again_that_is_broken_off_goes_on_from_where_it_was():
+    resource = Resource([row(minute) for minute in range(40)], changes={5: adding([row(2, "late")])})
+    reader = Reader(resource)
+    first = sum(1 for _ in Reader(Resource(list(resource.rows))).stretches())
+    reader.run(first + 1)
+    reader.run()
+    assert reader.seen == counted(resource.rows)
+
+
+def test_rows_that_come_at_the_end_do_not_have_all_read_again():
+    still, growing = (Resource([row(minute) for minute in range(40)]) for _ in range(2))
+    growing.changes = {call: adding([row(50 + call)]) for call in range(2, 8)}
+    for resource in (still, growing):
+        Reader(resource).run()
+    assert growing.calls <= 2 * still.calls + 6
