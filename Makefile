@@ -10,7 +10,7 @@ ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test test-cluster check fuzz lock format bench-aggregation bench-exports bench-imports bench-scaling clean
+.PHONY: install demo test test-cluster faults check fuzz lock format bench-aggregation bench-exports bench-imports bench-scaling clean
 
 install: $(STAMP)
 
@@ -34,6 +34,9 @@ test: install
 
 test-cluster: install
 	TEST_CLUSTER=1 TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+faults: install
+	@$(BIN)/python -m faults $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -18,12 +18,13 @@ from listbridge.store.location import broker_options, broker_url
 from settings import Settings
 
 LONGEST_TASK_SECONDS = 600
+TASKS = "workers.requests:Doorbell"
 NOISY = ("kombu", "amqp", "celery.worker", "celery.app.trace", "celery.beat", "celery.redirected")
 
 
 def make_app(settings: Settings) -> Celery:
     url, options = broker_options(broker_url(settings))
-    app = Celery("listbridge", broker=url, include=["workers.tasks"])
+    app = Celery("listbridge", broker=url, include=["workers.tasks"], task_cls=TASKS)
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,

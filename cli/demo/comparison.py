@@ -44,6 +44,8 @@ def compare_profiles(
             wrong.append("updated_at")
         if wrong:
             has, wants = held[key]["fields"].get(wrong[0]), expected[key].fields.get(wrong[0])
+            if wrong[0] == "updated_at":
+                has, wants = held[key]["updated_at"], expected[key].updated_at
             found.add(key, wrong, f"has {has!r}, should have {wants!r}")
     return found
 

@@ -9,7 +9,7 @@ import msgspec
 
 from listbridge.campaign_monitor.mailings import Counted
 from listbridge.store import keys
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 
 T = TypeVar("T")
 _ASKED = "asked_again_at"
@@ -32,9 +32,13 @@ class Memory:
         return held
 
     def counts(self, field: str, good_since: int, read: Callable[[], Counted]) -> Counted:
-        """The counts of a summary, read again unless they are from after `good_since` (epoch ms)."""
+        """The counts of a summary, read again unless they are from after `good_since` (epoch ms).
+
+        What was read after this moment was read by a clock that has been put right since: by then nobody
+        knows when.
+        """
         held = self._get(field, Counted)
-        if held is None or held.at <= good_since:
+        if held is None or not good_since < held.at <= now_ms():
             held = read()
             self._set(field, held)
         return held

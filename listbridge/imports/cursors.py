@@ -63,7 +63,8 @@ def look(resource: Resource, held: Cursor, now: int) -> Look:
     if not held.whole_began and held.whole_from < resource.whole_after <= now:
         return Look.WHOLE
     unchanged = bool(resource.basis) and resource.basis == held.basis
-    return Look.SKIP if unchanged and now - held.complete_from < resource.rest_ms else Look.ON
+    # Below 0 the clock was ahead when the reading began.
+    return Look.SKIP if unchanged and 0 <= now - held.complete_from < resource.rest_ms else Look.ON
 
 
 def cursors(store: Store, account: str) -> dict[str, Cursor]:

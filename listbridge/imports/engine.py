@@ -141,7 +141,11 @@ class Puller:
         return verdict
 
     def _is_finished(self, resource: Resource, held: Mapping[str, Cursor]) -> bool:
-        return all(name in held and held[name].finished_at >= self._started_at for name in resource.cursors)
+        """Not so if it ended in a time to come, by a clock that was ahead: that was before this run."""
+        now = now_ms()
+        return all(
+            name in held and self._started_at <= held[name].finished_at <= now for name in resource.cursors
+        )
 
     def _ends(self) -> bool:
         return self._failed.is_set() or self._stop()

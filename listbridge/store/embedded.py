@@ -214,7 +214,12 @@ class EmbeddedStore:
         finally:
             os.close(server_lock)
         self.url, self._started_at = record.url, time.monotonic()
-        write_record(self.data_dir, msgspec.structs.replace(record, pid=self._server.pid))
+        try:
+            write_record(self.data_dir, msgspec.structs.replace(record, pid=self._server.pid))
+        except OSError:
+            # Commands would not find a server that isn't recorded: it is to be started anew.
+            self._server.kill()
+            raise
         self._await_ready(self._server, start_of_log)
 
     def _write_files(self, port: int) -> Record:

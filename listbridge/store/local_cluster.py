@@ -26,7 +26,7 @@ READY_SECONDS = 30.0
 class LocalCluster:
     """Three masters on directories below `root`, each with a third of the slots."""
 
-    def __init__(self, root: Path, *, appendfsync: str = "everysec") -> None:
+    def __init__(self, root: Path, *, appendfsync: str = "always") -> None:
         self._root = root
         self._appendfsync = appendfsync
         self._password = secrets.token_hex(16)

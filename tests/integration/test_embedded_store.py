@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -83,6 +84,26 @@ def test_a_killed_server_comes_back_without_being_asked_for(tmp_path):
         keeper.join()
 
         assert server.get("n") == b"2"
+
+
+def test_a_server_whose_number_could_not_be_written_down_is_started_anew(tmp_path, monkeypatch):
+    """On a full disk; nobody else would find it."""
+    write, failed = embedded.write_record, []
+
+    def full_once(directory, record):
+        if record.pid and not failed:
+            failed.append(record.pid)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(directory, record)
+
+    with EmbeddedStore(tmp_path) as store:
+        monkeypatch.setattr(embedded, "write_record", full_once)
+        kill(server_pid(store))
+        wait_for(lambda: store.poll() is not None)
+        wait_for(lambda: store.ensure_running() and discover(tmp_path))
+
+        assert failed
+        assert discover(tmp_path) == store.url
 
 
 def test_a_server_killed_while_it_rewrites_its_file_comes_back(tmp_path):

@@ -40,6 +40,7 @@ def resource(**known: object) -> Resource:
         ({"rest_ms": 10}, READ, Look.ON),
         ({"rest_ms": 11}, READ, Look.SKIP),
         ({}, Cursor(""), Look.ON),
+        ({}, Cursor("p", NOW + 5, NOW + 1, NOW - 10, 0, "7"), Look.ON),
         ({}, Cursor("p", 0, NOW - 10, NOW - 10, 0, ""), Look.ON),
         ({"whole_after": NOW - 9}, READ, Look.WHOLE),
         ({"whole_after": NOW - 9, "basis": "8"}, READ, Look.WHOLE),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from listbridge.errors import Fatal, Retriable, Skippable
+from listbridge.imports import engine
 from listbridge.imports.cursors import Cursor, cursors, save
 from listbridge.imports.engine import Puller
 from listbridge.imports.protocol import Batch, Resource
@@ -102,6 +103,15 @@ def test_a_run_that_is_stopped_goes_on_from_its_last_step(pull):
     pull.run(started_at=began)
     assert pull.steps == [(name, str(step)) for name in "abc" for step in (1, 2, 3)]
     assert pull.source.given == {"a": "3", "b": "1"}
+
+
+def test_what_was_finished_by_a_clock_that_was_ahead_is_read_by_the_next_run(pull, monkeypatch):
+    began = now_ms()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(engine, "now_ms", lambda: began + 600_000)
+        pull.run(started_at=began)
+    pull.run(started_at=began + 1)
+    assert pull.source.read_names == ["a", "b", "c"] * 2
 
 
 def test_what_this_run_has_finished_is_not_read_again_but_the_next_run_looks(pull):

@@ -1,0 +1,105 @@
+"""The three ledgers: what was acknowledged, what streams and profiles hold, what the list holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.demo.command import all_profiles
+from cli.demo.comparison import Differences, compare_lists, compare_profiles
+from cli.demo.reckoning import Expected, expected_audiences, expected_profiles
+from faults.world import FIELD, World
+from listbridge.streams.log import totals
+
+COUNTED = ("cm_email_event", "audience_enters")
+"""Fields that count every activity event by its word, and every enter."""
+
+
+@dataclass
+class Verdict:
+    """What a comparison found. `acknowledged`: all events that should be counted so far."""
+
+    acknowledged: int
+    lost: int
+    doubled: int
+    people: int
+    """Whose profile differs in any field."""
+    rows: int
+    """People whose row in a list differs."""
+    undone: int
+    """Opt-outs after which a person was added again."""
+    examples: list[str] = field(default_factory=list)
+
+    def differences(self, excused: Collection[str] = ()) -> dict[str, int]:
+        """What is other than it should be, but for the excused fields."""
+        found = {name: getattr(self, name) for name in ("lost", "doubled", "people", "rows", "undone")}
+        return {name: count for name, count in found.items() if count and name not in excused}
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.differences()
+
+
+def compare(world: World) -> Verdict:
+    """All three, of an installation that is at rest."""
+    ledger = world.ledger
+    records = world.stage.control("GET", "/records")
+    _leave_out(records, world.unreadable)
+    audiences = expected_audiences(ledger.events)
+    expected = expected_profiles(records, ledger.events)
+    held = all_profiles(world.stage.context)
+    profiles = compare_profiles(expected, audiences, held)
+    lists = compare_lists(records, world.feeds, audiences, FIELD)
+    activity = sum(sum(each.fields.get(COUNTED[0], {}).values()) for each in expected.values())
+    lost, doubled = _counts(expected, held)
+    # Exits are in no count of a profile; the streams have them.
+    appended = sum(each.appended for each in totals(world.stage.context.store, "audience"))
+    appended -= world.poisoned
+    lost = max(lost, len(ledger.events) - appended)
+    doubled = max(doubled, appended - len(ledger.events))
+    return Verdict(
+        acknowledged=activity + len(ledger.events),
+        lost=lost,
+        doubled=doubled,
+        people=profiles.people,
+        rows=lists.people,
+        undone=len(records["added_after_opt_out"]),
+        examples=_told(profiles, "profile") + _told(lists, "list") + _undone(records),
+    )
+
+
+def _counts(expected: Mapping[str, Expected], held: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+    """Events too few and too many, person by person and word by word."""
+    lost = doubled = 0
+    for key in expected.keys() | held.keys():
+        should = _words(expected[key].fields if key in expected else {})
+        has = _words(held[key]["fields"] if key in held else {})
+        lost += (should - has).total()
+        doubled += (has - should).total()
+    return lost, doubled
+
+
+def _words(fields: Mapping[str, Any]) -> Counter[str]:
+    return Counter(fields.get(COUNTED[0], {})) + Counter(entered=fields.get(COUNTED[1], 0))
+
+
+def _leave_out(records: dict[str, Any], addresses: set[str]) -> None:
+    for each in records["lists"]:
+        each["subscribers"] = [p for p in each["subscribers"] if p["email"] not in addresses]
+    told = records["webhook_events"]
+    records["webhook_events"] = [e for e in told if e["event"]["EmailAddress"] not in addresses]
+
+
+def _undone(records: Mapping[str, Any]) -> list[str]:
+    """Who was added again when, and when they had left."""
+    left = records["opt_outs"]
+    return [
+        f"added again: {each}, after {[one for one in left if one['email'] == each['email']]}"
+        for each in records["added_after_opt_out"]
+    ]
+
+
+def _told(found: Differences, what: str) -> list[str]:
+    return [f"{what} {line}" for line in found.examples]

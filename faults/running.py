@@ -1,0 +1,160 @@
+"""Running faults: load and fault together, a probe for the recovery, rest, and the comparison."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from faults.catalogue import Fault
+from faults.comparing import Verdict, compare
+from faults.ledger import AUDIENCES
+from faults.load import Load
+from faults.world import NeverQuiet, NoDisk, Plan, World, world
+
+LOAD_SECONDS = 3.0
+ROUND_SECONDS = 40.0
+"""A round is begun only if so much of the whole time is left."""
+PROBE_SECONDS = 120.0
+
+
+@dataclass
+class Round:
+    """What came of one fault, once."""
+
+    fault: str
+    seed: int
+    acknowledged: int = 0
+    verdict: Verdict | None = None
+    recovery_seconds: float = 0.0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+    skipped: str = ""
+    """Why it could not be run here."""
+
+    @property
+    def is_good(self) -> bool:
+        """Did it end, and with equal ledgers, unless its setting gives that up?"""
+        return bool(self.skipped) or (not self.problems and self.verdict is not None)
+
+
+def run(
+    faults: Sequence[Fault],
+    *,
+    seed: int,
+    runs: int,
+    seconds: float,
+    say: Callable[[str], None],
+    load_seconds: float = LOAD_SECONDS,
+) -> Iterator[Round]:
+    """Run each fault `runs` times; faults that allow it share an installation. The same seed, the same
+    load and moments, as far as the machine allows."""
+    deadline = time.monotonic() + seconds
+    numbered = [(each, seed + number) for number in range(runs) for each in faults]
+    order = {each.plan: place for place, each in reversed(list(enumerate(faults)))}
+    numbered.sort(key=lambda pair: (pair[0].alone, order[pair[0].plan]))
+    for (_, plan), group in groupby(numbered, key=lambda pair: (pair[0].name * pair[0].alone, pair[0].plan)):
+        waiting = list(group)
+        while waiting and time.monotonic() + ROUND_SECONDS < deadline:
+            try:
+                yield from _in_one(waiting, plan, deadline, say, load_seconds)
+            except NoDisk as problem:
+                yield from (Round(each.name, number, skipped=str(problem)) for each, number in waiting)
+                waiting.clear()
+        for each, number in waiting:
+            yield Round(each.name, number, problems=["not run: the time was over"])
+
+
+def _in_one(
+    waiting: list[tuple[Fault, int]],
+    plan: Plan,
+    deadline: float,
+    say: Callable[[str], None],
+    load_seconds: float,
+) -> Iterator[Round]:
+    """Rounds on one installation, until one goes wrong or was to be alone; takes from `waiting`."""
+    with _installation(plan, waiting[0][1], say) as made:
+        acknowledged = compare(made).acknowledged
+        while waiting and time.monotonic() + ROUND_SECONDS < deadline:
+            each, number = waiting.pop(0)
+            done = one(made, each, number, load_seconds)
+            if done.verdict:
+                done.acknowledged = done.verdict.acknowledged - acknowledged
+                acknowledged = done.verdict.acknowledged
+            if not done.is_good:
+                _keep_log(made, each, number, say)
+            yield done
+            if each.alone or done.verdict is None or not done.verdict.is_clean:
+                return
+
+
+@contextmanager
+def _installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator[World]:
+    directory = Path(tempfile.mkdtemp(prefix="listbridge-faults-"))
+    log_path = directory / "faults.log"
+    began = time.monotonic()
+    try:
+        with log_path.open("a", encoding="utf-8") as log, world(directory, plan, log, log_path, seed) as made:
+            say(f"an installation is up and at rest after {time.monotonic() - began:.1f} s ({plan})")
+            yield made
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
+    """Load and fault, then rest, then the ledgers."""
+    done = Round(each.name, seed)
+    chance, began = random.Random(f"{seed} {each.name}"), time.monotonic()
+    try:
+        with Load(made, chance) as load:
+            each.act(made, chance)
+            over = time.monotonic()
+            time.sleep(max(0.0, load_seconds - (over - began)) if not each.alone else 0.0)
+        load.check()
+        done.recovery_seconds = probe(made)
+        made.wait_until_quiet()
+        made.read_again()
+        made.wait_until_quiet()
+        done.verdict = compare(made)
+        done.problems += [problem for check in made.checks if (problem := check())]
+    except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
+        done.problems.append(f"{type(problem).__name__}: {problem}")
+    if done.verdict and (differences := done.verdict.differences(each.excused)):
+        done.problems.append(", ".join(f"{count} {name}" for name, count in differences.items()))
+    made.checks.clear()
+    done.seconds = time.monotonic() - began
+    return done
+
+
+def probe(made: World) -> float:
+    """Seconds until a change that is posted now is in the list."""
+    began = time.monotonic()
+    feed, ledger = made.feeds[0], made.ledger
+    email = f"probe.{len(ledger.events)}@example.org"
+    event = ledger.event(email, AUDIENCES[0], "enter")
+    made.until_answered("POST", "/audiences/events", {"events": [event]})
+    ledger.events.append(event)
+    while AUDIENCES[0] not in made.values_of(feed, email):
+        if time.monotonic() - began > PROBE_SECONDS:
+            raise TimeoutError(
+                f"waited {PROBE_SECONDS:.0f} s for a change to be in the list: {made.unrest()}"
+            )
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def _keep_log(made: World, each: Fault, seed: int, say: Callable[[str], None]) -> None:
+    kept = Path(tempfile.gettempdir()) / f"listbridge-faults-{each.name}-{seed}.log"
+    shutil.copyfile(made.log_path, kept)
+    say(f"the log of the processes is kept: {kept}")
+
+
+def failed(rounds: Iterable[Round]) -> list[Round]:
+    """Those that did not end as they should."""
+    return [each for each in rounds if not each.is_good]
