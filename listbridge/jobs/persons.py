@@ -17,9 +17,10 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import places
 from listbridge.exports.ledger import Candidate
+from listbridge.exports.spread import Known
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import opt_ins_of
-from listbridge.jobs.spread import as_statuses, family_of, left_elsewhere
+from listbridge.jobs.spread import family_of, left_elsewhere, statuses_of
 from listbridge.profiles.codec import CorruptProfile, Profile
 from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.people import Whole, read_several, together, unpacked, whole
@@ -73,8 +74,7 @@ def person_reader(
                 context,
                 status_field,
                 relatives,
-                candidate.key,
-                as_statuses(statuses),
+                Known(person.key, person.others, statuses_of(program, person, status_field)),
                 lookup(fields, email_field),
             ),
             others=person.others,

@@ -1,0 +1,56 @@
+"""Opt-outs spread for the person, whichever of their linked addresses they were made under."""
+
+from dataclasses import replace
+
+import pytest
+from family import Family
+
+from listbridge.campaign_monitor import destination
+from simulator.account import Account
+from simulator.server import SimulatorServer
+
+OLD, NEW = "ann@old.example", "ann@new.example"
+
+
+@pytest.fixture
+def family(context, monkeypatch):
+    monkeypatch.setattr(destination, "MARGIN_SECONDS", 0.1)
+    settings = replace(
+        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
+    )
+    account = Account("a" * 32)
+    client = account.add_client("A client")
+    for title in ("A", "B", "C"):
+        account.add_list(client, title)
+    with SimulatorServer(account) as server:
+        made = Family(replace(context, settings=settings), server)
+        made.feed(made.b)
+        for target in (made.a, made.c):
+            made.act("subscribe", target, OLD)
+        made.enter(OLD)
+        made.deliver()
+        assert made.b.find(OLD).state == "Active"
+        made.later()
+        yield made
+
+
+def in_b(family):
+    return {each.email: each.state for each in family.b.subscribers.values()}
+
+
+def test_who_changed_their_address_in_the_list_that_they_left(family):
+    family.act("change-email", family.a, OLD, new_email=NEW)
+    family.later(120)
+    family.act("unsubscribe", family.a, NEW)
+    family.deliver()
+    assert "Active" not in in_b(family).values()
+
+
+def test_who_left_under_an_address_from_which_their_row_has_moved(family):
+    family.act("change-email", family.c, OLD, new_email=NEW)
+    family.deliver()
+    assert in_b(family) == {NEW: "Active"}
+    family.later(120)
+    family.act("unsubscribe", family.a, OLD)
+    family.deliver()
+    assert in_b(family) == {NEW: "Unsubscribed"}
