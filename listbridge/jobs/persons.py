@@ -17,11 +17,13 @@ from listbridge.exports.decisions import (
 )
 from listbridge.exports.delivered import places
 from listbridge.exports.ledger import Candidate
+from listbridge.exports.moves import GONE
 from listbridge.exports.spread import Known
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import opt_ins_of
 from listbridge.jobs.spread import family_of, left_elsewhere, statuses_of
 from listbridge.profiles.codec import CorruptProfile, Profile
+from listbridge.profiles.links import MOVED_TO
 from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.people import Whole, read_several, together, unpacked, whole
 from listbridge.profiles.views import fields_of
@@ -144,8 +146,25 @@ def _under_addresses(
     for each, packed in read_several(store, asked).items():
         if status := _status_in(context, packed, status_field, list_id):
             found[each] = status
+        if each == wanted and (gone := _renamed(context, packed, list_id, found.get(each))):
+            found[each] = gone
     elsewhere = {each: status for each, status in found.items() if each != wanted and each not in lost}
     return _Known(found.get(wanted), elsewhere, lost)
+
+
+def _renamed(
+    context: Context, packed: bytes, list_id: str, status: tuple[str, int] | None
+) -> tuple[str, int] | None:
+    """The status of an address from which this very list has changed its row to another one since: the row
+    is not there any more, and a new one would be that of somebody who left the address."""
+    try:
+        program, profile = unpacked(context.programs, packed)
+    except CorruptProfile:
+        return None
+    definition = program.fields.get(MOVED_TO)
+    moved = profile.states.get(definition.number, {}) if definition is not None else {}
+    at = max((held[0] for held in moved.values() if held[2] == list_id), default=0)
+    return (GONE, at) if at and (status is None or status[1] <= at) else None
 
 
 def _status_in(context: Context, packed: bytes, status_field: str, list_id: str) -> tuple[str, int] | None:
