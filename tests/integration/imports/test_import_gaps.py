@@ -260,3 +260,16 @@ def test_our_own_rows_in_a_gap_make_nobody_look_active(importer, workflow, monke
     (event,) = [each for each in importer.events("cm_activity") if each["email"] == "ours@example.org"]
     assert event["origin"] == "self"
     assert webhooks.receiver(importer.context.store, workflow.id).looked_at
+
+
+def test_the_run_that_finds_a_webhook_switched_off_reads_all_that_it_may_have_missed(importer, workflow):
+    (hook,) = target(importer).webhooks.values()
+    hook.status = "Inactive"
+    (email,) = active(importer, 1)
+    target(importer).find(email).name = "Second"
+    importer.run(service.resume(importer.context, workflow.id))
+    assert field_of(importer, email, "cm_name") == "Second"
+    before = importer.server.simulator.calls.report()["by_endpoint"]
+    importer.run(service.resume(importer.context, workflow.id))
+    after = importer.server.simulator.calls.report()["by_endpoint"]
+    assert after["GET /lists/{list}/active"] == before["GET /lists/{list}/active"]
