@@ -273,3 +273,19 @@ def test_the_run_that_finds_a_webhook_switched_off_reads_all_that_it_may_have_mi
     importer.run(service.resume(importer.context, workflow.id))
     after = importer.server.simulator.calls.report()["by_endpoint"]
     assert after["GET /lists/{list}/active"] == before["GET /lists/{list}/active"]
+
+
+def test_a_clock_that_was_ahead_for_a_while_wakes_nobody_again_and_again(importer, workflow):
+    now, day = now_ms(), 86_400_000
+    beat(importer.context.store, now)
+    beat(importer.context.store, now + day)
+    importer.run(service.resume(importer.context, workflow.id))
+    assert sweep(importer.context).imports == ()
+
+
+def test_a_gap_is_noticed_though_the_clock_was_ahead_before(store):
+    now, day = now_ms() - 10 * 86_400_000, 86_400_000
+    beat(store, now)
+    beat(store, now + day)
+    beat(store, now + 15_000)
+    assert beat(store, now + 615_000)
