@@ -110,3 +110,18 @@ def test_who_subscribes_again_at_the_address_that_they_changed_in_the_list_gets_
     changes(export, (KEY, W1), audience="gold")
     export.deliver_until_rest()
     assert states(export)[W1] == ["gold", "vip"]
+
+
+def test_who_goes_back_to_an_address_is_moved_there_though_our_own_move_was_taken_for_theirs(export):
+    create(export)
+    delivered(export, (KEY, W1))
+    webhooks_arrive(export)
+    export.account.clock.advance(-120)
+    export.act("change-email", W1, new_email=W2)
+    export.account.clock.advance(120)
+    changes(export, (KEY, W2))
+    export.deliver_until_rest()
+    webhooks_arrive(export)
+    changes(export, (KEY, W1))
+    export.deliver_until_rest()
+    assert (codes(export), states(export)) == ({}, {W1: ["vip"]})
