@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal, cast
 
 import msgspec
@@ -65,6 +66,10 @@ class Known:
     others: tuple[str, ...] = ()
     statuses: Statuses = field(default_factory=dict)
     who: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,19 +215,28 @@ class Spreader:
         packed = cast(list[bytes | None], self._store.client.hmget(part.profiles, people))
         known = [self._known_of(key, each) for key, each in zip(people, packed, strict=True) if each]
         once = {each.key: each for each in known}
-        verdicts = self._verdicts([*once])
+        verdicts = self._verdicts([*once.values()])
         return [
             found
             for each in once.values()
             if (found := self._found(each, verdicts.get(each.key))) is not None
         ]
 
-    def _verdicts(self, people: Sequence[str]) -> dict[str, Verdict]:
+    def _verdicts(self, people: Sequence[Known | OptOut]) -> dict[str, Verdict]:
+        """The verdicts under people's newest addresses, or the latest under others of theirs."""
         pipe = self._store.client.pipeline(transaction=False)
-        for key in people:
+        for key in (key for each in people for key in each.keys):
             pipe.hget(self._store.part(key).spread(self._list), key)
-        found = zip(people, pipe.execute() if people else [], strict=True)
-        return {key: unpack(packed) for key, packed in found if packed}
+        answers = iter(pipe.execute() if people else [])
+        found: dict[str, Verdict] = {}
+        for each in people:
+            newest, *others = [
+                unpack(packed) if packed else None for packed in islice(answers, len(each.keys))
+            ]
+            latest = max((held for held in others if held), key=lambda held: held.since, default=None)
+            if (verdict := newest or latest) is not None:
+                found[each.key] = verdict
+        return found
 
     def _found(self, known: Known, verdict: Verdict | None) -> OptOut | None:
         found = opt_out_of(self._store, known.key, known.statuses, self._family, known.others)
@@ -241,9 +255,13 @@ class Spreader:
         addresses = self._places(some)
         before = self._begin(some)
         for each, what in pool.map(lambda each: (each, self._carry(each, addresses[each.key])), some):
-            begun = before.get(each.key)
-            if what == "out" and begun is not None and begun.since == each.since:
-                what = "unsubscribed"  # by the attempt before, which nobody heard the end of
+            was = before.get(each.key)
+            if was is not None and was.since == each.since and what != "unsubscribed":
+                if was.what == "unsubscribed":
+                    self._keep(each, was.what, was.at)
+                    continue
+                if was.what == "begun" and what == "out":
+                    what = "unsubscribed"  # by the attempt before, which nobody heard the end of
             self._keep(each, what)
             self.result.unsubscribed += what == "unsubscribed"
             self.result.stay += what == "stays"
@@ -276,17 +294,20 @@ class Spreader:
         }
 
     def _begin(self, some: Sequence[OptOut]) -> dict[str, Verdict]:
-        """Keep that it begins, so that its webhook is known for ours; -> what had begun before."""
-        held = self._verdicts([each.key for each in some])
-        before = {key: verdict for key, verdict in held.items() if verdict.what == "begun"}
+        """Keep that it begins, so that its webhook is known for ours; -> the verdicts of before.
+
+        Whom we had unsubscribed for the same opt-out, and whose addresses are others now, we still have.
+        """
+        before = self._verdicts(some)
         for each in some:
-            if each.key not in before or before[each.key].since != each.since:
+            was = before.get(each.key)
+            if was is None or was.since != each.since or was.what not in ("begun", "unsubscribed"):
                 self._keep(each, "begun")
         return before
 
-    def _keep(self, each: OptOut, what: What) -> None:
+    def _keep(self, each: OptOut, what: What, at: int = 0) -> None:
         """Under all keys of the person, the newest last: whichever stays theirs, it is known."""
-        at = now_ms() + self._destination.clock_offset_ms()
+        at = at or now_ms() + self._destination.clock_offset_ms()
         packed = pack(Verdict(each.since, each.origin, what, at, each.who))
         for key in reversed(each.keys):
             self._store.client.hset(self._store.part(key).spread(self._list), key, packed)

@@ -6,6 +6,7 @@ import pytest
 from family import Family
 
 from listbridge.campaign_monitor import destination
+from listbridge.exports.spread import unpack
 from simulator.account import Account
 from simulator.server import SimulatorServer
 
@@ -54,3 +55,18 @@ def test_who_left_under_an_address_from_which_their_row_has_moved(family):
     family.act("unsubscribe", family.a, OLD)
     family.deliver()
     assert in_b(family) == {NEW: "Unsubscribed"}
+
+
+def test_our_own_unsubscription_stays_known_for_ours_when_the_address_changes(family):
+    family.act("unsubscribe", family.a, OLD)
+    family.deliver()
+    assert in_b(family) == {OLD: "Unsubscribed"}
+    family.later()
+    family.act("change-email", family.c, OLD, new_email=NEW)
+    family.deliver()
+    store = family.context.store
+    held = {
+        each: unpack(store.client.hget(store.part(each).spread(family.b.list_id), each)).what
+        for each in (OLD, NEW)
+    }
+    assert held == {OLD: "unsubscribed", NEW: "unsubscribed"}
