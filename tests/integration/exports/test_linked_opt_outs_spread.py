@@ -5,9 +5,15 @@ from dataclasses import replace
 import pytest
 from family import Family
 
+from listbridge import audiences
 from listbridge.campaign_monitor import destination
 from listbridge.exports.spread import unpack
+from listbridge.jobs.deliver import deliver
+from listbridge.store import keys
+from listbridge.systems import account_of
+from listbridge.workflows import registry, service
 from simulator.account import Account
+from simulator.faults import Fault
 from simulator.server import SimulatorServer
 
 OLD, NEW = "ann@old.example", "ann@new.example"
@@ -70,3 +76,35 @@ def test_our_own_unsubscription_stays_known_for_ours_when_the_address_changes(fa
         for each in (OLD, NEW)
     }
     assert held == {OLD: "unsubscribed", NEW: "unsubscribed"}
+
+
+def test_a_row_whose_move_is_in_doubt_is_unsubscribed_where_it_is(family):
+    family.feed(family.b, email_field="mail")
+    key, context = "bob@key.example", family.context
+
+    def enters(mail):
+        made = audiences.AudienceEvent(
+            email=key, audience="vip", event="enter", timestamp=audiences.now(), fields={"mail": mail}
+        )
+        audiences.receive(context.store, [made])
+        family.folder.run()
+
+    family.b.subscribers.clear()
+    for each in registry.exports_to(context.store, family.b.list_id)[:1]:
+        registry.pause(context.store, each.id)
+        service.delete(context, each.id)
+    family.act("subscribe", family.a, key)
+    enters("w1@work.example")
+    family.deliver()
+    assert in_b(family)["w1@work.example"] == "Active"
+    family.server.simulator.faults.add(Fault(kind="drop-before", match=r"PUT .*/subscribers/"))
+    enters("w2@work.example")
+    deliver(context, family.b.list_id)
+    family.later()
+    family.act("unsubscribe", family.a, key)
+    family.tell()
+    for each in registry.exports_to(context.store, family.b.list_id):
+        context.store.client.hset(keys.workflow(each.id), "wake_at", 1)
+    context.store.client.delete(keys.pace(account_of(context, family.authorization)))
+    deliver(context, family.b.list_id)
+    assert "Active" not in in_b(family).values()
