@@ -134,6 +134,8 @@ def _into_server(settings: Settings, directory: Path, manifest: Manifest, say: S
         if held is not None and held.decode() != UNDER_WAY:
             raise TargetInUse("LISTBRIDGE_REDIS_URL names a store in use: name an empty server or database")
         target.client.hset(keys.META, "schema", UNDER_WAY)
+        if held is not None:
+            _forget_all(target.client)  # of a restore that was cut off, maybe of another backup
 
         def copy(source: Store) -> None:
             copied = _copy(source.client, target.client)
@@ -145,6 +147,13 @@ def _into_server(settings: Settings, directory: Path, manifest: Manifest, say: S
     finally:
         target.client.close()
     return Restored(manifest, paused)
+
+
+def _forget_all(target: redis.Redis) -> None:
+    """Delete every key but the layout's."""
+    for name in target.scan_iter(match=keys.EVERYTHING, count=COPIED_AT_ONCE):
+        if name != keys.META.encode():
+            target.unlink(name)
 
 
 def _copy(source: redis.Redis, target: redis.Redis) -> int:

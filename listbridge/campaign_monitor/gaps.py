@@ -12,17 +12,21 @@ from typing import cast
 import msgspec
 
 from listbridge.store import keys
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 
 BEAT_SECONDS = 15.0
 SILENCE_MS = 60_000
 """Silence of the web service that is longer than this is a gap."""
+AHEAD_MS = 3_600_000
+"""A last beat that lies further ahead was said by a clock that was wrong, and does not count."""
 MOST = 1000
 
-# KEYS: last beat, gaps; ARGV: now, the silence that is none (ms), how many gaps are kept
+# KEYS: last beat, gaps; ARGV: now, the silence that is none (ms), how many gaps are kept, how far ahead the
+# last beat may lie (ms)
 # -> 1 when a gap has ended. Repeated with the same time it finds none.
 _BEAT = """
 local last, now = tonumber(redis.call('GET', KEYS[1]) or ARGV[1]), tonumber(ARGV[1])
+if last - now > tonumber(ARGV[4]) then last = now end
 if now <= last then
   redis.call('SET', KEYS[1], last)
   return 0
@@ -46,7 +50,7 @@ class Gap(msgspec.Struct, frozen=True, order=True):
 
 def beat(store: Store, now: int) -> bool:
     """Say that deliveries are taken; -> whether they were not for a while."""
-    return bool(store.script(_BEAT, [keys.RECEIVING, keys.gaps()], [now, SILENCE_MS, MOST]))
+    return bool(store.script(_BEAT, [keys.RECEIVING, keys.gaps()], [now, SILENCE_MS, MOST, AHEAD_MS]))
 
 
 def note(store: Store, list_id: str, gap: Gap) -> None:
@@ -57,17 +61,21 @@ def note(store: Store, list_id: str, gap: Gap) -> None:
 
 
 def gaps_after(store: Store, list_id: str, at: int) -> list[Gap]:
-    """The gaps that ended after that (epoch ms), all webhooks' and the list's own."""
+    """The gaps that ended after that (epoch ms) and until now, all webhooks' and the list's own."""
     found: list[Gap] = []
     for name in (keys.gaps(), keys.gaps(list_id)):
-        held = cast(list[bytes], store.client.zrange(name, f"({at}", "+inf", byscore=True))
+        held = cast(list[bytes], store.client.zrange(name, f"({at}", now_ms(), byscore=True))
         found += [Gap(*map(int, each.split(b":"))) for each in held]
     return sorted(found)
 
 
 def last_end(store: Store, list_id: str = "") -> int:
-    """When the last gap of all webhooks ended, or of the list's own too (epoch ms; 0: there was none)."""
+    """When the last gap of all webhooks ended, or of the list's own too (epoch ms; 0: there was none).
+
+    One that ends in time to come was noted by a clock that was ahead: it is looked at then.
+    """
+    now = now_ms()
     pipe = store.client.pipeline(transaction=False)
     for name in {keys.gaps(), keys.gaps(list_id)}:
-        pipe.zrange(name, -1, -1, withscores=True)
+        pipe.zrange(name, now, "-inf", desc=True, byscore=True, offset=0, num=1, withscores=True)
     return max((int(found[0][1]) for found in pipe.execute() if found), default=0)

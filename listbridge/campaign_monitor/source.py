@@ -108,7 +108,7 @@ class CampaignMonitorSource:
     def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
         """The lists' states first, then the reports of what went to the lists, in the order of sending."""
         for list_id in self._load().lists:
-            yield from self._states(list_id, positions)
+            yield from self._states(list_id, positions, began)
         for list_id, why in self._aside.items():
             yield Resource(f"list {list_id}", (), None, problem=why)
         yield from self._visiting().resources(positions, began)
@@ -151,8 +151,11 @@ class CampaignMonitorSource:
             self._account = Account(details.client_id, details.company_name, found, chosen)
         return self._account
 
-    def _states(self, list_id: str, positions: Mapping[str, str]) -> Iterator[Resource]:
-        """The list's states. Who left is always looked for; the active rest while the statistics stay."""
+    def _states(self, list_id: str, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+        """The list's states. Who left is always looked for; the active rest while the statistics stay.
+
+        A gap that was found since the run `began` is made up for by this run.
+        """
         account = self._load()
         name = account.lists[list_id]
         try:
@@ -160,7 +163,7 @@ class CampaignMonitorSource:
         except (NotVisible, PermissionMissing) as gone:
             yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
             return
-        after = gaps.last_end(self._store, list_id) if self._registrar else 0
+        after = min(gaps.last_end(self._store, list_id), began) if self._registrar else 0
         for state in STATES:
             cursor = f"list:{list_id}:{state}"
             yield Resource(

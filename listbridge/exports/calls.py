@@ -132,18 +132,26 @@ class Calls(Generic[B, A]):
 
     def _next(self) -> B | None:
         """The batch whose call begins now; None ends the thread."""
+        if not self._goes_on():
+            return None
         problem: BaseException | None = None
-        if not self._halted and self._ready:
-            try:
-                self._before()
-            except BaseException as error:
-                problem = error
+        try:
+            self._before()
+        except BaseException as error:
+            problem = error
         with self._changed:
             if problem is not None:
                 self._halted, self._problem = True, problem
-            if self._halted or not self._ready:
-                self._threads -= 1
-                self._changed.notify_all()
+            if not self._goes_on():
                 return None
             self._under_way += 1
             return self._ready.popleft()
+
+    def _goes_on(self) -> bool:
+        """Is there a call to begin? If not, the thread that asks ends."""
+        with self._changed:
+            goes_on = bool(self._ready) and not self._halted
+            if not goes_on:
+                self._threads -= 1
+                self._changed.notify_all()
+            return goes_on

@@ -117,6 +117,8 @@ class Contest:
             person = self.person_of(held)
         except Skippable:
             return Verdict.WAIT
+        if person.key == key:
+            return Verdict.OURS  # claimed under a key of theirs that they left, and handed on since
         if self._goes_to(person, held) == address:
             return Verdict.ANOTHERS
         if self.is_on_its_way(held):

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal, cast
 
 import msgspec
 
 from listbridge.errors import Deferred, Retriable, Skippable
 from listbridge.exports.brakes import UNSUBSCRIBED, Brake
-from listbridge.exports.delivered import unpack_delivered
+from listbridge.exports.claims import owners
+from listbridge.exports.delivered import places, unpack_delivered
 from listbridge.exports.protocol import Destination, Flags, OutcomeKind, Prepared, Row, Way
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
@@ -38,13 +40,15 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """What became of an opt-out of `since` (epoch ms) from the list `origin`, when (system's clock).
 
     `begun`: nobody knows yet; `unsubscribed`: by us; `out`: they had left by themselves; `stays`: they have
-    subscribed in a later minute; `absent`: the list does not have them.
+    subscribed in a later minute; `absent`: the list does not have them. `who`: a fingerprint of who was who
+    around them, empty for somebody whose address never changed.
     """
 
     since: int
     origin: str
     what: What
     at: int
+    who: str = ""
 
 
 pack = msgspec.msgpack.Encoder().encode
@@ -52,12 +56,35 @@ unpack = msgspec.msgpack.Decoder(Verdict).decode
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A person by the newest of their addresses, their `others`, and their statuses under all of them.
+
+    `who`: a fingerprint of who is who around them.
+    """
+
+    key: str
+    others: tuple[str, ...] = ()
+    statuses: Statuses = field(default_factory=dict)
+    who: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, *self.others)
+
+
+@dataclass(frozen=True, slots=True)
 class OptOut:
-    """A person's newest opt-out from another list of the client (epoch ms)."""
+    """A person's newest opt-out from another list of the client (epoch ms). See `Known`."""
 
     key: str
     since: int
     origin: str
+    others: tuple[str, ...] = ()
+    who: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, *self.others)
 
 
 @dataclass(slots=True)
@@ -68,27 +95,48 @@ class SpreadResult:
     stay: int = 0
 
 
-def opt_out_of(store: Store, key: str, statuses: Statuses, family: Collection[str]) -> OptOut | None:
+def joined(newest: str, told: Mapping[str, Statuses]) -> Statuses:
+    """The statuses of a person under all their addresses.
+
+    Who left a list under any of them has left it, until the newest is in it since a later minute.
+    """
+    own = told.get(newest, {})
+    found: dict[str, tuple[str, int]] = {}
+    for list_id in {each for statuses in told.values() for each in statuses}:
+        here = [statuses[list_id] for statuses in told.values() if list_id in statuses]
+        latest = own.get(list_id) or max(here, key=lambda status: status[1])
+        left = max((status for status in here if status[0] == LEFT), default=latest)
+        stays = list_id in own and _minute(own[list_id][1]) > _minute(left[1])
+        found[list_id] = latest if stays else left
+    return found
+
+
+def opt_out_of(
+    store: Store, key: str, statuses: Statuses, family: Collection[str], others: tuple[str, ...] = ()
+) -> OptOut | None:
     """The newest opt-out of a person from one of the client's lists that they made themselves."""
     left = [(since, each) for each, (word, since) in statuses.items() if word == LEFT and each in family]
     for since, list_id in sorted(left, reverse=True):
-        if not _was_ours(store, key, list_id, since):
-            return OptOut(key, since, list_id)
+        if not _was_ours(store, (key, *others), list_id, since):
+            return OptOut(key, since, list_id, others)
     return None
 
 
-def _was_ours(store: Store, key: str, list_id: str, since: int) -> bool:
+def _was_ours(store: Store, keys: Sequence[str], list_id: str, since: int) -> bool:
     """Were they unsubscribed from a list by us: by spreading, or because they left an audience?"""
-    part = store.part(key)
     pipe = store.client.pipeline(transaction=False)
-    pipe.hget(part.spread(list_id), key)
-    pipe.hget(part.delivered(list_id), key)
-    verdict, told = pipe.execute()
+    for key in keys:
+        part = store.part(key)
+        pipe.hget(part.spread(list_id), key)
+        pipe.hget(part.delivered(list_id), key)
+    answers = pipe.execute()
     begun = []
-    if verdict and (held := unpack(verdict)).what in ("begun", "unsubscribed"):
-        begun.append(held.at)
-    if told and (row := unpack_delivered(told)).left:
-        begun += [at for at, _ in row.writes[-1:]]
+    for verdict in filter(None, answers[::2]):
+        if (held := unpack(verdict)).what in ("begun", "unsubscribed"):
+            begun.append(held.at)
+    for told in filter(None, answers[1::2]):
+        if (row := unpack_delivered(told)).left:
+            begun += [at for at, _ in row.writes[-1:]]
     return any(abs(since - at) <= OURS_MS for at in begun)
 
 
@@ -106,7 +154,7 @@ def lags(store: Store, list_id: str) -> bool:
 
 
 class Spreader:
-    """Carries opt-outs into one list. `statuses_of` reads them from a packed profile.
+    """Carries opt-outs into one list. `known_of` reads from a key and its packed profile whose they are.
 
     `since`: opt-outs from before (epoch ms) are left alone. `counted` hears of each person who was
     unsubscribed, once.
@@ -118,7 +166,7 @@ class Spreader:
         list_id: str,
         destination: Destination,
         family: Collection[str],
-        statuses_of: Callable[[bytes], Statuses],
+        known_of: Callable[[str, bytes], Known],
         brake: Brake,
         *,
         since: int,
@@ -129,9 +177,9 @@ class Spreader:
         self._list = list_id
         self._destination = destination
         self._family = frozenset(family) - {list_id}
-        self._statuses_of = statuses_of
+        self._known_of = known_of
         self._brake = brake
-        self._since = since - since % MINUTE_MS
+        self._since = _minute(since)
         self._in_flight = in_flight
 
     def run(self, stop: Callable[[], bool]) -> SpreadResult:
@@ -143,7 +191,7 @@ class Spreader:
                     for start in range(0, len(due), ASKED_AT_ONCE):
                         if stop():
                             return self.result
-                        self._settle(pool, part, due[start : start + ASKED_AT_ONCE])
+                        self._settle(pool, due[start : start + ASKED_AT_ONCE])
                     self._store.client.set(part.spread_cursor(self._list), cursor)
         return self.result
 
@@ -163,71 +211,106 @@ class Spreader:
             yield [key.decode() for key, _ in found], cursor
 
     def _due(self, part: PartitionKeys, people: Sequence[str]) -> list[OptOut]:
-        """The opt-outs of these people that no verdict was reached about."""
-        pipe = self._store.client.pipeline(transaction=False)
-        pipe.hmget(part.profiles, people)
-        pipe.hmget(part.spread(self._list), people)
-        profiles, verdicts = pipe.execute()
+        """The opt-outs of these people that no verdict was reached about, each person's once."""
+        packed = cast(list[bytes | None], self._store.client.hmget(part.profiles, people))
+        known = [self._known_of(key, each) for key, each in zip(people, packed, strict=True) if each]
+        once = {each.key: each for each in known}
+        verdicts = self._verdicts([*once.values()])
         return [
             found
-            for key, packed, verdict in zip(people, profiles, verdicts, strict=True)
-            if packed and (found := self._found(key, self._statuses_of(packed), verdict)) is not None
+            for each in once.values()
+            if (found := self._found(each, verdicts.get(each.key))) is not None
         ]
 
-    def _found(self, key: str, statuses: Statuses, verdict: bytes | None) -> OptOut | None:
-        found = opt_out_of(self._store, key, statuses, self._family)
-        if found is None or found.since < self._since:
-            return None
-        if verdict and (held := unpack(verdict)).since >= found.since and held.what != "begun":
-            return None
+    def _verdicts(self, people: Sequence[Known | OptOut]) -> dict[str, Verdict]:
+        """The verdicts under people's newest addresses, or the latest under others of theirs."""
+        pipe = self._store.client.pipeline(transaction=False)
+        for key in (key for each in people for key in each.keys):
+            pipe.hget(self._store.part(key).spread(self._list), key)
+        answers = iter(pipe.execute() if people else [])
+        found: dict[str, Verdict] = {}
+        for each in people:
+            newest, *others = [
+                unpack(packed) if packed else None for packed in islice(answers, len(each.keys))
+            ]
+            latest = max((held for held in others if held), key=lambda held: held.since, default=None)
+            if (verdict := newest or latest) is not None:
+                found[each.key] = verdict
         return found
 
-    def _settle(self, pool: ThreadPoolExecutor, part: PartitionKeys, some: Sequence[OptOut]) -> None:
+    def _found(self, known: Known, verdict: Verdict | None) -> OptOut | None:
+        found = opt_out_of(self._store, known.key, known.statuses, self._family, known.others)
+        if found is None or found.since < self._since:
+            return None
+        settled = verdict is not None and verdict.what != "begun" and verdict.who == known.who
+        if settled and verdict is not None and verdict.since >= found.since:
+            return None
+        return replace(found, who=known.who)
+
+    def _settle(self, pool: ThreadPoolExecutor, some: Sequence[OptOut]) -> None:
         """Ask the list for these people, unsubscribe them, and keep what became of it."""
         now = now_ms()
-        self._brake.add(part, {UNSUBSCRIBED: {each.key: now for each in some}})
-        places = self._places(part, some)
-        before = self._begin(part, some)
-        for each, what in pool.map(lambda each: (each, self._carry(each, places[each.key])), some):
-            begun = before.get(each.key)
-            if what == "out" and begun is not None and begun.since == each.since:
-                what = "unsubscribed"  # by the attempt before, which nobody heard the end of
-            self._keep(part, each, what)
+        for part, people in self._store.by_part([each.key for each in some]):
+            self._brake.add(part, {UNSUBSCRIBED: dict.fromkeys(people, now)})
+        addresses = self._places(some)
+        before = self._begin(some)
+        for each, what in pool.map(lambda each: (each, self._carry(each, addresses[each.key])), some):
+            was = before.get(each.key)
+            if was is not None and was.since == each.since and what != "unsubscribed":
+                if was.what == "unsubscribed":
+                    self._keep(each, was.what, was.at)
+                    continue
+                if was.what == "begun" and what == "out":
+                    what = "unsubscribed"  # by the attempt before, which nobody heard the end of
+            self._keep(each, what)
             self.result.unsubscribed += what == "unsubscribed"
             self.result.stay += what == "stays"
 
-    def _places(self, part: PartitionKeys, some: Sequence[OptOut]) -> dict[str, tuple[str, ...]]:
-        """The addresses at which the list may have each of them: their own, and where their row went to."""
-        told = cast(
-            list[bytes | None],
-            self._store.client.hmget(part.delivered(self._list), [each.key for each in some]),
-        )
-        rows = {each.key: unpack_delivered(packed) for each, packed in zip(some, told, strict=True) if packed}
+    def _places(self, some: Sequence[OptOut]) -> dict[str, tuple[str, ...]]:
+        """The addresses at which the list may have each of them: their own, and where their row went to or
+        may be yet, if it has not become somebody else's."""
+        pipe = self._store.client.pipeline(transaction=False)
+        for key in (key for each in some for key in each.keys):
+            pipe.hget(self._store.part(key).delivered(self._list), key)
+        answers = iter(pipe.execute())
+        told = {each.key: {key: next(answers) for key in each.keys} for each in some}
+        rows = {
+            each.key: [
+                address
+                for key, packed in told[each.key].items()
+                if packed
+                for address in places(key, unpack_delivered(packed), None, ())
+            ]
+            for each in some
+        }
+        whose = owners(self._store, self._list, [address for found in rows.values() for address in found])
         return {
             each.key: tuple(
-                dict.fromkeys([each.key, *([rows[each.key].address or each.key] if each.key in rows else [])])
+                dict.fromkeys(
+                    [*each.keys, *(at for at in rows[each.key] if whose.get(at, each.key) in each.keys)]
+                )
             )
             for each in some
         }
 
-    def _begin(self, part: PartitionKeys, some: Sequence[OptOut]) -> dict[str, Verdict]:
-        """Keep that it begins, so that its webhook is known for ours; -> what had begun before."""
-        name = part.spread(self._list)
-        held = cast(list[bytes | None], self._store.client.hmget(name, [each.key for each in some]))
-        before = {
-            each.key: verdict
-            for each, packed in zip(some, held, strict=True)
-            if packed and (verdict := unpack(packed)).what == "begun"
-        }
+    def _begin(self, some: Sequence[OptOut]) -> dict[str, Verdict]:
+        """Keep that it begins, so that its webhook is known for ours; -> the verdicts of before.
+
+        Whom we had unsubscribed for the same opt-out, and whose addresses are others now, we still have.
+        """
+        before = self._verdicts(some)
         for each in some:
-            if each.key not in before or before[each.key].since != each.since:
-                self._keep(part, each, "begun")
+            was = before.get(each.key)
+            if was is None or was.since != each.since or was.what not in ("begun", "unsubscribed"):
+                self._keep(each, "begun")
         return before
 
-    def _keep(self, part: PartitionKeys, each: OptOut, what: What) -> None:
-        at = now_ms() + self._destination.clock_offset_ms()
-        packed = pack(Verdict(each.since, each.origin, what, at))
-        self._store.client.hset(part.spread(self._list), each.key, packed)
+    def _keep(self, each: OptOut, what: What, at: int = 0) -> None:
+        """Under all keys of the person, the newest last: whichever stays theirs, it is known."""
+        at = at or now_ms() + self._destination.clock_offset_ms()
+        packed = pack(Verdict(each.since, each.origin, what, at, each.who))
+        for key in reversed(each.keys):
+            self._store.client.hset(self._store.part(key).spread(self._list), key, packed)
 
     def _carry(self, each: OptOut, addresses: Sequence[str]) -> What:
         """Runs in a thread of its own. The strongest of what became of the addresses."""
@@ -243,7 +326,7 @@ class Spreader:
             word, since = state
             if word not in ("active", "unconfirmed"):
                 return "out"
-            if since - since % MINUTE_MS > each.since - each.since % MINUTE_MS:
+            if _minute(since) > _minute(each.since):
                 return "stays"
             row = Row(each.key, address, None, ())
             sent = self._destination.send(Prepared("", {}), [row], Flags(way=Way.UNSUBSCRIBE))
@@ -252,3 +335,7 @@ class Spreader:
         except Skippable:
             return "absent"  # no address that the system takes
         return "unsubscribed" if sent.outcomes[0].kind is OutcomeKind.STORED else "absent"
+
+
+def _minute(at: int) -> int:
+    return at - at % MINUTE_MS

@@ -11,16 +11,20 @@ from listbridge.context import Context
 from listbridge.errors import Skippable
 from listbridge.exports.claims import owners
 from listbridge.exports.decisions import (
+    MINUTE_MS,
     OF_THE_PERSON,
     OPTED_IN_FIELD,
     Person,
 )
 from listbridge.exports.delivered import places
 from listbridge.exports.ledger import Candidate
+from listbridge.exports.moves import GONE
+from listbridge.exports.spread import Known
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import opt_ins_of
-from listbridge.jobs.spread import as_statuses, family_of, left_elsewhere
+from listbridge.jobs.spread import family_of, left_elsewhere, statuses_of
 from listbridge.profiles.codec import CorruptProfile, Profile
+from listbridge.profiles.links import MOVED_TO
 from listbridge.profiles.membership import exits, memberships, told_of
 from listbridge.profiles.people import Whole, read_several, together, unpacked, whole
 from listbridge.profiles.views import fields_of
@@ -73,8 +77,7 @@ def person_reader(
                 context,
                 status_field,
                 relatives,
-                candidate.key,
-                as_statuses(statuses),
+                Known(person.key, person.others, statuses_of(program, person, status_field)),
                 lookup(fields, email_field),
             ),
             others=person.others,
@@ -144,8 +147,37 @@ def _under_addresses(
     for each, packed in read_several(store, asked).items():
         if status := _status_in(context, packed, status_field, list_id):
             found[each] = status
+        if each == wanted and (each in person.keys or _is_believed_at(each, candidate)):
+            gone = _renamed(context, packed, list_id)
+            if gone is not None and gone[1] >= _last_told(candidate, found.get(each)):
+                found[each] = gone
     elsewhere = {each: status for each, status in found.items() if each != wanted and each not in lost}
     return _Known(found.get(wanted), elsewhere, lost)
+
+
+def _renamed(context: Context, packed: bytes, list_id: str) -> tuple[str, int] | None:
+    """The status of an address from which this very list has changed its row to another one: the row is not
+    there any more, and a new one would be that of somebody who left the address. None where it has not."""
+    try:
+        program, profile = unpacked(context.programs, packed)
+    except CorruptProfile:
+        return None
+    definition = program.fields.get(MOVED_TO)
+    moved = profile.states.get(definition.number) if definition is not None else None
+    at = max((held[0] for held in (moved or {}).values() if held[2] == list_id), default=0)
+    return (GONE, at) if at else None
+
+
+def _is_believed_at(address: str, candidate: Candidate) -> bool:
+    told = candidate.delivered
+    return told is not None and not told.earlier and (told.address or candidate.key) == address
+
+
+def _last_told(candidate: Candidate, status: tuple[str, int] | None) -> int:
+    """When somebody said last that a row is at the address: the streams, or we to the list."""
+    told = candidate.delivered
+    written = told.writes[-1][0] if told is not None and told.writes else 0
+    return max(written - written % MINUTE_MS, status[1] if status is not None else 0)
 
 
 def _status_in(context: Context, packed: bytes, status_field: str, list_id: str) -> tuple[str, int] | None:

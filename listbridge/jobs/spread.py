@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from listbridge import authorizations
+from listbridge.aggregation import Program
 from listbridge.context import Context
 from listbridge.exports.brakes import Brake
 from listbridge.exports.protocol import Destination
-from listbridge.exports.spread import Spreader, SpreadResult, Statuses, lags, opt_out_of
+from listbridge.exports.spread import Known, Spreader, SpreadResult, Statuses, joined, lags, opt_out_of
 from listbridge.jobs.feeds import delivers, limits_of
 from listbridge.profiles.codec import CorruptProfile
-from listbridge.profiles.people import unpacked
+from listbridge.profiles.people import Whole, not_now, unpacked, whole
 from listbridge.store.store import Store, now_ms
 from listbridge.systems import system_of
 from listbridge.workflows import log, registry
@@ -77,19 +78,37 @@ def statuses_in(context: Context, packed: bytes, status_field: str) -> Statuses:
     return as_statuses(profile.states.get(program.fields[status_field].number, {}))
 
 
+def known_of(context: Context, key: str, packed: bytes, status_field: str) -> Known:
+    """The person whose packed profile this is, and their statuses."""
+    try:
+        program, profile = unpacked(context.programs, packed)
+        program, person = whole(context.store, context.programs, key, program, profile, not_now)
+    except CorruptProfile:
+        return Known(key)  # the next fold repairs it, and that is a change
+    return Known(person.key, person.others, statuses_of(program, person, status_field), person.fingerprint)
+
+
+def statuses_of(program: Program, person: Whole, status_field: str) -> Statuses:
+    """A person's statuses, all their addresses taken together."""
+    number = program.fields[status_field].number
+    told = {key: as_statuses(profile.states.get(number, {})) for key, profile in person.profiles.items()}
+    return joined(person.key, told)
+
+
 def left_elsewhere(
-    context: Context, status_field: str, relatives: frozenset[str], key: str, statuses: Statuses, address: Any
+    context: Context, status_field: str, relatives: frozenset[str], known: Known, address: Any
 ) -> int:
     """When the person, or who has the row's address, left one of the `relatives` by themselves (epoch ms; 0:
     never)."""
     if not relatives:
         return 0
-    known = {key: statuses}
-    place = address.lower() if isinstance(address, str) else key
-    packed = context.store.client.hget(context.store.part(place).profiles, place) if place != key else None
-    if packed:
-        known[place] = statuses_in(context, cast(bytes, packed), status_field)
-    found = (opt_out_of(context.store, whose, held, relatives) for whose, held in known.items())
+    store = context.store
+    found = [opt_out_of(store, known.key, known.statuses, relatives, known.others)]
+    place = address.lower() if isinstance(address, str) else known.key
+    if place not in (known.key, *known.others):
+        packed = cast(bytes | None, store.client.hget(store.part(place).profiles, place))
+        if packed:
+            found.append(opt_out_of(store, place, statuses_in(context, packed, status_field), relatives))
     return max((each.since for each in found if each is not None), default=0)
 
 
@@ -126,7 +145,7 @@ def spread(
         list_id,
         destination,
         family_of(context, feeds),
-        lambda packed: statuses_in(context, packed, status_field),
+        lambda key, packed: known_of(context, key, packed, status_field),
         brake,
         since=min(each.started_at for each in wanted),
         in_flight=context.settings.api_calls_in_flight,

@@ -96,13 +96,14 @@ def newest_address(store: Store, programs: Programs, key: str) -> str:
     try:
         for packed in read_several(store, [key]).values():
             program, profile = unpacked(programs, packed)
-            return whole(store, programs, key, program, profile, _not_now)[1].key
+            return whole(store, programs, key, program, profile, not_now)[1].key
     except CorruptProfile:
         pass  # the next fold makes it anew
     return key
 
 
-def _not_now(_program: Program, _part: PartitionKeys, _key: str) -> Profile:
+def not_now(_program: Program, _part: PartitionKeys, _key: str) -> Profile:
+    """Leaves a damaged profile to the next fold. Raises `CorruptProfile`."""
     raise CorruptProfile
 
 

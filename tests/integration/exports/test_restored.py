@@ -154,6 +154,34 @@ def test_a_backup_of_one_server_goes_into_a_cluster_which_gives_none_itself(lost
     empty.client.close()
 
 
+def test_nothing_of_another_backup_whose_restore_was_cut_off_is_left(lost, tmp_path, monkeypatch):
+    target = replace(
+        lost.context.settings, redis_url=lost.context.settings.redis_url.removesuffix("/0") + "/6"
+    )
+    making.make(lost.context.store, tmp_path / "later")
+    copy_key = restoring._copy_key
+
+    def cut(source, to, name):
+        if name == keys.META.encode():
+            raise KeyboardInterrupt
+        copy_key(source, to, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "_copy_key", cut)
+        with pytest.raises(KeyboardInterrupt):
+            restoring.restore(target, tmp_path / "later")
+
+    restoring.restore(target, lost.backup)
+
+    context = build(target, target.redis_url)
+    found = {
+        each.decode() for part in context.store.parts for each in context.store.client.hkeys(part.profiles)
+    }
+    context.store.client.flushdb()
+    context.store.client.close()
+    assert found == {ANN, BOB, CID}
+
+
 def _cut(directory):
     data = directory / "store.rdb"
     data.write_bytes(data.read_bytes()[:-1])

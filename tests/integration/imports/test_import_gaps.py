@@ -260,3 +260,32 @@ def test_our_own_rows_in_a_gap_make_nobody_look_active(importer, workflow, monke
     (event,) = [each for each in importer.events("cm_activity") if each["email"] == "ours@example.org"]
     assert event["origin"] == "self"
     assert webhooks.receiver(importer.context.store, workflow.id).looked_at
+
+
+def test_the_run_that_finds_a_webhook_switched_off_reads_all_that_it_may_have_missed(importer, workflow):
+    (hook,) = target(importer).webhooks.values()
+    hook.status = "Inactive"
+    (email,) = active(importer, 1)
+    target(importer).find(email).name = "Second"
+    importer.run(service.resume(importer.context, workflow.id))
+    assert field_of(importer, email, "cm_name") == "Second"
+    before = importer.server.simulator.calls.report()["by_endpoint"]
+    importer.run(service.resume(importer.context, workflow.id))
+    after = importer.server.simulator.calls.report()["by_endpoint"]
+    assert after["GET /lists/{list}/active"] == before["GET /lists/{list}/active"]
+
+
+def test_a_clock_that_was_ahead_for_a_while_wakes_nobody_again_and_again(importer, workflow):
+    now, day = now_ms(), 86_400_000
+    beat(importer.context.store, now)
+    beat(importer.context.store, now + day)
+    importer.run(service.resume(importer.context, workflow.id))
+    assert sweep(importer.context).imports == ()
+
+
+def test_a_gap_is_noticed_though_the_clock_was_ahead_before(store):
+    now, day = now_ms() - 10 * 86_400_000, 86_400_000
+    beat(store, now)
+    beat(store, now + day)
+    beat(store, now + 15_000)
+    assert beat(store, now + 615_000)

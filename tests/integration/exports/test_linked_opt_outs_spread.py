@@ -1,0 +1,110 @@
+"""Opt-outs spread for the person, whichever of their linked addresses they were made under."""
+
+from dataclasses import replace
+
+import pytest
+from family import Family
+
+from listbridge import audiences
+from listbridge.campaign_monitor import destination
+from listbridge.exports.spread import unpack
+from listbridge.jobs.deliver import deliver
+from listbridge.store import keys
+from listbridge.systems import account_of
+from listbridge.workflows import registry, service
+from simulator.account import Account
+from simulator.faults import Fault
+from simulator.server import SimulatorServer
+
+OLD, NEW = "ann@old.example", "ann@new.example"
+
+
+@pytest.fixture
+def family(context, monkeypatch):
+    monkeypatch.setattr(destination, "MARGIN_SECONDS", 0.1)
+    settings = replace(
+        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
+    )
+    account = Account("a" * 32)
+    client = account.add_client("A client")
+    for title in ("A", "B", "C"):
+        account.add_list(client, title)
+    with SimulatorServer(account) as server:
+        made = Family(replace(context, settings=settings), server)
+        made.feed(made.b)
+        for target in (made.a, made.c):
+            made.act("subscribe", target, OLD)
+        made.enter(OLD)
+        made.deliver()
+        assert made.b.find(OLD).state == "Active"
+        made.later()
+        yield made
+
+
+def in_b(family):
+    return {each.email: each.state for each in family.b.subscribers.values()}
+
+
+def test_who_changed_their_address_in_the_list_that_they_left(family):
+    family.act("change-email", family.a, OLD, new_email=NEW)
+    family.later(120)
+    family.act("unsubscribe", family.a, NEW)
+    family.deliver()
+    assert "Active" not in in_b(family).values()
+
+
+def test_who_left_under_an_address_from_which_their_row_has_moved(family):
+    family.act("change-email", family.c, OLD, new_email=NEW)
+    family.deliver()
+    assert in_b(family) == {NEW: "Active"}
+    family.later(120)
+    family.act("unsubscribe", family.a, OLD)
+    family.deliver()
+    assert in_b(family) == {NEW: "Unsubscribed"}
+
+
+def test_our_own_unsubscription_stays_known_for_ours_when_the_address_changes(family):
+    family.act("unsubscribe", family.a, OLD)
+    family.deliver()
+    assert in_b(family) == {OLD: "Unsubscribed"}
+    family.later()
+    family.act("change-email", family.c, OLD, new_email=NEW)
+    family.deliver()
+    store = family.context.store
+    held = {
+        each: unpack(store.client.hget(store.part(each).spread(family.b.list_id), each)).what
+        for each in (OLD, NEW)
+    }
+    assert held == {OLD: "unsubscribed", NEW: "unsubscribed"}
+
+
+def test_a_row_whose_move_is_in_doubt_is_unsubscribed_where_it_is(family):
+    family.feed(family.b, email_field="mail")
+    key, context = "bob@key.example", family.context
+
+    def enters(mail):
+        made = audiences.AudienceEvent(
+            email=key, audience="vip", event="enter", timestamp=audiences.now(), fields={"mail": mail}
+        )
+        audiences.receive(context.store, [made])
+        family.folder.run()
+
+    family.b.subscribers.clear()
+    for each in registry.exports_to(context.store, family.b.list_id)[:1]:
+        registry.pause(context.store, each.id)
+        service.delete(context, each.id)
+    family.act("subscribe", family.a, key)
+    enters("w1@work.example")
+    family.deliver()
+    assert in_b(family)["w1@work.example"] == "Active"
+    family.server.simulator.faults.add(Fault(kind="drop-before", match=r"PUT .*/subscribers/"))
+    enters("w2@work.example")
+    deliver(context, family.b.list_id)
+    family.later()
+    family.act("unsubscribe", family.a, key)
+    family.tell()
+    for each in registry.exports_to(context.store, family.b.list_id):
+        context.store.client.hset(keys.workflow(each.id), "wake_at", 1)
+    context.store.client.delete(keys.pace(account_of(context, family.authorization)))
+    deliver(context, family.b.list_id)
+    assert "Active" not in in_b(family).values()
