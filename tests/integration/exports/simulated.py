@@ -103,7 +103,10 @@ class Export:
             if not any(lags(self.context.store, self.list.list_id, now_ms() + 60_000)):
                 return
             time.sleep(0.05)
-        raise AssertionError("the deliveries never come to rest")
+        found = [
+            (each.state, each.reason) for each in registry.exports_to(self.context.store, self.list.list_id)
+        ]
+        raise AssertionError(f"the deliveries never come to rest: {found}")
 
     def act(self, action, email, **details):
         self.server.simulator.act(action, self.list.list_id, email, **details)

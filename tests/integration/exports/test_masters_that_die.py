@@ -134,7 +134,7 @@ class Load:
 
 
 def test_nothing_that_was_acknowledged_is_lost_and_the_list_comes_to_equal_it(clustered, masters):
-    clustered.create("vip", existing_users=True)
+    clustered.create("vip", existing_users=True, brakes={"leaving": None})
     with Load(clustered) as load:
         for number in range(MASTERS):
             time.sleep(0.5)
