@@ -66,7 +66,7 @@ class Simulated:
 
     def delay(self, seconds: float) -> None:
         """Let every call take so long, beside its own work."""
-        self.control("POST", "/faults", {"kind": "slow", "times": -1, "seconds": seconds})
+        self.control("POST", "/faults", {"kind": "slow-after", "times": -1, "seconds": seconds})
 
     def refresh_token(self) -> str:
         """As if somebody had authorised a program."""
