@@ -24,6 +24,7 @@ from archive_helpers import (
     paths_on_disk,
     some,
 )
+from properties import EACH_STEP
 
 from listbridge.archive import compaction, writing
 from listbridge.archive.compaction import compact_next
@@ -116,10 +117,10 @@ def eager(monkeypatch):
 
 
 def test_a_pass_that_is_killed_anywhere_leaves_no_hole_and_no_double(archive, eager, tmp_path):
-    """Kill the first process after 1, 2, 3, ... steps; another one goes on."""
-    steps = 0
+    """Kill the first process after so many steps, and more each time; another one goes on."""
+    steps = 1 - EACH_STEP
     while True:
-        steps += 1
+        steps += EACH_STEP
         archive.store.client.flushall()
         archive.store.prepare()
         root = tmp_path / str(steps)

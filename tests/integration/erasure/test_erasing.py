@@ -4,6 +4,7 @@ import dataclasses
 
 import polars as pl
 import pytest
+from properties import EACH_STEP
 
 from listbridge.aggregation.fold import Folder
 from listbridge.archive.passes import run_pass
@@ -345,11 +346,11 @@ class Mortal:
 
 @pytest.mark.parametrize("archived", [False, True])
 def test_an_erasure_that_is_killed_at_any_step_is_ended_by_the_next(context, tmp_path, archived, monkeypatch):
-    """Each of the first steps, then some of those that follow."""
+    """Some of the first steps, and fewer of those that follow."""
     store, life, ended = Store(context.store.client, 2), 0, False
     want = None
     while not ended:
-        life = max(life + 1, int(life * 1.08))
+        life = max(life + EACH_STEP, int(life * 1.08))
         kept = (b"lb:meta", b"lb:mapping")
         store.client.delete("none", *[n for n in store.client.scan_iter() if not n.startswith(kept)])
         store.erasure_key = None

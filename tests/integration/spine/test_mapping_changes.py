@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
+from properties import examples
 from spine_helpers import (
     Killed,
     MortalStore,
@@ -200,11 +201,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(
-    max_examples=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(8)
 def test_each_event_is_counted_once_by_one_version_in_its_partition(small, become, written, steps):
     """Field `since_N` came with version N, so it counts what versions from N on have folded."""
     small.client.flushall()
