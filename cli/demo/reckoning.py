@@ -31,6 +31,8 @@ class Expected:
     fields: dict[str, Any] = field(default_factory=dict)
     acceptable: dict[str, set[Any]] = field(default_factory=dict)
     updated_at: int = 0
+    later: set[int] = field(default_factory=set)
+    """Times (epoch ms) that would be right as `updated_at` too."""
 
 
 Event = dict[str, Any]

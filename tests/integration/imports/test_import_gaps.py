@@ -325,6 +325,23 @@ def test_a_name_that_others_changed_after_our_row_is_told_after_a_gap(importer, 
     assert field_of(importer, email, "cm_name") == "Second"
 
 
+def test_who_complains_after_they_unsubscribed_is_told_by_the_row_alone(importer, workflow):
+    """The system dates the row anew and sends no webhook: the state was the same."""
+    (email,) = active(importer, 1)
+    clock = importer.server.account.clock
+    clock.advance(-1800)
+    act(importer, "unsubscribe", email)
+    clock.advance(1800)
+    deliver_late(importer, workflow)
+    sent = len(importer.server.account.webhook_events)
+    act(importer, "spam", email)
+    assert len(importer.server.account.webhook_events) == sent
+    assert silence(importer)
+    reading(importer, workflow)
+    left = [each for each in importer.events("cm_activity") if each["email"] == email]
+    assert [each["status"] for each in left if each["event"] == "deactivate"] == ["unsubscribe"] * 2
+
+
 def updated_at(importer, email):
     Folder(importer.context.store, importer.context.program).run()
     return profile_of(importer.context.store, importer.context.programs, email.lower())["updated_at"]
