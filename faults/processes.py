@@ -22,6 +22,9 @@ PAST_THE_LEASE_SECONDS = 8.0
 PAST_THE_CLAIM_SECONDS = 11.5
 """A fold's claim on a partition is good for 10 s."""
 
+PAST_THE_SILENCE_SECONDS = 62.0
+"""A silence of the web server of more than 60 s is a gap."""
+
 
 def some_time(chance: random.Random, longest: float = 1.2) -> None:
     """Wait for a random moment of the load."""
@@ -51,6 +54,17 @@ for _name, _what in (
     ("archive", "the archive worker"),
 ):
     fault(f"kill-{_name}", f"SIGKILL of {_what}, twice")(_killer(_name, signal.SIGKILL, 2))
+
+
+@fault("web-away", "the web server stopped for more than a minute, then killed: a gap of the webhooks")
+def web_away(world: World, chance: random.Random) -> None:
+    some_time(chance)
+    group = os.getpgid(world.pid("web"))  # its own, with the processes that take calls
+    os.killpg(group, signal.SIGSTOP)
+    time.sleep(PAST_THE_SILENCE_SECONDS)
+    os.killpg(group, signal.SIGKILL)
+
+
 for _name, _what in (("fold", "a fold"), ("worker", "a delivery"), ("pull", "an import")):
     fault(f"term-{_name}", f"SIGTERM during {_what}, twice")(_killer(_name, signal.SIGTERM, 2))
 

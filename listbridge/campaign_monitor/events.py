@@ -43,6 +43,13 @@ DEACTIVATIONS: Mapping[str, str] = {
 }
 """The State of a Deactivate webhook -> status in cm_activity; any other word in lower case."""
 
+OPTED_OUT = frozenset({"unsubscribed", "deleted"})
+"""Statuses that stand against any other one of their minute."""
+
+AFTER_ITS_MINUTE_MS = 1
+"""How much later than its minute an opt-out's status is put: nobody knows the order within a minute, what is
+told late is received last, and in doubt the opt-out is to be the latest."""
+
 SELF = "self"
 """The origin of what was our own write."""
 
@@ -121,17 +128,18 @@ def status(
     joined_at: int | None = None,
     origin: str | None = None,
 ) -> Event:
-    """Somebody's state in a list at a time, whoever tells it."""
+    """Somebody's state in a list at a time, whoever tells it; an opt-out is the latest of its minute."""
+    word = status_of(state)
     return Event(
         CM_USER,
         key,
-        to_epoch_ms(date, account.zone),
+        to_epoch_ms(date, account.zone) + (AFTER_ITS_MINUTE_MS if word in OPTED_OUT else 0),
         (list_id, key, state, minute_of(date), name or "", sorted(fields.items())),
         _who(account, list_id, address)
         | {
             "name": name,
             "state": state,
-            "status": status_of(state),
+            "status": word,
             "custom_fields": fields or None,
             "joined_at": joined_at,
             "origin": origin,

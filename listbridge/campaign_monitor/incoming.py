@@ -339,9 +339,18 @@ def _rows_of(store: Store, delivery: Delivery, setup: Setup | None) -> dict[str,
 
 def our_options(told: Told, setup: Setup) -> tuple[str, ...]:
     """The values of our field that are options of ours, sorted."""
-    return tuple(sorted(_options(told, setup) & {*setup.labels}))
+    return options_of(told.fields or (), setup)
+
+
+def options_of(fields: Iterable[StoredValue], setup: Setup) -> tuple[str, ...]:
+    """The same of a row's fields."""
+    return tuple(sorted(_values(fields, setup) & {*setup.labels}))
 
 
 def _options(told: Told, setup: Setup) -> set[str]:
+    return _values(told.fields or (), setup)
+
+
+def _values(fields: Iterable[StoredValue], setup: Setup) -> set[str]:
     key = field_key(setup.field_key)
-    return {f.value for f in told.fields or () if field_key(f.key) == key and f.value}
+    return {f.value for f in fields if field_key(f.key) == key and f.value}

@@ -1,14 +1,15 @@
 """What deliveries would have told of a gap, made from the rows of the lists' states.
 
 An opt-out or a subscription that lies in the gap becomes the event that its webhook would have been, with
-the same identity, so that a delivery that still comes doubles nothing. Names and custom fields carry no
-date: who has others than any row showed before gets them as of just before the gap's end, so that a later
-word of a webhook stays the latest, and so does an opt-out of that minute.
+the same identity, so that a delivery that still comes doubles nothing. So does a row of ours that was written
+in the gap. Names and custom fields carry no date: who has others than any row showed before, and than our own
+last row's echo told, gets them as of just before the gap's end, so that a later word of a webhook stays the
+latest, and so does an opt-out of that minute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.events import (
@@ -22,9 +23,12 @@ from listbridge.campaign_monitor.events import (
     subscription,
 )
 from listbridge.campaign_monitor.gaps import Gap
+from listbridge.campaign_monitor.incoming import options_of
 from listbridge.campaign_monitor.models import Subscriber
 from listbridge.campaign_monitor.timezones import to_epoch_ms, to_text
+from listbridge.exports.delivered import Delivered, content
 from listbridge.exports.ledger import delivered_to
+from listbridge.exports.setup import Setup, setup_of
 from listbridge.identity import person_key
 from listbridge.store.store import Store
 from listbridge.streams.events import Event
@@ -103,7 +107,7 @@ def _written_by_us(store: Store, list_id: str, rows: Sequence[Dated]) -> set[str
 
 
 def _changed(store: Store, account: Account, list_id: str, rows: Sequence[Dated], gap: Gap) -> list[Event]:
-    """Names and fields as they are, of people whose row was never read like this.
+    """Names and fields as they are, of people whose row was never read like this, nor told as our own.
 
     Their events are of the gap's end, so nothing is told of who was erased: nobody knows of a change.
     """
@@ -116,12 +120,52 @@ def _changed(store: Store, account: Account, list_id: str, rows: Sequence[Dated]
             made[row.id] = (row, person)
     fresh = strangers(store, [row for row, _ in made.values()])
     erased = gone(store, {row.key for row in fresh})
-    return [
-        _as_of(account, list_id, row.key, made[row.id][1], as_of) for row in fresh if row.key not in erased
-    ]
+    people = {row.key: made[row.id][1] for row in fresh if row.key not in erased}
+    echoes = _echoes(store, account, list_id, people)
+    unheard = {
+        event.id for event in strangers(store, [each for _, events in echoes.values() for each in events])
+    }
+    found: list[Event] = []
+    for key, person in people.items():
+        written, events = echoes.get(key, (0, []))
+        if any(each.id not in unheard for each in events):
+            continue
+        lost = events and gap.since - MARGIN_MS <= written <= gap.until
+        found.append(events[0] if lost else _as_of(account, list_id, key, person, as_of))
+    return found
 
 
-def _as_of(account: Account, list_id: str, key: str, person: Subscriber, date: str) -> Event:
+def _echoes(
+    store: Store, account: Account, list_id: str, people: Mapping[str, Subscriber]
+) -> dict[str, tuple[int, list[Event]]]:
+    """Of whose row is as we wrote it last: when that was (epoch ms), and the states that its webhook may have
+    told. A call takes its time, so the webhook may be of the minute after that in which it began."""
+    setup = setup_of(store, list_id)
+    held = delivered_to(store, list_id, [*people]) if setup is not None else {}
+    found: dict[str, tuple[int, list[Event]]] = {}
+    for key, told in held.items():
+        person = people[key]
+        if setup is None or not _is_as_written(person, setup, told):
+            continue
+        written = told.writes[-1][0]
+        dates = [to_text(at, account.zone) for at in (written, written + MINUTE_MS)]
+        found[key] = (
+            written,
+            [_as_of(account, list_id, key, person, date, origin=SELF) for date in dates],
+        )
+    return found
+
+
+def _is_as_written(person: Subscriber, setup: Setup, told: Delivered) -> bool:
+    if not told.writes:
+        return False
+    options = options_of(person.custom_fields, setup)
+    return content(person.name if told.name is not None else None, options) == told.writes[-1][1]
+
+
+def _as_of(
+    account: Account, list_id: str, key: str, person: Subscriber, date: str, origin: str | None = None
+) -> Event:
     return status(
         account,
         list_id,
@@ -131,4 +175,5 @@ def _as_of(account: Account, list_id: str, key: str, person: Subscriber, date: s
         date=date,
         name=person.name,
         fields=custom_values(person.custom_fields),
+        origin=origin,
     )

@@ -134,7 +134,8 @@ class Importer:
 
 
 def _told(stream: str, event: dict[str, Any]) -> tuple[Any, ...]:
-    who = (event["list_id"], event["email"].lower(), event["_time"])
+    minute = event["_time"] - event["_time"] % 60_000
+    who = (event["list_id"], event["email"].lower(), minute)
     if stream == "cm_user":
         return ("state", *who, event["state"], event.get("name", ""))
     word = event["event"]

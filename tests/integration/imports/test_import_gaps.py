@@ -11,12 +11,16 @@ from listbridge.campaign_monitor import webhooks
 from listbridge.campaign_monitor.gaps import beat, gaps_after
 from listbridge.campaign_monitor.incoming import receive
 from listbridge.campaign_monitor.webhooks import receiver
+from listbridge.exports.delivered import Delivered, content, pack
+from listbridge.exports.setup import Setup, save_setup
 from listbridge.jobs.sweep import sweep
 from listbridge.profiles.reading import profile_of
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.workflows import service
 from listbridge.workflows.models import State
+from simulator import changes
+from simulator.account import CustomField
 from simulator.webhooks import payload
 
 PUBLIC_URL = "http://127.0.0.1:9"
@@ -289,3 +293,84 @@ def test_a_gap_is_noticed_though_the_clock_was_ahead_before(store):
     beat(store, now + day)
     beat(store, now + 15_000)
     assert beat(store, now + 615_000)
+
+
+OURS = "[LyticsAudiences]"
+
+
+def write(importer, email, *options):
+    """A row of ours, as an export sends and records it."""
+    store, list_id, owner = importer.context.store, importer.list_ids[0], target(importer)
+    if not any(each.key == OURS for each in owner.fields):
+        owner.fields.append(CustomField("Lytics Audiences", OURS, "MultiSelectMany", ["Gold", "Silver"]))
+    save_setup(store, list_id, Setup(field_key=OURS, labels=("Gold", "Silver"), mapped={}, fingerprint="f"))
+    person, account, key = owner.find(email), importer.server.account, email.lower()
+    at = round(account.clock.now().timestamp() * 1000)
+    person.values[OURS] = list(options)
+    changes.updated(account, owner, person, account.moment(owner.client), "api")
+    writes = ((at, content(None, options)),)
+    row = Delivered(at=at, name=None, options=options, values={}, writes=writes)
+    store.client.hset(store.part(key).delivered(list_id), key, pack(row))
+
+
+def test_a_row_of_ours_whose_echo_came_is_not_told_again_after_a_gap(importer, workflow):
+    (email,) = active(importer, 1)
+    clock = importer.server.account.clock
+    clock.advance(-1800)
+    write(importer, email, "Gold")
+    clock.advance(1800)
+    deliver_late(importer, workflow)
+    before = updated_at(importer, email)
+    assert silence(importer)
+    reading(importer, workflow)
+    assert updated_at(importer, email) == before
+
+
+def test_a_row_of_ours_in_a_gap_is_told_as_its_echo_would_have(importer, workflow):
+    (email,) = active(importer, 1)
+    clock = importer.server.account.clock
+    clock.advance(-1800)
+    write(importer, email, "Gold")
+    clock.advance(1800)
+    assert silence(importer, seconds=7200)
+    reading(importer, workflow)
+    told = updated_at(importer, email)
+    late = deliver_late(importer, workflow)
+    assert late.accepted == 1, "the activity, which a row can't tell; the state is known"
+    assert updated_at(importer, email) == told
+
+
+def test_a_name_that_others_changed_after_our_row_is_told_after_a_gap(importer, workflow):
+    (email,) = active(importer, 1)
+    clock = importer.server.account.clock
+    clock.advance(-1800)
+    write(importer, email, "Gold")
+    act(importer, "update", email, name="First")
+    clock.advance(1800)
+    deliver_late(importer, workflow)
+    target(importer).find(email).name = "Second"
+    assert silence(importer)
+    reading(importer, workflow)
+    assert field_of(importer, email, "cm_name") == "Second"
+
+
+def test_who_complains_after_they_unsubscribed_is_told_by_the_row_alone(importer, workflow):
+    """The system dates the row anew and sends no webhook: the state was the same."""
+    (email,) = active(importer, 1)
+    clock = importer.server.account.clock
+    clock.advance(-1800)
+    act(importer, "unsubscribe", email)
+    clock.advance(1800)
+    deliver_late(importer, workflow)
+    sent = len(importer.server.account.webhook_events)
+    act(importer, "spam", email)
+    assert len(importer.server.account.webhook_events) == sent
+    assert silence(importer)
+    reading(importer, workflow)
+    left = [each for each in importer.events("cm_activity") if each["email"] == email]
+    assert [each["status"] for each in left if each["event"] == "deactivate"] == ["unsubscribe"] * 2
+
+
+def updated_at(importer, email):
+    Folder(importer.context.store, importer.context.program).run()
+    return profile_of(importer.context.store, importer.context.programs, email.lower())["updated_at"]

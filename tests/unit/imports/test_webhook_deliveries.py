@@ -118,7 +118,7 @@ DOCUMENTED_EVENTS = [
     (
         "cm_user",
         "new@example.org",
-        1292286840000,
+        1292286840001,
         WHO
         | FIELDS
         | {
