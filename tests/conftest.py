@@ -80,6 +80,12 @@ def _broker(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _settings_read_anew() -> None:
+    """No test sees the settings of one that went before."""
+    settings_module.current.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def store_server(request: pytest.FixtureRequest) -> str:
     """The URL of a server, or a cluster, that lives as long as the tests; `store` empties its database 0."""
