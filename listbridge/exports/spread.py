@@ -33,14 +33,20 @@ ASKED_AT_ONCE = 40
 
 Statuses = Mapping[str, tuple[str, int]]
 """List -> a person's status there and its time (epoch ms), as the streams tell it."""
-What = Literal["begun", "unsubscribed", "out", "stays", "absent"]
+What = Literal["begun", "unsubscribed", "out", "stays", "absent", "refused"]
+FIRST_AGAIN_MS, LAST_AGAIN_MS = 60 * MINUTE_MS, 24 * 60 * MINUTE_MS
+"""How long a refused unsubscription rests: as long as it has been refused for, within these."""
+UNSETTLED = frozenset({"begun", "refused"})
+GONE = frozenset({"not_in_list", "suppressed", "deleted", "unsubscribed", "bounced"})
+"""Refusals that say that nobody mails them there any more."""
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """What became of an opt-out of `since` (epoch ms) from the list `origin`, when (system's clock).
 
     `begun`: nobody knows yet; `unsubscribed`: by us; `out`: they had left by themselves; `stays`: they have
-    subscribed in a later minute; `absent`: the list does not have them. `who`: a fingerprint of who was who
+    subscribed in a later minute; `absent`: the list does not have them; `refused`: the list has them, and
+    the system refuses to take them off, since `at`: it is tried again. `who`: a fingerprint of who was who
     around them, empty for somebody whose address never changed.
     """
 
@@ -89,10 +95,12 @@ class OptOut:
 
 @dataclass(slots=True)
 class SpreadResult:
-    """People: unsubscribed by us, and those who stay because they subscribed later."""
+    """People: unsubscribed by us, those who stay because they subscribed later, and those whom the system
+    refused to take off, each as its code."""
 
     unsubscribed: int = 0
     stay: int = 0
+    refused: list[str] = field(default_factory=list)
 
 
 def joined(newest: str, told: Mapping[str, Statuses]) -> Statuses:
@@ -132,7 +140,7 @@ def _was_ours(store: Store, keys: Sequence[str], list_id: str, since: int) -> bo
     answers = pipe.execute()
     begun = []
     for verdict in filter(None, answers[::2]):
-        if (held := unpack(verdict)).what in ("begun", "unsubscribed"):
+        if (held := unpack(verdict)).what in ("begun", "unsubscribed", "refused"):
             begun.append(held.at)
     for told in filter(None, answers[1::2]):
         if (row := unpack_delivered(told)).left:
@@ -141,15 +149,16 @@ def _was_ours(store: Store, keys: Sequence[str], list_id: str, since: int) -> bo
 
 
 def lags(store: Store, list_id: str) -> bool:
-    """Is there anybody who changed and was not looked at?"""
-    pipe = store.client.pipeline(transaction=False)
+    """Is there anybody who changed and was not looked at, or whose unsubscription is to be tried again?"""
+    pipe, now = store.client.pipeline(transaction=False), now_ms()
     for part in store.parts:
         pipe.get(part.spread_cursor(list_id))
         pipe.zrevrange(part.changed, 0, 0, withscores=True)
+        pipe.zrangebyscore(part.spread_again(list_id), "-inf", now, start=0, num=1)
     answers = pipe.execute()
     return any(
-        last and int(last[0][1]) > int(held or 0)
-        for held, last in zip(answers[::2], answers[1::2], strict=True)
+        again or (last and int(last[0][1]) > int(held or 0))
+        for held, last, again in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
     )
 
 
@@ -183,17 +192,38 @@ class Spreader:
         self._in_flight = in_flight
 
     def run(self, stop: Callable[[], bool]) -> SpreadResult:
-        """Look at everybody who changed. Raises the destination's problems, and `Held` of a brake."""
+        """Look at everybody who changed, and at whom the system refused to take off for long enough.
+
+        Raises the destination's problems, and `Held` of a brake.
+        """
         with ThreadPoolExecutor(self._in_flight, thread_name_prefix="spread") as pool:
             for part in self._store.parts:
+                again = self._again(part)
+                if not self._look(pool, part, again, stop):
+                    return self.result
                 for people, cursor in self._changed(part):
-                    due = self._due(part, people)
-                    for start in range(0, len(due), ASKED_AT_ONCE):
-                        if stop():
-                            return self.result
-                        self._settle(pool, due[start : start + ASKED_AT_ONCE])
+                    if not self._look(pool, part, people, stop):
+                        return self.result
                     self._store.client.set(part.spread_cursor(self._list), cursor)
         return self.result
+
+    def _look(
+        self, pool: ThreadPoolExecutor, part: PartitionKeys, people: Sequence[str], stop: Callable[[], bool]
+    ) -> bool:
+        """Settle what is due of these people; -> False where it was stopped before the end."""
+        due = self._due(part, people) if people else []
+        for start in range(0, len(due), ASKED_AT_ONCE):
+            if stop():
+                return False
+            self._settle(pool, due[start : start + ASKED_AT_ONCE])
+        settled = {*people} - {each.key for each in due}
+        if settled:
+            self._store.client.zrem(part.spread_again(self._list), *settled)
+        return True
+
+    def _again(self, part: PartitionKeys) -> list[str]:
+        found = self._store.client.zrangebyscore(part.spread_again(self._list), "-inf", now_ms())
+        return [key.decode() for key in cast(list[bytes], found)]
 
     def _changed(self, part: PartitionKeys) -> Iterator[tuple[list[str], int]]:
         held = cast(bytes | None, self._store.client.get(part.spread_cursor(self._list)))
@@ -242,7 +272,7 @@ class Spreader:
         found = opt_out_of(self._store, known.key, known.statuses, self._family, known.others)
         if found is None or found.since < self._since:
             return None
-        settled = verdict is not None and verdict.what != "begun" and verdict.who == known.who
+        settled = verdict is not None and verdict.what not in UNSETTLED and verdict.who == known.who
         if settled and verdict is not None and verdict.since >= found.since:
             return None
         return replace(found, who=known.who)
@@ -256,6 +286,9 @@ class Spreader:
         before = self._begin(some)
         for each, what in pool.map(lambda each: (each, self._carry(each, addresses[each.key])), some):
             was = before.get(each.key)
+            if what == "refused":
+                self._try_again(each, was)
+                continue
             if was is not None and was.since == each.since and what != "unsubscribed":
                 if was.what == "unsubscribed":
                     self._keep(each, was.what, was.at)
@@ -263,8 +296,19 @@ class Spreader:
                 if was.what == "begun" and what == "out":
                     what = "unsubscribed"  # by the attempt before, which nobody heard the end of
             self._keep(each, what)
+            self._store.client.zrem(self._store.part(each.key).spread_again(self._list), each.key)
             self.result.unsubscribed += what == "unsubscribed"
             self.result.stay += what == "stays"
+
+    def _try_again(self, each: OptOut, was: Verdict | None) -> None:
+        """First the time at which it is tried again: a kill in between repeats the call and no more."""
+        now = now_ms()
+        same = was is not None and was.what == "refused" and was.since == each.since
+        first = was.at if was is not None and same else now
+        rest = min(max(now - first, FIRST_AGAIN_MS), LAST_AGAIN_MS)
+        again = self._store.part(each.key).spread_again(self._list)
+        self._store.client.zadd(again, {each.key: now + rest})
+        self._keep(each, "refused", first)
 
     def _places(self, some: Sequence[OptOut]) -> dict[str, tuple[str, ...]]:
         """The addresses at which the list may have each of them: their own, and where their row went to or
@@ -313,9 +357,9 @@ class Spreader:
             self._store.client.hset(self._store.part(key).spread(self._list), key, packed)
 
     def _carry(self, each: OptOut, addresses: Sequence[str]) -> What:
-        """Runs in a thread of its own. The strongest of what became of the addresses."""
+        """Runs in a thread of its own. What counts most of what became of the addresses."""
         found = {self._carry_to(each, address) for address in addresses}
-        order: tuple[What, ...] = ("unsubscribed", "stays", "out", "absent")
+        order: tuple[What, ...] = ("refused", "unsubscribed", "stays", "out", "absent")
         return next(what for what in order if what in found)
 
     def _carry_to(self, each: OptOut, address: str) -> What:
@@ -334,7 +378,13 @@ class Spreader:
             raise Retriable(str(problem)) from problem
         except Skippable:
             return "absent"  # no address that the system takes
-        return "unsubscribed" if sent.outcomes[0].kind is OutcomeKind.STORED else "absent"
+        (outcome,) = sent.outcomes
+        if outcome.kind is OutcomeKind.STORED:
+            return "unsubscribed"
+        if outcome.code in GONE:
+            return "out"
+        self.result.refused.append(outcome.code)
+        return "refused"
 
 
 def _minute(at: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -157,6 +158,14 @@ def spread(
 
 
 def _tell(store: Store, workflows: Sequence[Workflow], result: SpreadResult) -> None:
+    for code, people in Counter(result.refused).items():
+        line = (
+            f"{people} people could not be unsubscribed ({code}), though they left another list of the "
+            "client; it is tried again after an hour, later daily: take them off by hand if it goes on"
+        )
+        for workflow in workflows:
+            log.count(store, workflow.id, {"opt_outs_refused": people})
+            log.write(store, workflow.id, line)
     if not (result.unsubscribed or result.stay):
         return
     line = f"{result.unsubscribed} people unsubscribed, because they left another list of the client"

@@ -187,6 +187,10 @@ class PartitionKeys:
         """How far the partition's changes have been looked at for opt-outs from other lists."""
         return f"{self._prefix}spread-cursor:{list_id}"
 
+    def spread_again(self, list_id: str) -> str:
+        """People whom the system refused to take off the list -> when that is tried again (epoch ms)."""
+        return f"{self._prefix}spread-again:{list_id}"
+
     def drift(self, list_id: str) -> str:
         """Key -> how the person's row in a list was otherwise than it should be when it was checked."""
         return f"{self._prefix}drift:{list_id}"

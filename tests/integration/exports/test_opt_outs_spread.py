@@ -7,6 +7,9 @@ from family import Family
 from marshmallow import ValidationError
 
 from listbridge.campaign_monitor import destination, zones
+from listbridge.campaign_monitor.client import CampaignMonitor
+from listbridge.campaign_monitor.errors import RowRefused
+from listbridge.exports import spread
 from listbridge.exports.spread import Spreader, Verdict, opt_out_of, pack
 from listbridge.jobs.deliver import deliver
 from listbridge.jobs.sweep import sweep
@@ -20,6 +23,7 @@ from simulator.faults import Fault
 from simulator.server import SimulatorServer
 
 ANN = "ann@example.com"
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -180,6 +184,62 @@ def test_a_call_that_fails_is_made_again(fed, kind, match):
     assert fed.states(ANN) == ["Unsubscribed"] * 3
     counted = [log.progress(fed.context.store, each.id).get("opt_outs_spread", 0) for each in fed.exports]
     assert counted == [0, 1, 1]
+
+
+def refuse(monkeypatch, code):
+    """-> a list of orders: while it holds any, unsubscriptions are refused with this code."""
+    orders, real = [True], CampaignMonitor.unsubscribe
+
+    def unsubscribe(self, list_id, email):
+        if orders:
+            raise RowRefused("no", status=400, code=code)
+        return real(self, list_id, email)
+
+    monkeypatch.setattr(CampaignMonitor, "unsubscribe", unsubscribe)
+    return orders
+
+
+def test_an_unsubscription_that_is_refused_is_said_and_tried_again_ever_more_rarely(fed, monkeypatch):
+    store, now = fed.context.store, spread.now_ms()
+    orders = refuse(monkeypatch, 1)
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed", "Active", "Active"]
+    waits = []
+    for _ in range(6):
+        again = store.client.zscore(store.part(ANN).spread_again(fed.b.list_id), ANN)
+        waits.append(round((again - now) / HOUR_MS))
+        now = again + 1
+        monkeypatch.setattr(spread, "now_ms", lambda now=now: int(now))
+        fed.deliver()
+    assert waits == [1, 1, 2, 4, 8, 16]
+    assert log.progress(store, fed.exports[1].id)["opt_outs_refused"] == 7
+    lines = [line["message"] for line in log.read(store, fed.exports[1].id)]
+    assert any(line.startswith("1 people could not be unsubscribed (invalid)") for line in lines)
+
+    orders.clear()
+    monkeypatch.setattr(spread, "now_ms", lambda: int(now) + 25 * HOUR_MS)
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+    assert not store.client.exists(store.part(ANN).spread_again(fed.b.list_id))
+
+
+def test_a_refused_unsubscription_is_tried_again_when_the_person_changes(fed, monkeypatch):
+    orders = refuse(monkeypatch, 1)
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    orders.clear()
+    fed.enter(ANN, what="exit")
+    fed.deliver()
+    assert fed.states(ANN) == ["Unsubscribed"] * 3
+
+
+@pytest.mark.parametrize("code", [203, 204, 205, 206, 207])
+def test_a_refusal_that_says_that_they_are_gone_is_not_repeated(fed, monkeypatch, code):
+    refuse(monkeypatch, code)
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    assert not fed.context.store.client.exists(fed.context.store.part(ANN).spread_again(fed.b.list_id))
 
 
 class Killed(BaseException):
