@@ -3,14 +3,16 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/listbridge
-COPY pyproject.toml constraints.txt README.md settings.py ./
+COPY requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/listbridge/bin/pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+COPY pyproject.toml README.md settings.py ./
 COPY listbridge/ listbridge/
 COPY workers/ workers/
 COPY webhooks/ webhooks/
 COPY simulator/ simulator/
 COPY cli/ cli/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/listbridge/bin/pip install --disable-pip-version-check --constraint constraints.txt .
+RUN /opt/listbridge/bin/pip install --disable-pip-version-check --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
 RUN useradd --no-log-init --uid 10001 --user-group --home-dir /data listbridge \

@@ -14,11 +14,12 @@ TEST_PROCESSES ?= 3
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml requirements.lock requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "listbridge needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)
@@ -53,7 +54,7 @@ fuzz: $(FUZZ_STAMP)
 	$(BIN)/python -m tests.fuzz --examples $(FUZZ_ROUTE_EXAMPLES)
 
 lock: install
-	@$(BIN)/python .ci/lock.py $(ARGS)
+	@$(BIN)/python .ci/lock.py
 
 format: install
 	$(BIN)/ruff check --fix .

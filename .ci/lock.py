@@ -1,50 +1,98 @@
-"""Write `requirements.lock`: all that Listbridge needs here, with the hashes of what pip would install.
+"""Write `requirements.lock` and `requirements-dev.lock`: what Listbridge needs to run, and what its tests and
+linters need besides, each package with its version and the SHA-256 sums of all its files.
 
-Hashes are of files, and files are made for one Python and one kind of machine, so this is run where the
-installation is to be; `constraints.txt` pins the versions for all.
+The versions are those of `constraints.txt`, so that the files hold for every machine that the registry has
+files for. The registry is the one that pip is set to.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import requests
+from pip._internal.models.index import PyPI
+from pip._vendor.packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = "requirements.lock"
+RUN, DEV = "requirements.lock", "requirements-dev.lock"
+INDEX = os.environ.get("PIP_INDEX_URL") or PyPI.simple_url
+JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
+
+Page = Mapping[str, Any]
 
 
-def lines(report: dict[str, Any]) -> list[str]:
-    """A line for each package of pip's report, by name. Raises `ValueError` for one without a hash."""
-    found = []
-    for each in report["install"]:
-        name, version = each["metadata"]["name"], each["metadata"]["version"]
-        sha256 = each["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256")
-        if sha256 is None:
-            raise ValueError(f"pip tells no SHA-256 sum of {name} {version}: it is no file of a registry")
-        found.append(f"{name}=={version} --hash=sha256:{sha256}")
-    return sorted(found, key=str.lower)
-
-
-def main(extras: list[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = list(project["dependencies"])
-    for extra in extras:
-        wanted += project["optional-dependencies"][extra]
+def pinned(wanted: Iterable[str]) -> dict[str, str]:
+    """Package -> version, of all that pip would install for these requirements."""
     with tempfile.TemporaryDirectory() as directory:
         asked, told = Path(directory, "wanted.txt"), Path(directory, "report.json")
         asked.write_text("\n".join(wanted) + "\n", encoding="utf-8")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         pip += ["--dry-run", "--ignore-installed", "--report", str(told), "--requirement", str(asked)]
         subprocess.run([*pip, "--constraint", str(ROOT / "constraints.txt")], check=True)
-        made = lines(json.loads(told.read_text(encoding="utf-8")))
-    (ROOT / LOCK).write_text("\n".join(made) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{LOCK}: {len(made)} packages\n")
+        report = json.loads(told.read_text(encoding="utf-8"))
+    found = {each["metadata"]["name"]: each["metadata"]["version"] for each in report["install"]}
+    return dict(sorted(found.items(), key=lambda each: each[0].lower()))
+
+
+def page_of(name: str) -> Page:
+    """What the registry tells of a package: see the standard "simple repository API", in JSON."""
+    answer = requests.get(f"{INDEX.rstrip('/')}/{canonicalize_name(name)}/", headers=JSON, timeout=60)
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def line(name: str, version: str, page: Page) -> str:
+    """The package with the sums of all files of its version. Raises `ValueError` when there are none."""
+    sums = sorted(
+        each["hashes"]["sha256"]
+        for each in page["files"]
+        if _version(each["filename"]) == version and not each.get("yanked")
+    )
+    if not sums:
+        raise ValueError(
+            f"the registry has no file of {name} {version}: is the version in constraints.txt right?"
+        )
+    return " \\\n".join([f"{name}=={version}", *(f"    --hash=sha256:{each}" for each in sums)])
+
+
+def _version(filename: str) -> str:
+    try:
+        if filename.endswith(".whl"):
+            return str(parse_wheel_filename(filename)[1])
+        return str(parse_sdist_filename(filename)[1])
+    except (InvalidSdistFilename, InvalidWheelFilename):
+        return ""
+
+
+def write(path: Path, packages: Mapping[str, str], page: Callable[[str], Page] = page_of) -> None:
+    """Write a lock file of these packages (name -> version)."""
+    lines = [line(name, version, page(name)) for name, version in packages.items()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{path.name}: {len(lines)} packages\n")
+
+
+def main() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [*told["build-system"]["requires"], *told["project"]["dependencies"]]
+    run = pinned(wanted)
+    every = pinned([*wanted, *told["project"]["optional-dependencies"]["dev"]])
+    write(ROOT / RUN, run)
+    write(ROOT / DEV, {name: version for name, version in every.items() if name not in run})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

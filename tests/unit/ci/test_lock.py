@@ -1,34 +1,68 @@
-"""The lock file: what pip reports, with a hash each."""
+"""The lock files: every package with its version and the sums of all its files."""
 
 import importlib.util
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[3] / ".ci" / "lock.py"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def lock():
-    spec = importlib.util.spec_from_file_location("lock", PATH)
+    spec = importlib.util.spec_from_file_location("lock", ROOT / ".ci" / "lock.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def reported(name, version, **download):
-    return {"metadata": {"name": name, "version": version}, "download_info": {"url": "…"} | download}
+def file(name, letter, **more):
+    return {"filename": name, "url": "…", "hashes": {"sha256": letter * 64}} | more
 
 
-def test_each_package_has_its_version_and_hash_and_no_address(lock):
-    hashes = {"archive_info": {"hashes": {"sha256": "ab" * 32}}}
-    report = {"install": [reported("redis", "8.1.0", **hashes), reported("Flask", "3.1.3", **hashes)]}
-    assert lock.lines(report) == [
-        f"Flask==3.1.3 --hash=sha256:{'ab' * 32}",
-        f"redis==8.1.0 --hash=sha256:{'ab' * 32}",
-    ]
+def test_a_package_has_its_version_the_sums_of_its_files_and_no_address(lock, tmp_path):
+    page = {
+        "files": [
+            file("redis-8.1.0.tar.gz", "b"),
+            file("redis-8.1.0-py3-none-any.whl", "a"),
+            file("redis-8.1.0-cp311-cp311-win32.whl", "c", yanked="broken"),
+            file("redis-8.0.9.tar.gz", "d"),
+            file("redis-8.1.0.exe", "e"),
+        ]
+    }
+    lock.write(tmp_path / "a.lock", {"redis": "8.1.0"}, {"redis": page}.__getitem__)
+    assert (tmp_path / "a.lock").read_text() == (
+        f"redis==8.1.0 \\\n    --hash=sha256:{'a' * 64} \\\n    --hash=sha256:{'b' * 64}\n"
+    )
 
 
-def test_a_package_without_a_hash_is_refused(lock):
-    with pytest.raises(ValueError, match=r"no SHA-256 sum of redis 8\.1\.0"):
-        lock.lines({"install": [reported("redis", "8.1.0", dir_info={})]})
+def test_a_version_that_the_registry_does_not_have_is_refused(lock):
+    with pytest.raises(ValueError, match=r"no file of redis 8\.1\.0"):
+        lock.line("redis", "8.1.0", {"files": [file("redis-8.0.9.tar.gz", "d")]})
+
+
+def versions(*names):
+    text = "".join((ROOT / name).read_text() for name in names)
+    return {
+        re.sub(r"[-_.]+", "-", name).lower(): version
+        for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)
+    }
+
+
+def test_the_lock_files_hold_the_versions_of_the_constraints_and_all_that_is_asked_for():
+    locked = versions("requirements.lock", "requirements-dev.lock")
+    constraints = versions("constraints.txt")
+    assert {name: constraints.get(name) for name in locked} == locked
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = told["build-system"]["requires"] + told["project"]["dependencies"]
+    asked += told["project"]["optional-dependencies"]["dev"]
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", each)[0]).lower() for each in asked}
+    assert names <= locked.keys()
+
+
+def test_every_package_of_the_lock_files_has_a_sum():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        for each in re.split(r"\n(?=\S)", (ROOT / name).read_text().strip()):
+            assert re.fullmatch(r"\S+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+", each), each
