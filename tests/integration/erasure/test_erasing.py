@@ -4,6 +4,7 @@ import dataclasses
 
 import polars as pl
 import pytest
+from mortal import Killed
 from properties import EACH_STEP
 
 from listbridge.aggregation.fold import Folder
@@ -312,10 +313,6 @@ def test_an_erasure_of_several_addresses_that_was_broken_off_is_ended_for_all(pe
     assert not is_named(peopled, ADA)
     assert not is_named(peopled, BO)
     assert keys_of(peopled, ADA) == (ADA,)
-
-
-class Killed(BaseException):
-    """The process was killed."""
 
 
 class Mortal:

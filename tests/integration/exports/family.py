@@ -1,5 +1,8 @@
 """A simulated client with three lists, exports between them, and what its webhooks tell."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+
 from listbridge import audiences, authorizations
 from listbridge.aggregation.fold import Folder
 from listbridge.campaign_monitor import incoming
@@ -11,10 +14,25 @@ from listbridge.exports.delivered import unpack_refused
 from listbridge.jobs.deliver import deliver
 from listbridge.jobs.sweep import sweep
 from listbridge.workflows import service
-from simulator.account import Webhook
+from simulator.account import Account, Webhook
+from simulator.server import SimulatorServer
 from simulator.webhooks import payload
 
 HOUR = 3600
+
+
+@contextmanager
+def family_of(context):
+    """Three lists, A, B and C, of one simulated client."""
+    settings = replace(
+        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
+    )
+    account = Account("a" * 32)
+    client = account.add_client("A client")
+    for title in ("A", "B", "C"):
+        account.add_list(client, title)
+    with SimulatorServer(account) as server:
+        yield Family(replace(context, settings=settings), server)
 
 
 class Family:

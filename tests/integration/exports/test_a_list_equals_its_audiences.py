@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mortal import Killed
 from properties import examples
 from simulated import Export
 
@@ -54,10 +55,6 @@ def rounds_of(happening, longest):
     """Rounds of what happens before a delivery, and what troubles it."""
     round_ = st.tuples(st.lists(happening, max_size=8), st.one_of(st.none(), trouble))
     return st.lists(round_, min_size=1, max_size=longest)
-
-
-class Killed(BaseException):
-    """The worker is gone: it writes nothing any more."""
 
 
 class MortalStore(Store):

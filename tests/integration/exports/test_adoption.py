@@ -1,11 +1,9 @@
 """A list that held the audience field before us: its people are read once, and only what differs is sent."""
 
-import os
-import subprocess
-import sys
 import time
 
 import pytest
+from mortal import start_python
 from simulated import IMPORT
 
 from listbridge.errors import Retriable
@@ -304,19 +302,7 @@ def test_an_adoption_whose_process_is_killed_goes_on(held):
     enter(held, *people[:10])
     create(held)
     held.fault("slow", match="active", after=2, times=-1, seconds=30)
-    given = held.context.settings
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("LISTBRIDGE_")
-    } | {
-        "LISTBRIDGE_ENV_FILE": os.devnull,
-        "LISTBRIDGE_REDIS_URL": given.redis_url,
-        "LISTBRIDGE_PARTITIONS": str(given.partitions),
-        "LISTBRIDGE_API_TOKENS": given.api_tokens[0],
-        "LISTBRIDGE_ENCRYPTION_KEYS": given.encryption_keys[0],
-        "LISTBRIDGE_FLUSH_MILLISECONDS": "0",
-        "LISTBRIDGE_API_READ_TIMEOUT_SECONDS": "30",
-    }
-    process = subprocess.Popen([sys.executable, "-c", DELIVERING, held.list.list_id], env=environment)
+    process = start_python(DELIVERING, held.list.list_id, settings=held.context.settings)
     name = keys.adoption(held.list.list_id)
     deadline = time.monotonic() + 20
     while not held.context.store.client.exists(name) and time.monotonic() < deadline:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mortal import Killed, MortalStore
 from simulated import Export
 
 from listbridge.campaign_monitor.events import Account as Feed
@@ -18,7 +19,6 @@ from listbridge.jobs.reconcile import reconcile
 from listbridge.profiles.links import Link, Node, newest
 from listbridge.standing.why import why
 from listbridge.store import keys
-from listbridge.store.store import Store
 from listbridge.workflows import registry, service
 from simulator.account import CustomField, Webhook
 from simulator.webhooks import payload
@@ -324,27 +324,6 @@ def test_a_check_finds_nothing_wrong_with_who_moved(export):
 
     assert (result.problem, result.drift) == ("", {})
     assert states(export) == {OLD: [], NEW: ["gold", "vip"]}
-
-
-class Killed(BaseException):
-    """The process was killed."""
-
-
-class MortalStore(Store):
-    """A store whose process is killed just before its `life`th script, one partition at a time."""
-
-    def __init__(self, store, life):
-        super().__init__(store.client, store.partitions)
-        self.life = life
-
-    def script(self, source, keys, args):
-        self.life -= 1
-        if self.life < 0:
-            raise Killed
-        return super().script(source, keys, args)
-
-    def scripts(self, source, calls):
-        return [self.script(source, *call) for call in calls]
 
 
 @pytest.mark.parametrize(("there", "first"), [(False, 1), (True, 2)], ids=["one row", "two rows"])

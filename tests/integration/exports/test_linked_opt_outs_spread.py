@@ -1,9 +1,7 @@
 """Opt-outs spread for the person, whichever of their linked addresses they were made under."""
 
-from dataclasses import replace
-
 import pytest
-from family import Family
+from family import family_of
 
 from listbridge import audiences
 from listbridge.campaign_monitor import destination
@@ -12,9 +10,7 @@ from listbridge.jobs.deliver import deliver
 from listbridge.store import keys
 from listbridge.systems import account_of
 from listbridge.workflows import registry, service
-from simulator.account import Account
 from simulator.faults import Fault
-from simulator.server import SimulatorServer
 
 OLD, NEW = "ann@old.example", "ann@new.example"
 
@@ -22,15 +18,7 @@ OLD, NEW = "ann@old.example", "ann@new.example"
 @pytest.fixture
 def family(context, monkeypatch):
     monkeypatch.setattr(destination, "MARGIN_SECONDS", 0.1)
-    settings = replace(
-        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
-    )
-    account = Account("a" * 32)
-    client = account.add_client("A client")
-    for title in ("A", "B", "C"):
-        account.add_list(client, title)
-    with SimulatorServer(account) as server:
-        made = Family(replace(context, settings=settings), server)
+    with family_of(context) as made:
         made.feed(made.b)
         for target in (made.a, made.c):
             made.act("subscribe", target, OLD)

@@ -1,10 +1,9 @@
 """Who leaves one list of a client is unsubscribed from others that say so; nothing loops, nothing is lost."""
 
-from dataclasses import replace
-
 import pytest
-from family import Family
+from family import family_of
 from marshmallow import ValidationError
+from mortal import Killed
 
 from listbridge.campaign_monitor import destination, zones
 from listbridge.campaign_monitor.client import CampaignMonitor
@@ -18,9 +17,7 @@ from listbridge.systems import account_of
 from listbridge.workflows import log, registry, service
 from listbridge.workflows.holds import Acknowledgement
 from listbridge.workflows.models import State
-from simulator.account import Account
 from simulator.faults import Fault
-from simulator.server import SimulatorServer
 
 ANN = "ann@example.com"
 HOUR_MS = 3_600_000
@@ -29,15 +26,8 @@ HOUR_MS = 3_600_000
 @pytest.fixture
 def family(context, monkeypatch):
     monkeypatch.setattr(destination, "MARGIN_SECONDS", 0.1)
-    settings = replace(
-        context.settings, api_connect_timeout_seconds=0.5, api_read_timeout_seconds=2.0, flush_milliseconds=0
-    )
-    account = Account("a" * 32)
-    client = account.add_client("A client")
-    for title in ("A", "B", "C"):
-        account.add_list(client, title)
-    with SimulatorServer(account) as server:
-        yield Family(replace(context, settings=settings), server)
+    with family_of(context) as made:
+        yield made
 
 
 @pytest.fixture
@@ -240,10 +230,6 @@ def test_a_refusal_that_says_that_they_are_gone_is_not_repeated(fed, monkeypatch
     fed.act("unsubscribe", fed.a, ANN)
     fed.deliver()
     assert not fed.context.store.client.exists(fed.context.store.part(ANN).spread_again(fed.b.list_id))
-
-
-class Killed(BaseException):
-    """The worker is gone."""
 
 
 @pytest.mark.parametrize("step", range(4))

@@ -4,6 +4,7 @@ import pytest
 from family import Family
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mortal import Killed
 
 from listbridge.campaign_monitor import destination
 from listbridge.exports.spread import Spreader
@@ -18,10 +19,6 @@ from simulator.server import SimulatorServer
 
 ANN = "ann@example.com"
 KILLED_IN = ("_begin", "_carry_to", "_keep", "_settle", "_due")
-
-
-class Killed(BaseException):
-    """The worker is gone."""
 
 
 people = st.tuples(st.sampled_from(["subscribe", "unsubscribe", "unsubscribe", "update"]), st.integers(0, 2))

@@ -2,15 +2,13 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
 import msgspec
 import pytest
 from click.testing import CliRunner
+from mortal import start_python
 
 import cli.runtime
 from cli.main import main
@@ -468,18 +466,7 @@ reconcile(build(held, held.redis_url), sys.argv[1], repair=True)
 @pytest.mark.also_on_a_cluster
 def test_a_check_whose_process_is_killed_goes_on_and_repairs_everybody_once(large):
     large.fault("slow", match="active", after=1, times=-1, seconds=30)
-    given = large.context.settings
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("LISTBRIDGE_")
-    } | {
-        "LISTBRIDGE_ENV_FILE": os.devnull,
-        "LISTBRIDGE_REDIS_URL": given.redis_url,
-        "LISTBRIDGE_PARTITIONS": str(given.partitions),
-        "LISTBRIDGE_API_TOKENS": given.api_tokens[0],
-        "LISTBRIDGE_ENCRYPTION_KEYS": given.encryption_keys[0],
-        "LISTBRIDGE_API_READ_TIMEOUT_SECONDS": "30",
-    }
-    process = subprocess.Popen([sys.executable, "-c", CHECKING, large.made.id], env=environment)
+    process = start_python(CHECKING, large.made.id, settings=large.context.settings)
     store, list_id = large.context.store, large.list.list_id
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

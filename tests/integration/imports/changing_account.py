@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 
 import redis
+from mortal import Killed
 
 from listbridge.campaign_monitor import CampaignMonitor
 from listbridge.campaign_monitor.revisits import DAY_MS
@@ -27,10 +28,6 @@ from simulator.journeys import start_journeys
 from simulator.readers import clicking, opening
 
 DRIP_SECONDS = 0.6
-
-
-class Killed(BaseException):
-    """The worker is gone: it writes nothing any more."""
 
 
 @dataclass

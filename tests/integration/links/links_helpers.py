@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from listbridge.aggregation.fold import Folder
 from listbridge.campaign_monitor.events import Account
 from listbridge.profiles.reading import profile_of
-from listbridge.store.store import Store
 from listbridge.streams.events import Event
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY
 
@@ -69,24 +68,3 @@ def fold(context):
 
 def seen(context, address):
     return profile_of(context.store, context.programs, address, history=context.archive)
-
-
-class Killed(BaseException):
-    """The process was killed."""
-
-
-class MortalStore(Store):
-    """A store whose process is killed just before its `life`th script, one partition at a time."""
-
-    def __init__(self, store, life):
-        super().__init__(store.client, store.partitions)
-        self.life = life
-
-    def script(self, source, keys, args):
-        self.life -= 1
-        if self.life < 0:
-            raise Killed
-        return super().script(source, keys, args)
-
-    def scripts(self, source, calls):
-        return [self.script(source, *call) for call in calls]

@@ -12,8 +12,6 @@ from links_helpers import (
     A,
     B,
     C,
-    Killed,
-    MortalStore,
     changed,
     fold,
     membership,
@@ -23,6 +21,7 @@ from links_helpers import (
     text,
     webhook,
 )
+from mortal import Killed, MortalStore
 
 from cli.main import main
 from listbridge.aggregation.fold import Folder

@@ -2,18 +2,15 @@ from itertools import pairwise
 
 import pytest
 from account_in_time import Api, Clock, most_within, run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from listbridge.pacing import Budget, Limits, Outcome, Quota, describe
 from listbridge.store import keys
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
-PROPERTY = settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+PROPERTY = examples(15)
 
 
 def unlimited(_at):
