@@ -14,21 +14,11 @@ from enum import Enum
 
 from listbridge.errors import Skippable
 from listbridge.exports.claims import owners, take, wait_for, waiting
-from listbridge.exports.decisions import (
-    OPTED_OUT,
-    Decision,
-    ListSpec,
-    Person,
-    ReadBack,
-    Refuse,
-    Send,
-    Skip,
-    address_of,
-    decide,
-    wanted_options,
-)
+from listbridge.exports.decisions import decide
 from listbridge.exports.delivered import is_cleared, stands_at
 from listbridge.exports.ledger import Candidate, Ledger, due_again
+from listbridge.exports.rows import address_of, wanted_options
+from listbridge.exports.terms import OPTED_OUT, Decision, ListSpec, Person, ReadBack, Refuse, Send, Skip
 from listbridge.store.store import Store
 
 LONGEST_RING = 20

@@ -7,267 +7,35 @@ What counts as the opt-in is the feed's to say (see `opt_in`); that it must be l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import replace
 
-from listbridge.exports.brakes import NO_LIMITS, Limits
-from listbridge.exports.delivered import Delivered, Refused, content, places
-from listbridge.exports.protocol import FieldValue, Flags, Row, Way
-from listbridge.exports.values import CLEARED, Unfit, consent, e164, filled, fitted, lookup
+from listbridge.exports.delivered import Delivered, Refused
+from listbridge.exports.protocol import Flags, Row, Way
+from listbridge.exports.rows import build_row, content_of, fault_of, moving, retired_labels, wanted_options
+from listbridge.exports.terms import (
+    COMES_BACK,
+    DUPLICATE,
+    ELSEWHERE,
+    IN_LIST,
+    MINUTE_MS,
+    OF_THE_PERSON,
+    OPTED_IN_FIELD,
+    OPTED_OUT,
+    SWALLOWED_FOR_MS,
+    THERE,
+    UNKNOWN_OPTION,
+    WAYS,
+    Decision,
+    Feed,
+    ListSpec,
+    Person,
+    ReadBack,
+    Refuse,
+    Send,
+    Skip,
+)
 from listbridge.profiles.membership import Membership
-
-MINUTE_MS = 60_000
-MAX_VALUE = 250
-"""Characters in a custom field's value (the API's documented limit)."""
-
-UNKNOWN_OPTION = "unknown_option"
-IN_LIST = "in_list"
-NOT_IN_LIST = "not_in_list"
-THERE = "in the list already"
-MOBILE = "mobile"
-"""Under this name a mobile number is left out of a row."""
-SHOWN_CHOICES = 10
-
-OPTED_OUT = frozenset({"unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"})
-"""Statuses in which a list does not take a person back without the resubscribe switch."""
-
-OF_THE_PERSON = OPTED_OUT - {"bounced"}
-"""Those of them that hold for a person's other addresses too: a dead mailbox is only one address's."""
-
-ELSEWHERE = "unsubscribed_elsewhere"
-"""Not sent because they unsubscribed from another list of the client, and an export says that this counts."""
-
-DUPLICATE = "duplicate_address"
-"""Refused because another person's row has the address."""
-
-OPTED_IN_FIELD = "opted_in_at"
-"""The profile field with the latest opt-in that came with audience events."""
-
-SWALLOWED_FOR_MS = 86_400_000
-"""How long after it came in a change of membership can be found to have been swallowed."""
-
-BY_MODE = frozenset({IN_LIST, NOT_IN_LIST})
-"""Refusals because of what the export's mode leaves alone: nothing is wrong with the row."""
-
-COMES_BACK = OPTED_OUT | {NOT_IN_LIST}
-"""Refusals that a later good status takes back."""
-
-Resubscribe = Literal["never", "when_opted_in_later", "always"]
-OnExit = Literal["update_field", "unsubscribe", "nothing"]
-Mode = Literal["upsert", "update_only", "add_only"]
-WhenNull = Literal["skip", "clear", "set_if_empty"]
-
-WAYS: Mapping[Mode, Way] = {"upsert": Way.IMPORT, "update_only": Way.UPDATE, "add_only": Way.ADD}
-
-
-@dataclass(frozen=True, slots=True)
-class Retired:
-    """An audience that was taken out of an export at `at` (epoch ms), by all its names."""
-
-    names: tuple[str, ...]
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One export into the list. `audiences` maps slugs to the labels that the list shows.
-
-    `added` has since when an audience belongs to the export (epoch ms), where that is not the start;
-    `names` and `former` the names and the labels that an audience had before; `retired` the audiences that
-    were taken out, by their labels. `stale`: nothing was heard for too long of who opted out.
-    `confirmed_at`: when a person confirmed how many would be brought back.
-    """
-
-    workflow_id: str
-    running: bool
-    started_at: int
-    audiences: Mapping[str, str]
-    existing_users: bool = False
-    resubscribe: Resubscribe = "never"
-    queue_autoresponders: bool = False
-    queue_autoresponders_on_backfill: bool = False
-    restart_autoresponders: bool = False
-    on_exit: OnExit = "update_field"
-    opted_in_field: str = OPTED_IN_FIELD
-    stale: bool = False
-    confirmed_at: int = 0
-    added: Mapping[str, int] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    retired: Mapping[str, Retired] = field(default_factory=dict)
-    limits: Limits = NO_LIMITS
-
-    def since(self, slug: str) -> int:
-        """When this audience began to count (epoch ms)."""
-        return max(self.started_at, self.added.get(slug, 0))
-
-    def labels(self, slug: str) -> set[str]:
-        """The audience's label and those that it had before."""
-        return {self.audiences[slug], *self.former.get(slug, ())}
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """What goes beside name and fields, from which profile fields: consents and the mobile number.
-
-    `consent_field` and `sms_field` go before the constants `consent` and `sms`; a mobile number without
-    a country's prefix is one of `mobile_region`.
-    """
-
-    consent_field: str | None = None
-    consent: str | None = None
-    mobile_field: str | None = None
-    mobile_region: str | None = None
-    sms_field: str | None = None
-    sms: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ListSpec:
-    """All exports into one list, taken together. `fields` maps profile fields to the system's keys.
-
-    `templates` are texts by key, `when_null` what happens where a profile has no value for a key, if not
-    just nothing: the field is emptied, or (`set_if_empty`) a value is sent only while the field has none.
-    """
-
-    list_id: str
-    feeds: tuple[Feed, ...]
-    labels: tuple[str, ...]
-    """Every label that we ever made an option for."""
-    field_key: str = ""
-    """The audience field's key in the list."""
-    email_field: str = "email"
-    name_field: str | None = None
-    fields: Mapping[str, str] | None = None
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The options of those keys whose fields take nothing else."""
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    """The fields' types by key."""
-    templates: Mapping[str, str] = field(default_factory=dict)
-    when_null: Mapping[str, WhenNull] = field(default_factory=dict)
-    contact: Contact = Contact()
-    mode: Mode = "upsert"
-
-    @property
-    def by_address(self) -> bool:
-        """May rows go to other addresses than people's keys, so that these change and are claimed?"""
-        return self.email_field != "email"
-
-    @property
-    def keeps(self) -> tuple[str, ...]:
-        """The keys of the fields whose values are left alone."""
-        return keeps_of(self.when_null)
-
-
-def keeps_of(when_null: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(key for key, policy in when_null.items() if policy == "set_if_empty"))
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """What is known of a person that matters to a list."""
-
-    key: str
-    fields: Mapping[str, Any]
-    memberships: Mapping[str, Membership]
-    status: tuple[str, int] | None = None
-    """Their status in this list and its time (epoch ms), as the streams tell it."""
-    opted_in_at: int | None = None
-    told: frozenset[str] | None = None
-    """The audiences that an event ever named for them; None: all there are."""
-    active_in: frozenset[str] = frozenset()
-    """Other lists in which the streams show them active; read for plans only."""
-    opt_ins: Mapping[str, int] = field(default_factory=dict)
-    """Profile field -> the opt-in time that it holds (epoch ms), for fields other than `opted_in_at`."""
-    left: Mapping[str, int] = field(default_factory=dict)
-    """The audiences that they have left, and when that came in (epoch ms)."""
-    elsewhere: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """Their status and its time under other addresses of theirs than the row's."""
-    lost: frozenset[str] = frozenset()
-    """Addresses of theirs that have become somebody else's."""
-    left_elsewhere: int = 0
-    """When they unsubscribed from another list of the client, if that counts here (epoch ms; 0: not)."""
-    others: tuple[str, ...] = ()
-    """The other keys that are theirs; `key` is the newest."""
-    relatives: tuple[str, ...] = ()
-    """Keys of other people whom changes of address lead to: what changes who is who concerns them too."""
-    who_is_who: str = ""
-    """A fingerprint of it, as it is around them; empty where no address ever changed."""
-
-    @property
-    def newest(self) -> int:
-        """When the newest change of membership came in that this is made of (epoch ms)."""
-        entered = (each.received_at for each in self.memberships.values())
-        return max([*entered, *self.left.values()], default=0)
-
-    def name_of(self, slug: str, feed: Feed) -> str | None:
-        """Under which of an audience's names the person was told of it, newest first."""
-        told = self.memberships.keys() if self.told is None else self.told
-        if slug in told or slug not in feed.names:
-            return slug if slug in told else None
-        return next((name for name in (slug, *feed.names.get(slug, ())) if name in told), None)
-
-    def was_told_of(self, slug: str, feed: Feed) -> bool:
-        return self.told is None or self.name_of(slug, feed) is not None
-
-    def membership(self, slug: str, feed: Feed) -> Membership | None:
-        """Their membership of a feed's audience, by the newest name that they were told of."""
-        return self.memberships.get(self.name_of(slug, feed) or slug)
-
-    def is_inside(self, feed: Feed) -> bool:
-        """Are they in one of a feed's audiences?"""
-        return any(self.membership(slug, feed) is not None for slug in feed.audiences)
-
-    def left_before(self, retired: Retired) -> bool:
-        """Had they left an audience when it was taken out?"""
-        left = [self.left[name] for name in retired.names if name in self.left]
-        return self.memberships.keys().isdisjoint(retired.names) and 0 < max(left, default=0) <= retired.at
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Nothing to send: `reason` is "unchanged", "not in an audience" or "refused before"."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Not sent: the reason is ours. `since` is when the person opted out (epoch ms), if that is it."""
-
-    code: str
-    message: str
-    row: Row
-    since: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBack:
-    """In no audience, and perhaps never stored: see whether the list has them, so that nobody is added
-    to be cleared. See `Send.leaves`."""
-
-    row: Row
-    leaves: bool = False
-    way: Way = Way.IMPORT
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """`may_return`: should the list refuse them as opted out, the opt-in of `opted_in_at` (epoch ms) counts
-    against that, if it is the later one.
-    `leaves`: once the row is stored, the person is unsubscribed.
-    `vacates`: nothing is written; what stands of the person is cleared, and this is their refusal."""
-
-    row: Row
-    flags: Flags
-    may_return: bool = False
-    leaves: bool = False
-    opted_in_at: int | None = field(default=None, compare=False)
-    vacates: Refuse | None = None
-
-
-Decision = Skip | Refuse | ReadBack | Send
 
 
 def decide(
@@ -299,7 +67,7 @@ def decide(
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
     # Who was never in the list is refused by our copy of the suppression list: that costs no call.
     tried = tried and not (row.new and refused is not None and refused.code == "suppressed")
-    if problem := _fault(row, spec):
+    if problem := fault_of(row, spec):
         return Skip("refused before") if tried else Refuse(*problem, row)
     # The list's options may be others by now, and an address somebody else's or free.
     tried = tried and not (refused is not None and refused.code in (UNKNOWN_OPTION, DUPLICATE, ELSEWHERE))
@@ -328,29 +96,6 @@ def decide(
     restart = resubscribe and not in_doubt and _restart_autoresponders(person, spec)
     flags = Flags(resubscribe, queue, restart, WAYS[spec.mode])
     return Send(row, flags, opted_in_at is not None, leaves, opted_in_at)
-
-
-def moving(
-    row: Row, person: Person, spec: ListSpec, delivered: Delivered | None, refused: Refused | None
-) -> Row:
-    """The row, with the other addresses under which the list may have the person.
-
-    Whoever is in no audience is not moved: the row is cleared where it is. In `add_only` nobody is.
-    """
-    went = delivered is not None and bool(delivered.address or delivered.earlier)
-    if not (spec.by_address or went) or spec.mode == "add_only":
-        return row
-    if delivered is not None and not row.options and not delivered.earlier:
-        return replace(row, email=delivered.address or person.key)
-    wanted = row.email.lower()
-    found = places(person.key, delivered, refused, OF_THE_PERSON)
-    others = [each for each in found if each != wanted]
-    if not others:
-        return row
-    cleared = tuple(label for label in spec.labels if label not in row.options)
-    ours = tuple(each for each in others if each not in person.lost)
-    lost = tuple(each for each in others if each in person.lost)
-    return replace(row, moved_from=ours, formerly=lost, cleared=cleared)
 
 
 def status_of(person: Person) -> tuple[str, int] | None:
@@ -411,45 +156,6 @@ def is_later(opted_in_at: int | None, opted_out_at: int) -> bool:
     return opted_in_at is not None and _minute(opted_in_at) > _minute(opted_out_at)
 
 
-def content_of(row: Row) -> str:
-    """A fingerprint of everything in a row that could be a reason to refuse it."""
-    contact = (row.consent, row.mobile, row.sms)
-    more = f"\n{contact}" if any(contact) else ""
-    return content(f"{row.email}\n{row.name}\n{row.values}{more}", row.options)
-
-
-def wanted_options(person: Person, spec: ListSpec, delivered: Delivered | None) -> tuple[str, ...]:
-    """The labels the list should hold: running feeds by membership; a paused feed's stay as they are.
-
-    A membership that a feed does not count (see `Feed.existing_users`) neither sets nor clears a label,
-    and a label of an audience that no event ever named for the person stays: others set it. So does one
-    of a feed on whose `on_exit` nothing happens. The label of an audience that was taken out of a feed is
-    as if everybody had left it.
-    """
-    held = {*delivered.options, *delivered.others} if delivered else set()
-    wanted: set[str] = set()
-    for feed in spec.feeds:
-        if not feed.running or feed.on_exit == "nothing":
-            wanted |= held & _retired(feed, spec)
-        for slug, label in feed.audiences.items():
-            before = held & feed.labels(slug) if held else held
-            membership = person.membership(slug, feed)
-            stays = feed.on_exit == "nothing" or not person.was_told_of(slug, feed)
-            if not feed.running or (membership is None and stays):
-                wanted |= before
-            elif membership is not None and (before or _counts(feed, slug, membership)):
-                wanted.add(label)
-    return tuple(sorted(wanted))
-
-
-def _retired(feed: Feed, spec: ListSpec) -> set[str]:
-    """The labels of audiences that were taken out of a feed, and that no feed has now."""
-    if not feed.retired:
-        return set()
-    now = {label for each in spec.feeds for slug in each.audiences for label in each.labels(slug)}
-    return feed.retired.keys() - now
-
-
 def _is_there(person: Person, delivered: Delivered | None, refused: Refused | None, retried: bool) -> bool:
     """Does the list have the person, as far as anybody told us? Not if it is an attempt of ours that may
     have failed."""
@@ -484,7 +190,7 @@ def _labels_left(person: Person, feed: Feed, spec: ListSpec) -> set[str]:
     were taken out afterwards."""
     told = (slug for slug in feed.audiences if person.was_told_of(slug, feed))
     labels = {label for slug in told for label in feed.labels(slug)}
-    return labels | {label for label in _retired(feed, spec) if person.left_before(feed.retired[label])}
+    return labels | {label for label in retired_labels(feed, spec) if person.left_before(feed.retired[label])}
 
 
 def _active_after(person: Person, at: int) -> bool:
@@ -502,129 +208,6 @@ def _concerns(person: Person, spec: ListSpec, options: tuple[str, ...], delivere
         for feed in spec.feeds
         for slug, label in feed.audiences.items()
     )
-
-
-def build_row(
-    person: Person,
-    spec: ListSpec,
-    options: tuple[str, ...],
-    delivered: Delivered | None,
-    *,
-    unsure: bool,
-    raised: bool = False,
-) -> Row:
-    """The row for these options.
-
-    What we know the list holds is cleared by name; what we can't know (never sent, `unsure`, another
-    field) means every label of ours. So the row is right whether the system replaces or appends values.
-    """
-    same = delivered is not None and delivered.field == spec.field_key
-    known = delivered is not None and same and not unsure and delivered.writes and not delivered.others
-    ours = delivered.options if delivered is not None and known else spec.labels
-    others = delivered.others if delivered is not None and same else ()
-    name = lookup(person.fields, spec.name_field) if spec.name_field else None
-    values, dropped = _values(person, spec)
-    for key in spec.keeps:
-        _keep(key, values, delivered, again=unsure and not raised)
-    mobile, contact = None, spec.contact
-    if contact.mobile_field:
-        found = e164(lookup(person.fields, contact.mobile_field), contact.mobile_region)
-        if isinstance(found, Unfit):
-            dropped[MOBILE] = found.words
-        else:
-            mobile = found
-    return Row(
-        key=person.key,
-        email=address_of(person, spec),
-        name=name if isinstance(name, str) else None,
-        options=options,
-        cleared=tuple(label for label in ours if label not in options),
-        values=tuple(sorted(values.items())),
-        other_options=tuple(each for each in others if each not in {*spec.labels, *options}),
-        new=person.status is None and (delivered is None or (unsure and not delivered.known)),
-        removed=_removed(spec, values, delivered),
-        consent=_consent(person, contact.consent_field, contact.consent),
-        mobile=mobile,
-        sms=(_consent(person, contact.sms_field, contact.sms) or contact.sms) if mobile else None,
-        dropped=tuple(sorted(dropped.items())),
-    )
-
-
-def _values(person: Person, spec: ListSpec) -> tuple[dict[str, FieldValue], dict[str, str]]:
-    """The values by field key, and why others are left out."""
-    values: dict[str, FieldValue] = {}
-    dropped: dict[str, str] = {}
-    found: dict[str, Any] = {}
-    for source, key in (spec.fields or {}).items():
-        value = lookup(person.fields, source)
-        found[key] = found.get(key) if value is None else value
-    found |= {key: filled(template, person.fields) for key, template in spec.templates.items()}
-    for key, value in found.items():
-        fit = fitted(value, spec.kinds.get(key, ""), spec.choices.get(key))
-        if isinstance(fit, Unfit):
-            dropped[key] = fit.words
-        elif fit is not None:
-            values[key] = fit
-        elif spec.when_null.get(key) == "clear":
-            values[key] = CLEARED
-    return values, dropped
-
-
-def _keep(key: str, values: dict[str, FieldValue], delivered: Delivered | None, *, again: bool) -> None:
-    """Leave the field alone if it holds something; our own row that may be lost is sent `again` as it was."""
-    held = delivered.values.get(key) if delivered is not None else None
-    if held and delivered is not None:
-        values.pop(key, None)
-        if again and delivered.writes:
-            values[key] = held
-
-
-def _removed(
-    spec: ListSpec, values: Mapping[str, FieldValue], delivered: Delivered | None
-) -> tuple[tuple[str, str], ...]:
-    """The options of other fields of many options that the list was told before and that are gone."""
-    if delivered is None:
-        return ()
-    gone = []
-    for key, value in values.items():
-        if spec.kinds.get(key) == "MultiSelectMany" and value != CLEARED:
-            now = {value} if isinstance(value, str) else {*value}
-            before = delivered.values.get(key, ())
-            gone += [(key, each) for each in _texts(before) if each and each not in now]
-    return tuple(sorted(gone))
-
-
-def _texts(value: FieldValue) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
-
-
-def _consent(person: Person, source: str | None, otherwise: str | None) -> str | None:
-    return consent(lookup(person.fields, source), otherwise) if source else None
-
-
-def address_of(person: Person, spec: ListSpec) -> str:
-    """The address that a person's row goes to."""
-    address = lookup(person.fields, spec.email_field)
-    return address if isinstance(address, str) else person.key
-
-
-def _counts(feed: Feed, slug: str, membership: Membership) -> bool:
-    return feed.existing_users or membership.received_at >= feed.since(slug)
-
-
-def _fault(row: Row, spec: ListSpec) -> tuple[str, str] | None:
-    """The code and the words of what the list could not store."""
-    for key, value in row.values:
-        texts = _texts(value)
-        longest = max((len(text) for text in texts), default=0)
-        if longest > MAX_VALUE:
-            return "invalid", f"the value for {key} has {longest} characters; the limit is {MAX_VALUE}"
-        choices = spec.choices.get(key)
-        if choices is not None and (strange := [text for text in texts if text and text not in choices]):
-            known = ", ".join(map(repr, choices[:SHOWN_CHOICES])) or "none"
-            more = ", ..." if len(choices) > SHOWN_CHOICES else ""
-            return UNKNOWN_OPTION, f"{strange[0]!r} is not an option of {key}; it has {known}{more}"
-    return None
 
 
 def _is_out(person: Person) -> bool:
@@ -709,7 +292,7 @@ def _entries(feed: Feed, slug: str, membership: Membership) -> Iterator[int]:
     if membership.received_at >= feed.since(slug):
         yield min(membership.entered_at, membership.received_at)
     confirmed = max(membership.received_at, feed.added.get(slug, 0)) <= feed.confirmed_at
-    if confirmed and _counts(feed, slug, membership):
+    if confirmed and feed.counts(slug, membership):
         yield feed.confirmed_at
 
 

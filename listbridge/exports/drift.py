@@ -12,21 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from listbridge.exports.decisions import (
-    OPTED_OUT,
-    THERE,
-    ListSpec,
-    Person,
-    ReadBack,
-    Send,
-    Skip,
-    address_of,
-    decide,
-    is_later,
-    wanted_options,
-)
+from listbridge.exports.decisions import decide, is_later
 from listbridge.exports.delivered import Delivered, Refused
 from listbridge.exports.protocol import FieldValue, Listed
+from listbridge.exports.rows import address_of, wanted_options
+from listbridge.exports.terms import OPTED_OUT, THERE, ListSpec, Person, ReadBack, Send, Skip
 
 ACTIVE, DELETED, UNCONFIRMED = "active", "deleted", "unconfirmed"
 NAME = "name"

@@ -28,21 +28,7 @@ from listbridge.exports.brakes import (
 )
 from listbridge.exports.claims import owners, set_free, take, wait_for
 from listbridge.exports.contest import Contest, Verdict, Wanted
-from listbridge.exports.decisions import (
-    BY_MODE,
-    DUPLICATE,
-    ELSEWHERE,
-    OF_THE_PERSON,
-    OPTED_OUT,
-    ListSpec,
-    Person,
-    ReadBack,
-    Refuse,
-    Send,
-    content_of,
-    decide,
-    swallowed,
-)
+from listbridge.exports.decisions import decide, swallowed
 from listbridge.exports.delivered import Refused, delivered, is_cleared, pack, places
 from listbridge.exports.history import Happened, happened, to_remember
 from listbridge.exports.inheriting import (
@@ -56,7 +42,20 @@ from listbridge.exports.ledger import MARK, Candidate, Lag, Ledger, LostLease, R
 from listbridge.exports.moves import vacating
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
+from listbridge.exports.rows import content_of
 from listbridge.exports.sending import Planned, Sender
+from listbridge.exports.terms import (
+    BY_MODE,
+    DUPLICATE,
+    ELSEWHERE,
+    OF_THE_PERSON,
+    OPTED_OUT,
+    ListSpec,
+    Person,
+    ReadBack,
+    Refuse,
+    Send,
+)
 from listbridge.profiles.commit import touch
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms

@@ -23,9 +23,9 @@ from typing import Any, cast
 from msgspec.structs import replace as struct_replace
 
 from listbridge.exports.claims import take
-from listbridge.exports.decisions import OF_THE_PERSON, ListSpec, Person
 from listbridge.exports.delivered import Delivered, pack, places
 from listbridge.exports.ledger import Candidate, Ledger, LostLease
+from listbridge.exports.terms import OF_THE_PERSON, ListSpec, Person
 from listbridge.profiles.commit import touch
 from listbridge.store.store import Store
 

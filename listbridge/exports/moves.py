@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from listbridge.exports.decisions import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send, is_later
+from listbridge.exports.decisions import is_later
 from listbridge.exports.delivered import Delivered, Refused, places
 from listbridge.exports.protocol import Found, Row
+from listbridge.exports.terms import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send
 
 GONE = "deleted"
 """The code for whom the list has under no address any more: somebody took them out."""

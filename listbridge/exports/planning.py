@@ -10,7 +10,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil
 
-from listbridge.exports.decisions import (
+from listbridge.exports.decisions import asks_again, decide, is_later
+from listbridge.exports.delivered import Delivered, Refused, adopted
+from listbridge.exports.moves import Hold, Looked, Rename, Write, for_place, route, terms_of
+from listbridge.exports.protocol import SINGLE, Flags, Found, Listed, Row, Way
+from listbridge.exports.sending import asks_first, rows_at_once
+from listbridge.exports.terms import (
     IN_LIST,
     NOT_IN_LIST,
     OF_THE_PERSON,
@@ -22,14 +27,7 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
-    asks_again,
-    decide,
-    is_later,
 )
-from listbridge.exports.delivered import Delivered, Refused, adopted
-from listbridge.exports.moves import Hold, Looked, Rename, Write, for_place, route, terms_of
-from listbridge.exports.protocol import SINGLE, Flags, Found, Listed, Row, Way
-from listbridge.exports.sending import asks_first, rows_at_once
 
 Held = tuple[str, Mapping[str, tuple[str, ...]]]
 """A name and the values by field key."""

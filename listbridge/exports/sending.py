@@ -19,21 +19,7 @@ from msgspec.structs import replace as struct_replace
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable
 from listbridge.exports.calls import Calls, Ended
 from listbridge.exports.claims import set_free
-from listbridge.exports.decisions import (
-    BY_MODE,
-    IN_LIST,
-    NOT_IN_LIST,
-    OF_THE_PERSON,
-    OPTED_OUT,
-    WAYS,
-    Mode,
-    Person,
-    Refuse,
-    Send,
-    asks_again,
-    content_of,
-    is_later,
-)
+from listbridge.exports.decisions import asks_again, is_later
 from listbridge.exports.delivered import Delivered, Refused, answered, pack
 from listbridge.exports.history import What, happened, to_remember
 from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
@@ -63,6 +49,19 @@ from listbridge.exports.protocol import (
     Way,
 )
 from listbridge.exports.results import DeliverResult
+from listbridge.exports.rows import content_of
+from listbridge.exports.terms import (
+    BY_MODE,
+    IN_LIST,
+    NOT_IN_LIST,
+    OF_THE_PERSON,
+    OPTED_OUT,
+    WAYS,
+    Mode,
+    Person,
+    Refuse,
+    Send,
+)
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 

@@ -14,8 +14,8 @@ from listbridge.aggregation.kinds import rfc3339
 from listbridge.backup.waking import restored_at
 from listbridge.context import Context
 from listbridge.exports.brakes import LEAVING, NEW, REFUSED, UNSUBSCRIBED, Limits
-from listbridge.exports.decisions import OPTED_IN_FIELD
 from listbridge.exports.setup import setup_of
+from listbridge.exports.terms import OPTED_IN_FIELD
 from listbridge.exports.values import lookup
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms

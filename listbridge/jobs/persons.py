@@ -10,16 +10,11 @@ from listbridge.aggregation import Program
 from listbridge.context import Context
 from listbridge.errors import Skippable
 from listbridge.exports.claims import owners
-from listbridge.exports.decisions import (
-    MINUTE_MS,
-    OF_THE_PERSON,
-    OPTED_IN_FIELD,
-    Person,
-)
 from listbridge.exports.delivered import places
 from listbridge.exports.ledger import Candidate
 from listbridge.exports.moves import GONE
 from listbridge.exports.spread import Known
+from listbridge.exports.terms import MINUTE_MS, OF_THE_PERSON, OPTED_IN_FIELD, Person
 from listbridge.exports.values import lookup
 from listbridge.jobs.feeds import opt_ins_of
 from listbridge.jobs.spread import family_of, left_elsewhere, statuses_of

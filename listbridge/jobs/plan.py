@@ -20,21 +20,15 @@ from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Skippable
 from listbridge.exports.claims import owners
-from listbridge.exports.decisions import (
-    DUPLICATE,
-    OF_THE_PERSON,
-    ListSpec,
-    Person,
-    address_of,
-    wanted_options,
-)
 from listbridge.exports.delivered import places
 from listbridge.exports.inheriting import heir
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.planning import Effect, Known, ListRules, Plan, plan
 from listbridge.exports.protocol import Listed, Survey
+from listbridge.exports.rows import address_of, wanted_options
 from listbridge.exports.setup import Setup, setup_of
 from listbridge.exports.tally import PlanSummary, Tally, warnings_of
+from listbridge.exports.terms import DUPLICATE, OF_THE_PERSON, ListSpec, Person
 from listbridge.identity import person_key
 from listbridge.jobs.persons import person_reader
 from listbridge.jobs.preparing import list_reader, setup_from, spec_of, wanted_setup

@@ -9,17 +9,10 @@ import msgspec
 from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.exports.claims import claim_places
-from listbridge.exports.decisions import (
-    Contact,
-    Feed,
-    ListSpec,
-    Retired,
-    WhenNull,
-    keeps_of,
-)
 from listbridge.exports.ledger import doubt_everybody, lags, rewind
 from listbridge.exports.protocol import Destination, ListReader, ListSetup, MappedField, Prepared
 from listbridge.exports.setup import Setup, change_setup, save_setup, setup_of
+from listbridge.exports.terms import Contact, Feed, ListSpec, Retired, WhenNull, keeps_of
 from listbridge.jobs.feeds import basis, delivers, is_stale, limits_of
 from listbridge.store.store import now_ms
 from listbridge.systems import system_of

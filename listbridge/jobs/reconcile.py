@@ -22,7 +22,6 @@ from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports import findings
 from listbridge.exports.claims import owners
-from listbridge.exports.decisions import ListSpec, Person, address_of
 from listbridge.exports.drift import (
     ACTIVE,
     DELETED,
@@ -38,7 +37,9 @@ from listbridge.exports.drift import (
 from listbridge.exports.findings import Found, Result, Run
 from listbridge.exports.ledger import Candidate, Ledger, delivered_people, note_others, raise_doubt
 from listbridge.exports.protocol import Listed, ListReader
+from listbridge.exports.rows import address_of
 from listbridge.exports.setup import Setup, setup_of
+from listbridge.exports.terms import ListSpec, Person
 from listbridge.identity import person_key
 from listbridge.jobs.deliver import bell_of
 from listbridge.jobs.persons import person_reader

@@ -19,14 +19,15 @@ from listbridge import authorizations
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.brakes import Held
-from listbridge.exports.decisions import OF_THE_PERSON, ListSpec, Person, Send, address_of, content_of
 from listbridge.exports.delivered import Refused, adopted, pack, places
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.history import happened, to_remember
 from listbridge.exports.ledger import Candidate, Ledger, Record, raise_doubt
 from listbridge.exports.planning import Effect, Known, ListRules, Plan, plan
 from listbridge.exports.protocol import Destination, Listed, ListReader, Survey
+from listbridge.exports.rows import address_of, content_of
 from listbridge.exports.setup import Setup, setup_of
+from listbridge.exports.terms import OF_THE_PERSON, ListSpec, Person, Send
 from listbridge.identity import person_key
 from listbridge.jobs.deliver import bell_of, destination_for
 from listbridge.jobs.persons import person_reader

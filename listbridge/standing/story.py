@@ -11,7 +11,10 @@ from typing import Any, Literal
 
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.exports.advice import advice
-from listbridge.exports.decisions import (
+from listbridge.exports.decisions import is_later
+from listbridge.exports.delivered import Delivered, Refused
+from listbridge.exports.history import Happened
+from listbridge.exports.terms import (
     IN_LIST,
     OPTED_IN_FIELD,
     OPTED_OUT,
@@ -22,10 +25,7 @@ from listbridge.exports.decisions import (
     Refuse,
     Send,
     Skip,
-    is_later,
 )
-from listbridge.exports.delivered import Delivered, Refused
-from listbridge.exports.history import Happened
 
 OutcomeWord = Literal[
     "delivered",

@@ -14,10 +14,11 @@ from listbridge.aggregation.kinds import rfc3339
 from listbridge.context import Context
 from listbridge.errors import Fatal, Skippable
 from listbridge.exports.claims import owners
-from listbridge.exports.decisions import Decision, Feed, ListSpec, Person, decide, opt_in
+from listbridge.exports.decisions import decide, opt_in
 from listbridge.exports.history import unframed
 from listbridge.exports.ledger import Candidate, Ledger
 from listbridge.exports.setup import Setup, setup_of
+from listbridge.exports.terms import Decision, Feed, ListSpec, Person
 from listbridge.identity import person_key
 from listbridge.jobs.persons import person_reader
 from listbridge.jobs.preparing import spec_of

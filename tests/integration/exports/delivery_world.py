@@ -12,10 +12,10 @@ import msgspec
 
 from listbridge.errors import Fatal, Retriable, Skippable
 from listbridge.exports.brakes import Held
-from listbridge.exports.decisions import OPTED_OUT, Feed, ListSpec, Person
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, delivered_to, lags, raise_doubt
 from listbridge.exports.protocol import SINGLE, Outcome, OutcomeKind, Prepared, Sent, Way
+from listbridge.exports.terms import OPTED_OUT, Feed, ListSpec, Person
 from listbridge.profiles.commit import Commit, versions_and_offsets, write
 from listbridge.profiles.membership import Membership
 from listbridge.store.store import Store

@@ -11,10 +11,10 @@ import msgspec
 from delivery_world import FEED, FIELD, LABELS, LIST, MINUTE, Known, Subscriber, World, quietly
 
 from listbridge.exports.claims import owners
-from listbridge.exports.decisions import OF_THE_PERSON, OPTED_OUT, ListSpec, Person
 from listbridge.exports.delivered import places, unpack_refused
 from listbridge.exports.ledger import delivered_to, raise_doubt
 from listbridge.exports.protocol import Found, Outcome, OutcomeKind, Way
+from listbridge.exports.terms import OF_THE_PERSON, OPTED_OUT, ListSpec, Person
 from listbridge.profiles.membership import Membership
 
 ADDRESSES = [f"m{number}@work.example" for number in range(4)]

@@ -9,9 +9,9 @@ from moving_world import ADDRESSES, MovingWorld
 from test_delivering import QUEUEING
 
 from listbridge.errors import Fatal, Retriable
-from listbridge.exports.decisions import ListSpec
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, lags, note_others, raise_doubt
+from listbridge.exports.terms import ListSpec
 
 PATIENCE_SECONDS = 5
 

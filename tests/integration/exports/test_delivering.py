@@ -5,11 +5,11 @@ from delivery_world import FEED, FIELD, LABELS, LIST, MINUTE, PREPARED, START, q
 
 from listbridge.errors import Deferred, Skippable
 from listbridge.exports import sending
-from listbridge.exports.decisions import Feed, ListSpec
 from listbridge.exports.delivered import unpack_delivered, unpack_refused
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, LostLease, delivered_to, lags, raise_doubt, rewind
 from listbridge.exports.protocol import Flags
+from listbridge.exports.terms import Feed, ListSpec
 
 QUEUEING = Feed("w2", running=True, started_at=START - 1, audiences={"c": "C"}, queue_autoresponders=True)
 

@@ -2,7 +2,7 @@ import pytest
 
 from listbridge.campaign_monitor.codes import _ROW_OUTCOMES
 from listbridge.exports.advice import _ADVICE, advice
-from listbridge.exports.decisions import OPTED_OUT
+from listbridge.exports.terms import OPTED_OUT
 
 
 def test_every_refusal_that_the_api_or_we_know_has_an_advice_of_its_own():

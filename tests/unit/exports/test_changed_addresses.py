@@ -4,17 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listbridge.exports.decisions import (
-    OF_THE_PERSON,
-    OPTED_OUT,
-    Feed,
-    ListSpec,
-    Person,
-    Send,
-    Skip,
-    decide,
-    status_of,
-)
+from listbridge.exports.decisions import decide, status_of
 from listbridge.exports.delivered import Delivered, Refused, content, delivered, pack, unpack_delivered
 from listbridge.exports.moves import (
     Ask,
@@ -29,6 +19,7 @@ from listbridge.exports.moves import (
     route,
 )
 from listbridge.exports.protocol import Found, Row, Way
+from listbridge.exports.terms import OF_THE_PERSON, OPTED_OUT, Feed, ListSpec, Person, Send, Skip
 from listbridge.profiles.membership import Membership
 
 KEY, OLD, MID, NEW = "ann@example.com", "old@work.example", "mid@work.example", "new@work.example"

@@ -3,22 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replace_struct
 
-from listbridge.exports.decisions import (
-    Feed,
-    ListSpec,
-    Person,
-    ReadBack,
-    Refuse,
-    Send,
-    Skip,
-    build_row,
-    content_of,
-    decide,
-    is_later,
-    wanted_options,
-)
+from listbridge.exports.decisions import decide, is_later
 from listbridge.exports.delivered import INSISTING_MS, Delivered, Refused, content, delivered
 from listbridge.exports.protocol import Flags, Row, Way
+from listbridge.exports.rows import build_row, content_of, wanted_options
+from listbridge.exports.terms import Feed, ListSpec, Person, ReadBack, Refuse, Send, Skip
 from listbridge.exports.values import as_text
 from listbridge.profiles.membership import Membership
 

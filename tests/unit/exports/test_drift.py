@@ -5,10 +5,10 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from listbridge.exports.decisions import Feed, ListSpec, Person
 from listbridge.exports.delivered import Delivered, Refused
 from listbridge.exports.drift import Difference, Kind, Told, drift_of, of_absent, of_stranger
 from listbridge.exports.protocol import Listed
+from listbridge.exports.terms import Feed, ListSpec, Person
 from listbridge.profiles.membership import Membership
 
 NOW = 1_700_000_000_000

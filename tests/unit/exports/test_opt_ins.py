@@ -5,9 +5,10 @@ from itertools import product
 
 import pytest
 
-from listbridge.exports.decisions import Feed, ListSpec, Person, Send, Skip, decide, opt_in, swallowed
+from listbridge.exports.decisions import decide, opt_in, swallowed
 from listbridge.exports.delivered import Delivered, Refused, content, pack, unpack_delivered, unpack_refused
 from listbridge.exports.protocol import Flags
+from listbridge.exports.terms import Feed, ListSpec, Person, Send, Skip
 from listbridge.jobs.feeds import as_moment
 from listbridge.profiles.membership import Membership
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from listbridge.exports.decisions import Feed, ListSpec, Person
 from listbridge.exports.delivered import Delivered, Refused, adopted
 from listbridge.exports.planning import Effect, Known, ListRules, imports_needed, plan
 from listbridge.exports.protocol import Flags, Listed, Way
 from listbridge.exports.tally import Tally
+from listbridge.exports.terms import Feed, ListSpec, Person
 from listbridge.profiles.membership import Membership
 
 KEY = "ann@example.com"

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from listbridge.exports.decisions import THERE, Feed, Person, Refuse, Send, Skip
 from listbridge.exports.delivered import Delivered, Refused
 from listbridge.exports.history import happened
 from listbridge.exports.protocol import Flags, Row
+from listbridge.exports.terms import THERE, Feed, Person, Refuse, Send, Skip
 from listbridge.profiles.membership import Membership
 from listbridge.standing.story import Known, Told, tell
 
