@@ -15,6 +15,7 @@ from itertools import chain
 
 from listbridge.collector import without_collections
 from listbridge.errors import Skippable, SystemProblem
+from listbridge.exports.batches import Planned
 from listbridge.exports.brakes import (
     CANARY,
     LEAVING,
@@ -43,7 +44,7 @@ from listbridge.exports.moves import vacating
 from listbridge.exports.protocol import SINGLE, Destination, FieldValue, Flags, Prepared, Row, Way
 from listbridge.exports.results import DeliverResult
 from listbridge.exports.rows import content_of
-from listbridge.exports.sending import Planned, Sender
+from listbridge.exports.sending import Sender
 from listbridge.exports.terms import (
     BY_MODE,
     DUPLICATE,

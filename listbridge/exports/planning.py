@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil
 
+from listbridge.exports.batches import asks_first, rows_at_once
 from listbridge.exports.decisions import asks_again, decide, is_later
 from listbridge.exports.delivered import Delivered, Refused, adopted
 from listbridge.exports.moves import Hold, Looked, Rename, Write, for_place, route, terms_of
 from listbridge.exports.protocol import SINGLE, Flags, Found, Listed, Row, Way
-from listbridge.exports.sending import asks_first, rows_at_once
 from listbridge.exports.terms import (
     IN_LIST,
     NOT_IN_LIST,

@@ -10,41 +10,58 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as struct_replace
 
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable
+from listbridge.exports.batches import (
+    Batch,
+    Planned,
+    as_calls,
+    as_of_step,
+    as_vacated,
+    call_for,
+    calls_of,
+    clearings,
+    entry_of,
+    is_halfway,
+    is_of_the_person,
+    is_opt_out_news,
+    is_overtaken,
+    looking_again,
+    must_ask_new,
+    rest_ms,
+    rows_at_once,
+    stepping,
+    steps_of,
+    vacation,
+)
 from listbridge.exports.calls import Calls, Ended
 from listbridge.exports.claims import set_free
-from listbridge.exports.decisions import asks_again, is_later
-from listbridge.exports.delivered import Delivered, Refused, answered, pack
-from listbridge.exports.history import What, happened, to_remember
-from listbridge.exports.ledger import Candidate, Ledger, LostLease, Record
+from listbridge.exports.decisions import is_later
+from listbridge.exports.delivered import Refused, answered, pack
+from listbridge.exports.ledger import Ledger, LostLease, Record
 from listbridge.exports.moves import (
     Ask,
     Hold,
     Looked,
     Nothing,
-    Route,
     Terms,
     Write,
-    cleared_row,
     for_place,
     route,
     terms_of,
 )
 from listbridge.exports.protocol import (
-    SINGLE,
     Destination,
     Flags,
     Found,
     Outcome,
     OutcomeKind,
     Prepared,
-    Row,
     Sent,
     Way,
 )
@@ -53,78 +70,19 @@ from listbridge.exports.rows import content_of
 from listbridge.exports.terms import (
     BY_MODE,
     IN_LIST,
-    NOT_IN_LIST,
     OF_THE_PERSON,
     OPTED_OUT,
     WAYS,
     Mode,
-    Person,
     Refuse,
-    Send,
 )
-from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
-
-FIRST_REST_MS = 60_000
-LONGEST_REST_MS = 3_600_000
-RETURNING_AT_ONCE = 50
-"""People who are asked for and then sent in one call: few, because the time in between is the time in
-which an opt-out could still be overlooked."""
 
 LONGEST_HELD_SECONDS = 2.0
 """How long rows that fill no call wait for more of their flags while there are others to send."""
 
 State = tuple[str, int] | None
 Answer = Sent | Sequence[State | Looked]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A row on its way; `due` is its score in the retry set, `told` what was written down before.
-
-    `begun`: a call was made, and another follows: that of `step`, and then `steps`. `ends` is the record that
-    is due then, if not that of a stored row. `asks_new`: a move must ask for the new address as well.
-    """
-
-    part: PartitionKeys
-    candidate: Candidate
-    person: Person
-    send: Send
-    due: int
-    begun: bool = False
-    told: Delivered | None = None
-    step: Row | None = None
-    steps: tuple[tuple[Row, Way], ...] = ()
-    ends: Record | None = None
-    asks_new: bool = False
-
-    @property
-    def row(self) -> Row:
-        """What the next call sends."""
-        return self.step or self.send.row
-
-    @property
-    def moves(self) -> bool:
-        """Does the person's row come from other addresses?"""
-        return self.told is not None and bool(self.told.earlier)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of one call; `asked`: the list has just been asked for each person's state."""
-
-    items: Sequence[Planned]
-    flags: Flags
-    asked: bool = False
-
-    @property
-    def asks(self) -> bool:
-        """Must the list be asked first?"""
-        return asks_first(self.flags) and not self.asked
-
-    def halves(self) -> list[Batch]:
-        half = len(self.items) // 2
-        return [replace(self, items=self.items[:half]), replace(self, items=self.items[half:])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +221,7 @@ class Sender:
         problem: BaseException | None = None
         for ended in self._calls.ended(seconds):
             batch, following = ended.batch, list[Batch]()
-            self._result.calls += _calls_of(batch)
+            self._result.calls += calls_of(batch)
             failed = self._finish(ended, following)
             problem = problem or failed
             self._people.difference_update(item.candidate.key for item in batch.items)
@@ -303,7 +261,7 @@ class Sender:
         found = []
         for item in items:
             row = item.send.row
-            asks_new = row.email in suppressed or _asks_new(item)
+            asks_new = row.email in suppressed or must_ask_new(item)
             asked = [*row.moved_from, *row.formerly, *([row.email] if asks_new else [])]
             known = {address: self._looked_up(prepared, address) for address in asked}
             new = known.pop(row.email) if asks_new else None
@@ -384,26 +342,26 @@ class Sender:
         chosen = route(row, looked, self._terms(item))
         if isinstance(chosen, Ask):
             return Batch([replace(item, asks_new=True)], flags)
-        if item.send.vacates is not None and not _is_of_the_person(chosen):
-            steps, record = _vacation(row, found), self._vacated(item, item.send.vacates)
-            return _stepping(replace(item, ends=record), steps) if steps else record
+        if item.send.vacates is not None and not is_of_the_person(chosen):
+            steps, record = vacation(row, found), self._vacated(item, item.send.vacates)
+            return stepping(replace(item, ends=record), steps) if steps else record
         if isinstance(chosen, Nothing):
-            return Record(item.candidate.key, "absent", item.due, history=_entry(item, "absent"))
-        steps = _clearings(row, chosen.clears, found)
+            return Record(item.candidate.key, "absent", item.due, history=entry_of(item, "absent"))
+        steps = clearings(row, chosen.clears, found)
         if isinstance(chosen, Hold):
             record = self._held_back(item, chosen)
-            return _stepping(replace(item, ends=record), steps) if steps else record
+            return stepping(replace(item, ends=record), steps) if steps else record
         if chosen.resubscribe and not flags.resubscribe:
             # A later opt-in is known, and this attempt may not use the switch: it is decided anew.
             code = next(each.status for each in found.values() if each and each.status in OPTED_OUT)
             return self._refusal(item, code, f"{code} in this list")
         if isinstance(chosen, Write):
             switches = Flags(chosen.resubscribe, way=WAYS[self.mode])
-            return _call_for(item, for_place(row, looked.new), switches, steps)
+            return call_for(item, for_place(row, looked.new), switches, steps)
         restart = chosen.resubscribe and flags.restart_autoresponders
         switches = replace(flags, resubscribe=chosen.resubscribe, restart_autoresponders=restart)
         moved = replace(for_place(row, found[chosen.old]), moved_from=(chosen.old,))
-        return _call_for(item, moved, switches, steps)
+        return call_for(item, moved, switches, steps)
 
     def _terms(self, item: Planned) -> Terms:
         held = item.candidate
@@ -416,7 +374,7 @@ class Sender:
         record = self._refusal(item, hold.code, hold.message, hold.since, address=hold.address)
         before = item.candidate.delivered
         if before is not None and item.send.vacates is not None:
-            return replace(record, old=pack(_as_vacated(before)))
+            return replace(record, old=pack(as_vacated(before)))
         if hold.at_new or before is None:
             return replace(record, old=b"")
         return replace(record, old=pack(struct_replace(before, known=True, returning=False)))
@@ -428,8 +386,8 @@ class Sender:
         place = "" if address == item.candidate.key else address
         packed = pack(Refused(at, refusal.code, refusal.message, content_of(refusal.row), address=place))
         before = item.candidate.delivered
-        old = b"" if before is None else pack(_as_vacated(before))
-        history = _entry(item, "refused", refusal.code)
+        old = b"" if before is None else pack(as_vacated(before))
+        history = entry_of(item, "refused", refusal.code)
         return Record(item.candidate.key, "asked", item.due, packed, old, history)
 
     def _answered(self, batch: Batch, states: Sequence[State]) -> list[Batch]:
@@ -450,7 +408,7 @@ class Sender:
         self._write(refused)
         plain = replace(batch.flags, resubscribe=False, restart_autoresponders=False)
         calls = (Batch(returning, batch.flags, asked=True), Batch(others, plain, asked=True))
-        return [each for call in calls if call.items for each in _as_calls(call)]
+        return [each for call in calls if call.items for each in as_calls(call)]
 
     def _already_there(self, item: Planned) -> Record:
         """Somebody who was to be added is in the list: by an attempt of ours before, or as they were."""
@@ -466,7 +424,9 @@ class Sender:
             [
                 (
                     item,
-                    Record(item.candidate.key, "later", item.due, until, history=_entry(item, "unanswered")),
+                    Record(
+                        item.candidate.key, "later", item.due, until, history=entry_of(item, "unanswered")
+                    ),
                 )
                 for item in items
             ]
@@ -479,15 +439,15 @@ class Sender:
         following: list[Batch] = []
         settled: list[tuple[Planned, Record]] = []
         for item in batch.items:
-            outcome = _as_of_step(item, by_key.get(item.candidate.key))
+            outcome = as_of_step(item, by_key.get(item.candidate.key))
             stored = outcome is not None and outcome.kind is OutcomeKind.STORED
             if stored and batch.flags.way is Way.UNSUBSCRIBE:
                 self._result.unsubscribed += 1
-            steps = _steps_of(item)
+            steps = steps_of(item)
             if stored and steps:
-                following.append(_stepping(item, steps))
-            elif outcome is not None and _is_overtaken(item, outcome) and not item.asks_new:
-                following.append(_looking_again(item, batch.flags))
+                following.append(stepping(item, steps))
+            elif outcome is not None and is_overtaken(item, outcome) and not item.asks_new:
+                following.append(looking_again(item, batch.flags))
             elif stored and item.ends is not None:
                 settled.append((item, item.ends))
             else:
@@ -498,7 +458,7 @@ class Sender:
     def _as_record(self, item: Planned, outcome: Outcome | None) -> Record:
         """The record of an outcome; a row without one stays in doubt."""
         key = item.candidate.key
-        if outcome is None or outcome.kind is OutcomeKind.LATER or _is_halfway(item, outcome):
+        if outcome is None or outcome.kind is OutcomeKind.LATER or is_halfway(item, outcome):
             self._result.in_doubt += 1
             code = outcome.code if outcome else ""
             return Record(
@@ -506,12 +466,12 @@ class Sender:
                 "later",
                 item.due,
                 now_ms() + rest_ms(item.candidate.tries),
-                history=_entry(item, "later", code),
+                history=entry_of(item, "later", code),
             )
         if outcome.kind is OutcomeKind.STORED:
             self._result.sent += 1
             self._result.drop(item.send.row.dropped)
-            history = _entry(item, "stored")
+            history = entry_of(item, "stored")
             if item.told is None or not item.moves:
                 return Record(key, "stored", item.due, history=history)
             self._result.moved += 1
@@ -525,13 +485,13 @@ class Sender:
     ) -> Record:
         self._result.refuse(code)
         at = now_ms() + self._destination.clock_offset_ms()
-        asked = not since and _asks_again(item, code)
+        asked = not since and is_opt_out_news(item, code)
         address = address or item.send.row.email.lower()
         place = "" if address == item.candidate.key else address
         packed = pack(Refused(at, code, message, content_of(item.send.row), since, asked, place))
         old = answered(item.candidate.delivered, item.candidate.delivered_packed)
         kind, at_fault = ("asked", False) if asked else ("refused", code not in BY_MODE)
-        history = _entry(item, "refused", code)
+        history = entry_of(item, "refused", code)
         return Record(item.candidate.key, kind, item.due, packed, old, history, at_fault)
 
     def _write(self, found: Sequence[tuple[Planned, Record]]) -> None:
@@ -552,138 +512,3 @@ def _left_behind(item: Planned, record: Record) -> tuple[str, ...]:
         return ()
     before = item.told.earlier if item.told is not None else ()
     return before if item.send.row.options else (*before, item.send.row.email.lower())
-
-
-def _asks_new(item: Planned) -> bool:
-    """Must a move ask for the new address: an attempt may have written it, or it is known to be there?"""
-    before = item.candidate.delivered
-    unsure = item.candidate.doubt is not None or (before is not None and bool(before.earlier))
-    return item.asks_new or unsure or item.person.status is not None
-
-
-def _calls_of(batch: Batch) -> int:
-    """The calls that a batch is; those of a look at people who move are counted when it has ended."""
-    if not batch.asks:
-        return 1
-    return 1 if batch.flags.way is Way.MOVE else len(batch.items)
-
-
-def _call_for(item: Planned, row: Row, flags: Flags, steps: tuple[tuple[Row, Way], ...]) -> Batch:
-    send = replace(item.send, row=row, flags=flags)
-    return Batch([replace(item, send=send, steps=steps)], flags, asked=True)
-
-
-def _clearings(
-    row: Row, addresses: Iterable[str], found: Mapping[str, Found | None]
-) -> tuple[tuple[Row, Way], ...]:
-    return tuple(
-        (cleared_row(row, address, held.options), Way.UPDATE)
-        for address in addresses
-        if (held := found[address]) is not None
-    )
-
-
-def _is_of_the_person(chosen: Route) -> bool:
-    """Is somebody held back by what they did themselves, and not for the address that they are to leave?"""
-    return isinstance(chosen, Hold) and chosen.code in OF_THE_PERSON - {"suppressed"}
-
-
-def _as_vacated(before: Delivered) -> Delivered:
-    """The record of somebody of whom nothing stands any more; who they were in the list is still known."""
-    return struct_replace(before, options=(), known=True, earlier=(), returning=False, vacated=True)
-
-
-def _vacation(row: Row, found: Mapping[str, Found | None]) -> tuple[tuple[Row, Way], ...]:
-    """The calls that clear what stands of a person: at addresses that are theirs, where our options are."""
-    labels = {*row.options, *row.cleared}
-    theirs = {each: held for each, held in found.items() if each not in row.formerly and held is not None}
-    return _clearings(
-        row, [each for each, held in theirs.items() if not labels.isdisjoint(held.options)], found
-    )
-
-
-def _stepping(item: Planned, steps: tuple[tuple[Row, Way], ...]) -> Batch:
-    """The next of the calls that follow."""
-    (row, way), *rest = steps
-    return Batch([replace(item, begun=True, step=row, steps=tuple(rest))], Flags(way=way))
-
-
-def _steps_of(item: Planned) -> tuple[tuple[Row, Way], ...]:
-    """The calls that follow once this one is stored."""
-    leaves = item.send.leaves and not item.begun and item.ends is None
-    return (*item.steps, (item.send.row, Way.UNSUBSCRIBE)) if leaves else item.steps
-
-
-def _as_of_step(item: Planned, outcome: Outcome | None) -> Outcome | None:
-    """The outcome of a call, for the person: where nobody is, nothing is left to be cleared."""
-    if item.step is None or outcome is None or outcome.code != NOT_IN_LIST:
-        return outcome
-    return Outcome(item.candidate.key, OutcomeKind.STORED)
-
-
-def _looking_again(item: Planned, flags: Flags) -> Batch:
-    """The look at all addresses of somebody whose move was overtaken."""
-    row, places = item.send.row, item.told.earlier if item.told is not None else ()
-    row = replace(row, moved_from=tuple(each for each in places if each not in row.formerly))
-    return Batch([replace(item, send=replace(item.send, row=row), steps=(), asks_new=True)], flags)
-
-
-def _is_overtaken(item: Planned, outcome: Outcome) -> bool:
-    """Is a move refused because the list has the addresses otherwise than it told just before?"""
-    moves = item.step is None and item.send.flags.way is Way.MOVE
-    return moves and outcome.code in (IN_LIST, NOT_IN_LIST)
-
-
-def _is_halfway(item: Planned, outcome: Outcome) -> bool:
-    """Does a refusal leave it open what the list holds: a move overtaken again, or a row not yet cleared?"""
-    if outcome.kind is not OutcomeKind.REFUSED:
-        return False
-    clears = item.step is not None and (item.ends is not None or item.step.email != item.send.row.email)
-    return clears or _is_overtaken(item, outcome)
-
-
-def _entry(item: Planned, what: What, code: str = "") -> tuple[bytes, bytes]:
-    """What the history keeps of an outcome of this row."""
-    held, send = item.candidate, item.send
-    in_doubt = held.doubt is not None
-    entry = happened(
-        what,
-        now_ms(),
-        code=code,
-        flags=send.flags,
-        options=send.row.options,
-        tried_again=in_doubt,
-        moved_from=send.row.moved_from[0] if send.row.moved_from else "",
-    )
-    return to_remember(entry, held.delivered, held.refused, in_doubt=in_doubt)
-
-
-def rest_ms(tries: int) -> int:
-    """How long one person rests whose row the list would not take yet, after so many attempts before."""
-    return int(min(FIRST_REST_MS * 2 ** min(tries, 20), LONGEST_REST_MS))
-
-
-def _asks_again(item: Planned, code: str) -> bool:
-    """Is it news that the person opted out, and might a later opt-in count? Then ask the list since when."""
-    held = item.candidate
-    news = asks_again(code, held.refused, held.delivered, in_doubt=held.doubt is not None)
-    return item.send.may_return and not item.send.flags.resubscribe and news
-
-
-def asks_first(flags: Flags) -> bool:
-    """Is the list asked for each person before their row is sent?"""
-    return flags.resubscribe or flags.way in (Way.ADD, Way.MOVE)
-
-
-def rows_at_once(flags: Flags, limit: int) -> int:
-    """How many rows travel together, in an import of at most `limit`, or are asked for together."""
-    if asks_first(flags):
-        return min(limit, RETURNING_AT_ONCE)
-    return 1 if flags.way in SINGLE else limit
-
-
-def _as_calls(batch: Batch) -> list[Batch]:
-    """The calls for people who were asked for."""
-    if batch.flags.way not in SINGLE:
-        return [batch]
-    return [replace(batch, items=[item]) for item in batch.items]

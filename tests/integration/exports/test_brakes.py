@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from delivery_world import LIST, MINUTE, with_feed
 
+from listbridge.exports.batches import RETURNING_AT_ONCE
 from listbridge.exports.brakes import CANARY, LEAVING, NEW, REFUSED, UNSUBSCRIBED, Brake, Held, Limits
 from listbridge.exports.ledger import lags
-from listbridge.exports.sending import RETURNING_AT_ONCE
 
 HOUR = 60 * MINUTE
 

@@ -4,7 +4,7 @@ import pytest
 from delivery_world import FEED, FIELD, LABELS, LIST, MINUTE, PREPARED, START, quietly, with_feed
 
 from listbridge.errors import Deferred, Skippable
-from listbridge.exports import sending
+from listbridge.exports import batches
 from listbridge.exports.delivered import unpack_delivered, unpack_refused
 from listbridge.exports.engine import Deliverer
 from listbridge.exports.ledger import Ledger, LostLease, delivered_to, lags, raise_doubt, rewind
@@ -237,7 +237,7 @@ def test_an_address_that_spoils_a_whole_call_for_now_is_deferred_alone(new_world
     assert world.keys[2] not in world.subscribers
     assert len(world.subscribers) == 3
     due = world.store.client.zscore(world.store.part(world.keys[2]).retry(LIST), world.keys[2])
-    assert clock.now < due <= clock.now + sending.FIRST_REST_MS
+    assert clock.now < due <= clock.now + batches.FIRST_REST_MS
     world.bad = set()
     clock.now = int(due)
     world.deliver()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from listbridge.exports import sending
-from listbridge.exports.sending import rest_ms
+from listbridge.exports import batches
+from listbridge.exports.batches import rest_ms
 from listbridge.pacing import describe
 from listbridge.store.store import now_ms
 from listbridge.systems import limits_of
@@ -72,4 +72,4 @@ def test_the_rest_starts_anew_after_a_success(export):
 @pytest.mark.parametrize(("tries", "minutes"), [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (10_000, 60)])
 def test_the_rest_doubles_up_to_an_hour(tries, minutes):
     assert rest_ms(tries) == minutes * 60_000
-    assert rest_ms(tries) <= sending.LONGEST_REST_MS
+    assert rest_ms(tries) <= batches.LONGEST_REST_MS
