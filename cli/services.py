@@ -18,7 +18,9 @@ from settings import Settings, SettingsError, as_environ
 
 CELERY = (sys.executable, "-m", "celery", "-q", "-A", "workers.app")
 GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
-GRANIAN += ("--blocking-threads", "4")
+GRANIAN += ("--blocking-threads", "4", "--http", "1")
+# What a request's headers may be: 64 KiB, read within ten seconds.
+GRANIAN += ("--http1-buffer-size", "65536", "--http1-header-read-timeout", "10000")
 DELIVER_THREADS = 8
 PULL_THREADS = 4
 

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import redis
 import requests
 
+from cli.services import GRANIAN
 from listbridge.store import keys
 
 TOKEN = "a-token-for-the-tests"
@@ -55,10 +55,9 @@ def served(store_server, tmp_path_factory):
         "LISTBRIDGE_MAX_BODY_BYTES": str(LIMIT),
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
-    granian = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--blocking-threads", "2")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*granian, "--port", str(port), "webhooks.app:app"],
+            [*GRANIAN, "--http1-header-read-timeout", "1000", "--port", str(port), "webhooks.app:app"],
             env=environment,
             stdout=output,
             stderr=output,
@@ -113,6 +112,21 @@ def test_a_body_is_read_up_to_the_limit(served, size, status, chunked):
         headers={"Content-Type": "application/json"},
     )
     assert (answer.status_code, answer.json()["error"]["status"]) == (status, status)
+
+
+def test_headers_are_read_up_to_a_limit(served):
+    assert served.call("GET", "/healthz", headers={"X-Much": "x" * 30_000}).status_code == 200
+    assert served.call("GET", "/healthz", headers={"X-Much": "x" * 200_000}).status_code == 431
+
+
+def test_who_sends_headers_slowly_is_cut_off_and_others_are_served(served):
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        assert served.call("GET", "/healthz").status_code == 200
+        started = time.monotonic()
+        assert b"200 OK" not in slow.recv(1000)
+        assert time.monotonic() - started < 8
 
 
 def test_a_stranger_is_refused_and_the_next_caller_is_served(served):
