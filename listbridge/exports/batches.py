@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from msgspec.structs import replace as struct_replace
 
 from listbridge.exports.decisions import asks_again
-from listbridge.exports.delivered import Delivered
+from listbridge.exports.delivered import Delivered, places
 from listbridge.exports.history import What, happened, to_remember
 from listbridge.exports.ledger import Candidate, Record
 from listbridge.exports.moves import (
@@ -160,8 +160,10 @@ def as_of_step(item: Planned, outcome: Outcome | None) -> Outcome | None:
 
 def looking_again(item: Planned, flags: Flags) -> Batch:
     """The look at all addresses of somebody whose move was overtaken."""
-    row, places = item.send.row, item.told.earlier if item.told is not None else ()
-    row = replace(row, moved_from=tuple(each for each in places if each not in row.formerly))
+    row = item.send.row
+    known = places(item.candidate.key, item.told, item.candidate.refused, OF_THE_PERSON)
+    here = (row.email.lower(), *row.formerly)
+    row = replace(row, moved_from=tuple(each for each in known if each not in here))
     return Batch([replace(item, send=replace(item.send, row=row), steps=(), asks_new=True)], flags)
 
 

@@ -25,6 +25,9 @@ Who may write what, and when:
 3. While a place is not confirmed (the move to it, or the first row, is in doubt), a row there is renamed only
    if it holds options of ours: by 1 and 2 these are the person's own. Else what another person left there
    would be taken along.
+4. An address that has only refused the person is no place of theirs, whatever it holds: who opted out there
+   has lost its claim (1) and may subscribe again. An opt-out there holds for the person; a row there is
+   neither renamed nor cleared for them.
 
 Crashes. Between claim and plan: the claim is of somebody who doesn't stand there; the next one who wants the
 address takes it, and no row is there to be lost. Between plan and record: the person is in doubt, stands at

@@ -113,7 +113,7 @@ class Contest:
             return Verdict.ANOTHERS
         if self.is_on_its_way(held):
             return Verdict.WAIT
-        if not stands_at(address, owner, held.delivered, held.refused):
+        if not stands_at(address, owner, held.delivered):
             return Verdict.OURS
         if not self._is_refused(held, decision := self._decision(person, held)):
             if not isinstance(decision, Send | ReadBack):
@@ -152,7 +152,7 @@ class Contest:
             if owner is None or owner in seen:
                 return False
             held = self._held(owner)
-            if not stands_at(goes_to, owner, held.delivered, held.refused):
+            if not stands_at(goes_to, owner, held.delivered):
                 return False
             if owner == key:
                 return key < min(seen)

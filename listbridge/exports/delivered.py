@@ -115,6 +115,7 @@ def delivered(
     """The record of writing `row` now; `kept` are values that the list holds as long as no row says
     otherwise."""
     writes = (*(before.writes if before else ()), (system_at, content(row.name, row.options)))
+    went = went_to(row.key, before)
     address = row.email.lower()
     return Delivered(
         at=at,
@@ -133,8 +134,13 @@ def delivered(
         left=left,
         returning=returning,
         address="" if address == row.key else address,
-        earlier=row.moved_from + row.formerly,
+        earlier=tuple(each for each in row.moved_from + row.formerly if each in went),
     )
+
+
+def went_to(key: str, delivered: Delivered | None) -> tuple[str, ...]:
+    """The addresses at which the list may have a row that went there for the person."""
+    return places(key, delivered, None, ())
 
 
 def places(
@@ -148,11 +154,11 @@ def places(
     return tuple(dict.fromkeys(found))
 
 
-def stands_at(address: str, key: str, delivered: Delivered | None, refused: Refused | None) -> bool:
+def stands_at(address: str, key: str, delivered: Delivered | None) -> bool:
     """May options of ours stand at the address because of this person?"""
     if delivered is None or delivered.vacated:
         return False
-    return address in places(key, delivered, refused, ())
+    return address in went_to(key, delivered)
 
 
 def is_cleared(delivered: Delivered | None, *, in_doubt: bool) -> bool:

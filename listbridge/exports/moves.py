@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from listbridge.exports.decisions import is_later
-from listbridge.exports.delivered import Delivered, Refused, places
+from listbridge.exports.delivered import Delivered, Refused, places, went_to
 from listbridge.exports.protocol import Found, Row
 from listbridge.exports.terms import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send
 
@@ -27,7 +27,8 @@ class Looked:
 
     `lost`: those that have become somebody else's; `suppressed`: the new one is never sent to. `ours`: an
     attempt may have written our row to the new one. `unsure`: it is not certain at which of the others the
-    person's row is, so that one without our options may be what another person left.
+    person's row is, so that one without our options may be what another person left. `strange`: those of
+    the others that only refused the person: what stands there was there before them, maybe another's row.
     `calls` were made to find out.
     """
 
@@ -38,6 +39,7 @@ class Looked:
     ours: bool = False
     unsure: bool = False
     calls: int = 0
+    strange: frozenset[str] = frozenset()
     lost: Mapping[str, Found | None] = field(default_factory=dict)
 
 
@@ -102,10 +104,11 @@ Route = Ask | Rename | Write | Hold | Nothing
 def route(row: Row, looked: Looked, terms: Terms) -> Route:
     """What to do about a row with other addresses."""
     there = {address: found for address, found in looked.olds.items() if found is not None}
-    active = [address for address, found in there.items() if found.status not in OPTED_OUT]
+    theirs = {address: found for address, found in there.items() if address not in looked.strange}
+    active = [address for address, found in theirs.items() if found.status not in OPTED_OUT]
     if not looked.new_asked and not active:
         return Ask()
-    held = tuple(address for address, found in there.items() if _is_ours(found, row))
+    held = tuple(address for address, found in theirs.items() if _is_ours(found, row))
     out = _held_elsewhere(looked, terms)
     if out is not None and not is_later(terms.opted_in_at, out[1][1]):
         (code, since), address = out[1], out[0]
@@ -119,7 +122,7 @@ def route(row: Row, looked: Looked, terms: Terms) -> Route:
     returns = out is not None or refusal is not None
     if looked.new is not None:
         return Write(held, resubscribe=looked.new.status in OPTED_OUT)
-    movable = active or ([*there] if returns else [])
+    movable = active or ([*theirs] if returns else [])
     movable = [each for each in movable if there[each].status != "bounced"]
     if looked.unsure:
         movable = _certain(movable, held, row, terms)
@@ -164,7 +167,7 @@ def vacating(
     if delivered is None or delivered.vacated:
         return None
     here = places(row.key, delivered, refused, OF_THE_PERSON)
-    ours = [each for each in here if each not in lost]
+    ours = tuple(each for each in went_to(row.key, delivered) if each not in lost)
     if not ours:
         return None
     return Row(
@@ -174,8 +177,8 @@ def vacating(
         (),
         tuple(labels),
         consent="Unchanged",
-        moved_from=tuple(ours[1:]),
-        formerly=tuple(each for each in here if each in lost),
+        moved_from=ours[1:],
+        formerly=tuple(each for each in here if each not in ours),
     )
 
 

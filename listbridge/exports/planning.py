@@ -12,7 +12,7 @@ from math import ceil
 
 from listbridge.exports.batches import asks_first, rows_at_once
 from listbridge.exports.decisions import asks_again, decide, is_later
-from listbridge.exports.delivered import Delivered, Refused, adopted
+from listbridge.exports.delivered import Delivered, Refused, adopted, went_to
 from listbridge.exports.moves import Hold, Looked, Rename, Write, for_place, route, terms_of
 from listbridge.exports.protocol import SINGLE, Flags, Found, Listed, Row, Way
 from listbridge.exports.terms import (
@@ -190,7 +190,12 @@ def _moved(person: Person, send: Send, known: Known, spec: ListSpec, rules: List
     olds = {each: _as_found(known.olds.get(each), spec) for each in row.moved_from}
     lost = {each: _as_found(known.olds.get(each), spec) for each in row.formerly}
     looked = Looked(
-        olds, _as_found(known.listed, spec), new_asked=True, suppressed=known.suppressed, lost=lost
+        olds,
+        _as_found(known.listed, spec),
+        new_asked=True,
+        suppressed=known.suppressed,
+        strange=frozenset(olds.keys() - {*went_to(person.key, told)}),
+        lost=lost,
     )
     asks = len(olds) + len(lost) + (known.listed is not None)
     listed: Listed | None

@@ -42,7 +42,7 @@ from listbridge.exports.batches import (
 from listbridge.exports.calls import Calls, Ended
 from listbridge.exports.claims import set_free
 from listbridge.exports.decisions import is_later
-from listbridge.exports.delivered import Refused, answered, pack
+from listbridge.exports.delivered import Refused, answered, pack, went_to
 from listbridge.exports.ledger import Ledger, LostLease, Record
 from listbridge.exports.moves import (
     Ask,
@@ -270,7 +270,10 @@ class Sender:
             unsure = before is not None and (bool(before.earlier) or not item.candidate.in_list)
             lost = {address: known.pop(address) for address in row.formerly}
             suppressed_too = row.email in suppressed
-            found.append(Looked(known, new, asks_new, suppressed_too, ours, unsure, len(asked), lost))
+            strange = frozenset(known.keys() - {*went_to(item.candidate.key, before)})
+            found.append(
+                Looked(known, new, asks_new, suppressed_too, ours, unsure, len(asked), strange, lost)
+            )
         return found
 
     def _looked_up(self, prepared: Prepared, address: str) -> Found | None:

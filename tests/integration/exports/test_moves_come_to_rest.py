@@ -179,12 +179,20 @@ PLAYS = {
         ([("act", (0, "subscribe"), {"told": True})], {}),
     ],
 }
+FROM_THE_START = {
+    "who was refused at an address where another had opted out, and subscribes again": [
+        ([], {4: "crash after", 0: ("moves", (1, 0), {}), 2: ("moves", (2, 0), {})}),
+        ([("act", (2, "unsubscribed"), {"told": False})], {0: ("moves", (0, 2), {})}),
+        ([("moves", (0, 1), {}), ("act", (2, "subscribe"), {"told": False})], {}),
+    ],
+}
+"""Plays in which something happens in the first delivery already."""
 
 
-def play_and_check(world, played):
+def play_and_check(world, played, *, delivered=True):
     for person in range(PEOPLE):
         world.enter(person, "a")
-    play(world, [([], {}), *played])
+    play(world, [([], {}), *played] if delivered else played)
     world.settle()
     world.check()
 
@@ -193,6 +201,12 @@ def play_and_check(world, played):
 @pytest.mark.parametrize("played", PLAYS.values(), ids=PLAYS)
 def test_plays_that_once_ended_badly_come_to_rest(new_world, played, in_flight):
     play_and_check(new_world(people=PEOPLE, in_flight=in_flight), played)
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("played", FROM_THE_START.values(), ids=FROM_THE_START)
+def test_plays_that_once_ended_badly_from_the_start_come_to_rest(new_world, played, in_flight):
+    play_and_check(new_world(people=PEOPLE, in_flight=in_flight), played, delivered=False)
 
 
 @pytest.mark.parametrize("ending", ["crash before", "crash after", "cut"])

@@ -260,7 +260,12 @@ def test_an_opt_out_under_any_address_of_the_person_holds(here, elsewhere, expec
 
 def test_a_record_knows_its_address_only_where_it_is_not_the_key():
     by_key = delivered(Row(KEY, KEY.upper(), None, ("A",)), "[F]", None, NOW, NOW, known=True)
-    moved = delivered(row(), "[F]", None, NOW, NOW, known=True)
+    before = delivered(Row(KEY, OLD, None, ("A",)), "[F]", None, NOW, NOW, known=True)
+    moved = delivered(row(), "[F]", before, NOW, NOW, known=True)
     assert (by_key.address, by_key.earlier) == ("", ())
     assert (moved.address, moved.earlier) == (NEW, (OLD,))
     assert unpack_delivered(pack(moved)) == moved
+
+
+def test_a_record_keeps_only_earlier_addresses_to_which_a_row_went():
+    assert delivered(row(), "[F]", None, NOW, NOW, known=True).earlier == ()
