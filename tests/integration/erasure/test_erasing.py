@@ -323,6 +323,11 @@ class Mortal:
     def __init__(self, client, life):
         self._client, self.left = client, life
 
+    @property
+    def __class__(self):
+        """A store asks whether its client is one of a cluster."""
+        return type(self._client)
+
     def __getattr__(self, name):
         found = getattr(self._client, name)
         if name not in self.WRITES:
