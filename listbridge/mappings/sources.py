@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
-from listbridge.aggregation import Mapping, MappingError, Program, compile_program, parse, shipped
+from listbridge.aggregation import (
+    FieldDefinition,
+    Mapping,
+    MappingError,
+    Program,
+    compile_program,
+    parse,
+    shipped,
+)
 from listbridge.aggregation.library import shipped_files
 from settings import Settings, SettingsError
 
@@ -59,10 +69,14 @@ def with_files(paths: Iterable[Path]) -> tuple[MappingText, ...]:
                 place = mapping.name.place
                 raise MappingError(str(file), place.line, place.column, found, "an ALIAS of its own")
             own[mapping.alias] = MappingText(mapping.alias, str(file), text)
-    ours = {
+    return tuple(text for _, text in sorted((_shipped_texts() | own).items()))
+
+
+@cache
+def _shipped_texts() -> dict[str, MappingText]:
+    return {
         (alias := parse(text, name).alias): MappingText(alias, name, text) for name, text in shipped_files()
     }
-    return tuple(text for _, text in sorted((ours | own).items()))
 
 
 def read(file: Path) -> tuple[Mapping, str]:
@@ -80,13 +94,24 @@ def read(file: Path) -> tuple[Mapping, str]:
 
 def compiled(texts: Sequence[MappingText]) -> Program:
     """The texts' program. Raises `MappingError`, and `UnfitMappings` when a needed field is missing."""
+    return _compiled(tuple(texts))
+
+
+@lru_cache(maxsize=8)
+def _compiled(texts: tuple[MappingText, ...]) -> Program:
+    """Kept for a process that is asked again: it takes some 50 ms."""
     program = compile_program([parse(each.text, each.name) for each in texts])
     _check_needed(program)
     return program
 
 
+@cache
+def _shipped_fields() -> MappingProxyType[str, FieldDefinition]:
+    return compile_program(shipped()).fields
+
+
 def _check_needed(program: Program) -> None:
-    wanted = compile_program(shipped()).fields
+    wanted = _shipped_fields()
     for name in NEEDED:
         held = program.fields.get(name)
         found = "leave it out" if held is None else f"make it {held.kind} by {held.operation.name}"
