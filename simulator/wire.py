@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 
 from simulator.account import Account, Campaign, Client, Segment, SubscriberList
 from simulator.errors import ApiError
@@ -13,11 +13,13 @@ from simulator.paging import PageRequest, cut, envelope
 from simulator.simulation import Simulator
 
 JSON = "application/json; charset=utf-8"
+SIMULATOR = "simulator.simulator"
+"""Where in the environment of a request its simulator is."""
 
 
 def simulator() -> Simulator:
     """The simulator that serves this request."""
-    found: Simulator = current_app.extensions["simulator"]
+    found: Simulator = request.environ[SIMULATOR]
     return found
 
 
