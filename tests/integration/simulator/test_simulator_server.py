@@ -216,10 +216,10 @@ def test_a_cut_connection_hides_whether_it_was_applied(server, session, target, 
 
 @pytest.mark.parametrize(("kind", "stored"), [("slow", 0), ("slow-after", 1)])
 def test_a_slow_call_outlasts_the_client_and_is_applied(server, session, target, kind, stored):
-    control(server, "faults", {"match": "import", "kind": kind, "seconds": 0.3})
+    control(server, "faults", {"match": "import", "kind": kind, "seconds": 1.2})
     url = f"{server.api_url}/subscribers/{target.list_id}/import.json"
     with pytest.raises(requests.ReadTimeout):
-        session.post(url, json={"Subscribers": rows("a@example.org")}, timeout=0.1)
+        session.post(url, json={"Subscribers": rows("a@example.org")}, timeout=0.5)
     assert len(target.subscribers) == stored
     wait_for(lambda: len(target.subscribers) == 1)
 
