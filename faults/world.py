@@ -29,6 +29,7 @@ from cli.processes import Child, Supervisor
 from cli.services import answers, services
 from faults.ledger import AUDIENCES, Ledger
 from faults.proxy import Proxy
+from faults.races import Added
 from listbridge.context import build
 from listbridge.jobs.sweep import sweep
 from listbridge.store.data_directory import read_record
@@ -87,6 +88,10 @@ class World:
     """Lines that were put into the audience stream and are no events."""
     checks: list[Callable[[], str]] = field(default_factory=list)
     """Asked once all is at rest: what is not as it should be, empty if nothing. Each is asked once."""
+    clock_moves: list[tuple[int, float]] = field(default_factory=list)
+    """When our processes' clock was moved (epoch ms, by the machine's), and by how many seconds."""
+    races: set[Added] = field(default_factory=set)
+    """Those that were counted already."""
     store_lock: threading.Lock = field(default_factory=threading.Lock)
     """Whoever holds it keeps the store from being started again."""
 
@@ -158,6 +163,7 @@ class World:
 
     def move_clock(self, seconds: float) -> None:
         """Move the clock of all our Python processes, by this against the machine's."""
+        self.clock_moves.append((time.time_ns() // 1_000_000, seconds))
         (self.settings.data_dir / "clock").write_text(str(seconds), encoding="ascii")
 
     def until_answered(self, method: str, path: str, body: Any = None, *, control: bool = False) -> Any:

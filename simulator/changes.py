@@ -32,7 +32,9 @@ def activate(
     key = person.email.lower()
     how = person.opted_out or ("suppressed" if key in target.client.suppressed else "")
     if how and cause == "api" and state == "Active":
-        account.added_after_opt_out.append(_log(target.list_id, person.email, at, how))
+        looked_at = getattr(account.caller, "looked_at", "")
+        log = _log(target.list_id, person.email, at, how) | {"looked_at": looked_at}
+        account.added_after_opt_out.append(log)
     person.state, person.date = state, at.minute
     target.version += 1
     if state == "Active":

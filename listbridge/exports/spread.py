@@ -307,7 +307,7 @@ class Spreader:
 
     def _keep(self, each: OptOut, what: What, at: int = 0) -> None:
         """Under all keys of the person, the newest last: whichever stays theirs, it is known."""
-        at = at or now_ms() + self._destination.clock_offset_ms()
+        at = at or self._destination.clock_offset_ms() + now_ms()
         packed = pack(Verdict(each.since, each.origin, what, at, each.who))
         for key in reversed(each.keys):
             self._store.client.hset(self._store.part(key).spread(self._list), key, packed)

@@ -1,0 +1,89 @@
+"""What is kept of a round that went wrong: who differed, what should be, and all that is known of them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import asdict as asdict_of
+
+from cli.demo.reckoning import Expected
+from faults.world import World
+from listbridge.campaign_monitor.gaps import gaps_after
+from listbridge.erasure.document import document
+
+Kept = dict[str, Any]
+MOST = 25
+"""Of so many people everything is kept; of the others what differs."""
+
+
+def evidence(
+    world: World,
+    records: Mapping[str, Any],
+    expected: Mapping[str, Expected],
+    wrong: Mapping[str, Collection[str]],
+) -> Kept:
+    """For each of the people: what differs, what it should be, what the other system's books have of them,
+    and what we have: profile, events, records of lists."""
+    context = world.stage.context
+    found = {
+        key: {
+            "differs": sorted(differs),
+            "should_be": asdict(expected[key]) if key in expected else None,
+            "acknowledged": [each for each in world.ledger.events if each["email"].lower() == key],
+            "books": books(records, key),
+            "known": document(context.archive, context.programs, [key]),
+        }
+        for key, differs in sorted(wrong.items())[:MOST]
+    }
+    gaps = {
+        each["list_id"]: [asdict_of(gap) for gap in gaps_after(context.store, each["list_id"], 0)]
+        for each in records["lists"]
+    }
+    return {
+        "differ": {key: sorted(differs) for key, differs in sorted(wrong.items())},
+        "people": found,
+        "gaps": gaps,
+        "clock_moves": world.clock_moves,
+        "now": records["now"],
+    }
+
+
+def books(records: Mapping[str, Any], key: str) -> Kept:
+    """All that the simulator's books have of an address."""
+
+    def theirs(rows: Iterable[Mapping[str, Any]], name: str = "email") -> list[Any]:
+        return [each for each in rows if str(each[name]).lower() == key]
+
+    return {
+        "rows": {each["list_id"]: theirs(each["subscribers"]) for each in records["lists"]},
+        "webhooks": [
+            each for each in records["webhook_events"] if each["event"]["EmailAddress"].lower() == key
+        ],
+        "reports": {
+            campaign: {name: mine for name, rows in of.items() if (mine := theirs(rows, "EmailAddress"))}
+            for campaign, of in records["reports"].items()
+        },
+        "suppressed": {each["client_id"]: theirs(each["suppressed"]) for each in records["clients"]},
+        "opt_outs": theirs(records["opt_outs"]),
+        "added_after_opt_out": theirs(records["added_after_opt_out"]),
+    }
+
+
+def keep(directory: str, fault: str, seed: int, kept: Kept) -> Path:
+    """Write it down as JSON; -> where."""
+    folder = Path(directory or tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"listbridge-faults-{fault}-{seed}.json"
+    path.write_text(json.dumps(kept, indent=1, default=_plain, sort_keys=True), encoding="utf-8")
+    return path
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
