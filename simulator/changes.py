@@ -140,8 +140,9 @@ def _leave(
     cause: Cause,
     shown: str,
 ) -> None:
-    was = person.state
-    person.state, person.date = state, at.minute
+    was, person.state = person.state, state
+    if was != state:  # the date is that of the last change of state
+        person.date = at.minute
     target.version += 1
     if how:
         person.opted_out = how
