@@ -61,7 +61,8 @@ def main(
     for done in found:
         rounds.append(done)
         outcome = done.skipped or "; ".join(done.problems)[:600] or "as it should be"
-        say(f"{done.fault} (seed {done.seed}, {done.seconds:.1f} s): {outcome}")
+        parts = ", ".join(f"{name} {taken:.1f}" for name, taken in done.parts.items())
+        say(f"{done.fault} (seed {done.seed}; {done.seconds:.1f} s: {parts}): {outcome}")
     report.show(rounds, sys.stderr)
     if as_markdown:
         click.echo(report.markdown(rounds))

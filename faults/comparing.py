@@ -10,10 +10,9 @@ from typing import Any
 from cli.demo.command import all_profiles
 from cli.demo.comparison import Differences, compare_lists, compare_profiles
 from cli.demo.reckoning import Expected, expected_audiences, expected_profiles
-from faults.keeping import Kept, evidence
+from faults.keeping import Kept, all_gaps, evidence
 from faults.races import added_after_opt_out
 from faults.world import FIELD, World
-from listbridge.campaign_monitor.gaps import gaps_after
 from listbridge.store.store import Store
 from listbridge.streams.log import totals
 
@@ -104,7 +103,7 @@ def repair_minutes(store: Store, records: Mapping[str, Any]) -> set[int]:
 
     It is the one before a gap's end, by a clock that is known to the second.
     """
-    ends = {each.until for one in records["lists"] for each in gaps_after(store, one["list_id"], 0)}
+    ends = {each.until for one in records["lists"] for each in all_gaps(store, one["list_id"])}
     moments = {end - MINUTE_MS + slip for end in ends for slip in (-CLOCK_SLIP_MS, CLOCK_SLIP_MS)}
     return {at - at % MINUTE_MS for at in moments}
 

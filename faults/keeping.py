@@ -7,14 +7,16 @@ import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import asdict as asdict_of
 
 from cli.demo.reckoning import Expected
 from faults.world import World
-from listbridge.campaign_monitor.gaps import gaps_after
+from listbridge.campaign_monitor.gaps import Gap
 from listbridge.erasure.document import document
+from listbridge.store import keys
+from listbridge.store.store import Store
 
 Kept = dict[str, Any]
 MOST = 25
@@ -41,7 +43,7 @@ def evidence(
         for key, differs in sorted(wrong.items())[:MOST]
     }
     gaps = {
-        each["list_id"]: [asdict_of(gap) for gap in gaps_after(context.store, each["list_id"], 0)]
+        each["list_id"]: [asdict_of(gap) for gap in all_gaps(context.store, each["list_id"])]
         for each in records["lists"]
     }
     return {
@@ -51,6 +53,15 @@ def evidence(
         "clock_moves": world.clock_moves,
         "now": records["now"],
     }
+
+
+def all_gaps(store: Store, list_id: str) -> list[Gap]:
+    """All gaps of a list's webhooks, those too that end later than this process's clock says."""
+    found: list[Gap] = []
+    for name in (keys.gaps(), keys.gaps(list_id)):
+        held = cast(list[bytes], store.client.zrange(name, 0, -1))
+        found += [Gap(*map(int, each.split(b":"))) for each in held]
+    return sorted(found)
 
 
 def books(records: Mapping[str, Any], key: str) -> Kept:

@@ -56,12 +56,14 @@ for _name, _what in (
     fault(f"kill-{_name}", f"SIGKILL of {_what}, twice")(_killer(_name, signal.SIGKILL, 2))
 
 
-@fault("web-away", "the web server stopped for more than a minute, then killed: a gap of the webhooks")
+@fault("web-away", "the web server stopped while a minute passes, then killed: a gap of the webhooks")
 def web_away(world: World, chance: random.Random) -> None:
     some_time(chance)
     group = os.getpgid(world.pid("web"))  # its own, with the processes that take calls
     os.killpg(group, signal.SIGSTOP)
-    time.sleep(PAST_THE_SILENCE_SECONDS)
+    time.sleep(1.5)
+    world.pass_time(PAST_THE_SILENCE_SECONDS)
+    time.sleep(1.5)
     os.killpg(group, signal.SIGKILL)
 
 

@@ -42,6 +42,17 @@ class Round:
     problems: list[str] = field(default_factory=list)
     skipped: str = ""
     """Why it could not be run here."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds that each part of it took."""
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """The block is this part."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.parts[part] = time.monotonic() - began
 
     @property
     def is_good(self) -> bool:
@@ -173,17 +184,21 @@ def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
     done = Round(each.name, seed)
     chance, began = random.Random(f"{seed} {each.name}"), time.monotonic()
     try:
-        with Load(made, chance) as load:
+        with done.timed("load"), Load(made, chance) as load:
             each.act(made, chance)
             over = time.monotonic()
             time.sleep(max(0.0, load_seconds - (over - began)) if not each.alone else 0.0)
         load.check()
-        done.recovery_seconds = probe(made)
-        made.wait_until_quiet()
-        made.read_again()
-        made.wait_until_quiet()
-        done.verdict = compare(made)
-        done.problems += [problem for check in made.checks if (problem := check())]
+        with done.timed("recovery"):
+            done.recovery_seconds = probe(made)
+        with done.timed("rest"):
+            made.wait_until_quiet()
+        with done.timed("reading"):
+            made.read_again()
+            made.wait_until_quiet()
+        with done.timed("comparison"):
+            done.verdict = compare(made)
+            done.problems += [problem for check in made.checks if (problem := check())]
     except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
         done.problems.append(f"{type(problem).__name__}: {problem}")
     if done.verdict and (differences := done.verdict.differences(each.excused)):

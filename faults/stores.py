@@ -41,7 +41,6 @@ def torn_tail(world: World, chance: random.Random) -> None:
     EVERYSEC,
     gives_up="what was acknowledged in the last second before a power cut",
     excused=("lost", "people", "rows"),
-    alone=True,
 )
 def power_cut_everysec(world: World, chance: random.Random) -> None:
     some_time(chance)
@@ -52,9 +51,7 @@ def power_cut_everysec(world: World, chance: random.Random) -> None:
         held.truncate(on_disk)
 
 
-@fault(
-    "damaged-profile", "a byte of a stored profile flipped in the file; then `profiles rebuild`", alone=True
-)
+@fault("damaged-profile", "a byte of a stored profile flipped in the file; then `profiles rebuild`")
 def damaged_profile(world: World, chance: random.Random) -> None:
     some_time(chance)
     store = world.stage.context.store

@@ -90,6 +90,8 @@ class World:
     """Asked once all is at rest: what is not as it should be, empty if nothing. Each is asked once."""
     clock_moves: list[tuple[int, float]] = field(default_factory=list)
     """When our processes' clock was moved (epoch ms, by the machine's), and by how many seconds."""
+    passed_seconds: float = 0.0
+    """How much later it is in this installation than on this machine."""
     races: set[Added] = field(default_factory=set)
     """Those that were counted already."""
     store_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -162,9 +164,20 @@ class World:
         return redis.Redis.from_url(_database(self.embedded.url, 1))
 
     def move_clock(self, seconds: float) -> None:
-        """Move the clock of all our Python processes, by this against the machine's."""
+        """Put the clock of all our Python processes wrong by so much."""
         self.clock_moves.append((time.time_ns() // 1_000_000, seconds))
-        (self.settings.data_dir / "clock").write_text(str(seconds), encoding="ascii")
+        self._set_clocks(self.passed_seconds + seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """So much time passes at once, in the account and for all our Python processes."""
+        self.until_answered("POST", "/clock", {"advance_seconds": seconds}, control=True)
+        self.passed_seconds += seconds
+        self._set_clocks(self.passed_seconds)
+
+    def _set_clocks(self, ours: float) -> None:
+        path = self.settings.data_dir / "clock"
+        path.with_suffix(".new").write_text(f"{ours} {self.passed_seconds}", encoding="ascii")
+        path.with_suffix(".new").rename(path)
 
     def until_answered(self, method: str, path: str, body: Any = None, *, control: bool = False) -> Any:
         """Call until it is answered 2xx, as whoever sends something that must not be lost."""
