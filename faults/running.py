@@ -16,10 +16,11 @@ from threading import Thread
 
 from faults.catalogue import Fault
 from faults.comparing import Verdict, compare
+from faults.installation import world
 from faults.keeping import keep
 from faults.ledger import AUDIENCES
 from faults.load import Load
-from faults.world import NeverQuiet, NoDisk, Plan, World, world
+from faults.world import NeverQuiet, NoDisk, Plan, World
 
 LOAD_SECONDS = 3.0
 ROUND_SECONDS = 40.0

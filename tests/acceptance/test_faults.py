@@ -9,7 +9,8 @@ import pytest
 from cli.demo.comparison import Feed
 from faults import comparing, processes, running
 from faults.catalogue import FAULTS
-from faults.world import Plan, world
+from faults.installation import world
+from faults.world import Plan
 
 SMALL = Plan(people=120, activity_rows=400)
 CHOSEN = ("kill-worker", "kill-store")
