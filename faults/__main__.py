@@ -8,10 +8,10 @@ import time
 
 import click
 
-from faults import account, broker, lines, poison, processes, report, running, stores
+from faults import account, broker, lines, poison, processes, report, running, stores, versions
 from faults.catalogue import FAULTS
 
-MODULES = (processes, account, broker, lines, stores, poison)
+MODULES = (processes, versions, account, broker, lines, stores, poison)
 """Each enters its faults into the catalogue when it is imported."""
 
 
