@@ -153,7 +153,7 @@ def _of_group(waiting: Due, terms: Terms) -> Iterator[Round]:
 
 def _in_one(waiting: Due, plan: Plan, terms: Terms) -> Iterator[Round]:
     """Rounds on one installation, until one goes wrong or was to be alone; takes from `waiting`."""
-    with _installation(plan, waiting[0][1], terms.say) as made:
+    with installation(plan, waiting[0][1], terms.say) as made:
         acknowledged = compare(made).acknowledged
         while waiting and terms.has_time:
             each, number = waiting.pop(0)
@@ -161,14 +161,14 @@ def _in_one(waiting: Due, plan: Plan, terms: Terms) -> Iterator[Round]:
             if done.verdict:
                 done.acknowledged = done.verdict.acknowledged - acknowledged
                 acknowledged = done.verdict.acknowledged
-            _keep(made, done, terms)
+            keep_what_is_needed(made, done, terms)
             yield done
             if each.alone or done.verdict is None or not done.verdict.is_clean:
                 return
 
 
 @contextmanager
-def _installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator[World]:
+def installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="listbridge-faults-"))
     log_path = directory / "faults.log"
     began = time.monotonic()
@@ -226,7 +226,7 @@ def probe(made: World) -> float:
     return time.monotonic() - began
 
 
-def _keep(made: World, done: Round, terms: Terms) -> None:
+def keep_what_is_needed(made: World, done: Round, terms: Terms) -> None:
     """What somebody needs who looks for the reason: the log, and all that is known of who differed."""
     if not done.is_good:
         kept = (
