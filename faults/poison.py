@@ -99,5 +99,4 @@ for _name, _what, _offset in (
     fault(
         _name,
         f"our processes' clock {_what} ahead, then {_what} behind, then right",
-        alone=True,
     )(_clock(_offset, -_offset))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -190,6 +191,9 @@ def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
             over = time.monotonic()
             time.sleep(max(0.0, load_seconds - (over - began)) if not each.alone else 0.0)
         load.check()
+        with done.timed("mending"):
+            while made.afterwards:
+                made.afterwards.pop(0)()
         with done.timed("recovery"):
             done.recovery_seconds = probe(made)
         with done.timed("rest"):
@@ -200,11 +204,12 @@ def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
         with done.timed("comparison"):
             done.verdict = compare(made)
             done.problems += [problem for check in made.checks if (problem := check())]
-    except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
+    except (NeverQuiet, TimeoutError, RuntimeError, OSError, subprocess.SubprocessError) as problem:
         done.problems.append(f"{type(problem).__name__}: {problem}")
     if done.verdict and (differences := done.verdict.differences(each.excused)):
         done.problems.append(", ".join(f"{count} {name}" for name, count in differences.items()))
     made.checks.clear()
+    made.afterwards.clear()
     done.seconds = time.monotonic() - began
     return done
 

@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from cli.demo.change import LISTBRIDGE
@@ -60,6 +61,10 @@ def damaged_profile(world: World, chance: random.Random) -> None:
         place = _place_of_a_profile(raw, store.parts[0].profiles.encode())
         raw[place] ^= 0x01
         world.aof().write_bytes(raw)
+    world.afterwards.append(partial(_rebuild, world))
+
+
+def _rebuild(world: World) -> None:
     run = [*LISTBRIDGE, "profiles", "rebuild"]
     subprocess.run(run, env=world.command_env, check=True, capture_output=True, timeout=120)
 

@@ -50,7 +50,7 @@ def two_versions(world: World, chance: random.Random) -> None:
         path = os.pathsep.join(_with(directory, world.child_env["PYTHONPATH"].split(os.pathsep)))
         address = ("--host", world.settings.http_host, "--port", str(world.settings.http_port))
         for argv in (
-            (*CELERY, "worker", "-n", "newer-fold@%h", "-P", "solo", "-Q", "fold"),
+            (*CELERY, "worker", "-n", "newer-fold@%h", "-P", "solo", "-Q", "fold,archive"),
             (
                 *CELERY,
                 "worker",
@@ -65,7 +65,6 @@ def two_versions(world: World, chance: random.Random) -> None:
                 "-Q",
                 "deliver,schedule,pull",
             ),
-            (*CELERY, "worker", "-n", "newer-archive@%h", "-P", "solo", "-Q", "archive"),
             (*GRANIAN, *address, "webhooks.app:app"),
         ):
             stack.enter_context(another(world, *argv, env={"PYTHONPATH": path}, folder=directory))

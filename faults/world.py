@@ -75,6 +75,8 @@ class World:
     """Addresses that can be nobody's key: what is told of them is set aside."""
     poisoned: int = 0
     """Lines that were put into the audience stream and are no events."""
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    """What somebody does about the fault when the load is over. Each is done once."""
     checks: list[Callable[[], str]] = field(default_factory=list)
     """Asked once all is at rest: what is not as it should be, empty if nothing. Each is asked once."""
     clock_moves: list[tuple[int, float]] = field(default_factory=list)
