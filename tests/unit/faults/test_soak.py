@@ -21,7 +21,7 @@ def test_a_processs_memory_is_that_of_its_whole_group():
     )
 
 
-def test_faults_that_give_something_up_or_need_an_installation_of_their_own_are_not_drawn():
+def test_faults_that_give_something_up_or_need_another_installation_are_not_drawn():
     names = {each.name for each in lots()}
     assert {"kill-web", "half-open", "api-500"} <= names
-    assert names.isdisjoint({"power-cut-everysec", "clock-days", "disk-full"})
+    assert names.isdisjoint({"power-cut-everysec", "kill-store-everysec", "disk-full"})
