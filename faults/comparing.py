@@ -115,8 +115,9 @@ def _allow_repairs(expected: Mapping[str, Expected], records: Mapping[str, Any],
             known = expected.get(person["email"].lower())
             if known is None or person["state"] != "Active":
                 continue
-            known.later |= {at for at in minutes if at > known.updated_at}
-            if known.later and person["name"]:
+            told = {at for at in minutes if at >= known.updated_at}
+            known.later |= told
+            if told and person["name"]:
                 known.acceptable.setdefault("cm_name", set()).add(person["name"])
 
 
