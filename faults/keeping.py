@@ -9,12 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+import redis
 from msgspec.structs import asdict as asdict_of
 
 from cli.demo.reckoning import Expected
 from faults.world import World
 from listbridge.campaign_monitor.gaps import Gap
+from listbridge.context import Context
 from listbridge.erasure.document import document
+from listbridge.erasure.errors import ErasureError
 from listbridge.store import keys
 from listbridge.store.store import Store
 
@@ -38,7 +41,7 @@ def evidence(
             "should_be": asdict(expected[key]) if key in expected else None,
             "acknowledged": [each for each in world.ledger.events if each["email"].lower() == key],
             "books": books(records, key),
-            "known": document(context.archive, context.programs, [key]),
+            "known": _known(context, key),
         }
         for key, differs in sorted(wrong.items())[:MOST]
     }
@@ -53,6 +56,14 @@ def evidence(
         "clock_moves": world.clock_moves,
         "now": records["now"],
     }
+
+
+def _known(context: Context, key: str) -> Kept:
+    """All that we have of a person, or why that can't be read."""
+    try:
+        return document(context.archive, context.programs, [key])
+    except (ErasureError, OSError, redis.RedisError) as problem:
+        return {"unreadable": f"{type(problem).__name__}: {problem}"}
 
 
 def all_gaps(store: Store, list_id: str) -> list[Gap]:
