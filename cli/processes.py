@@ -55,13 +55,22 @@ class Supervisor:
 
     Either call `run`, which blocks, or use it as a context manager: entering returns when all children
     are ready, the supervision goes on in a thread, and leaving stops the children. For one use.
+
+    One that dies is started again the later the more often it has died before it ran for `healthy_seconds`.
     """
 
-    def __init__(self, children: Sequence[Child], out: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        children: Sequence[Child],
+        out: TextIO | None = None,
+        *,
+        healthy_seconds: float = HEALTHY_SECONDS,
+    ) -> None:
         width = max((len(child.name) for child in children), default=0)
         self._log = MergedLog(out or sys.stdout, width)
         self._runs = {
-            child.name: _Run(child, self._log, COLOURS[i % len(COLOURS)]) for i, child in enumerate(children)
+            child.name: _Run(child, self._log, COLOURS[i % len(COLOURS)], healthy_seconds)
+            for i, child in enumerate(children)
         }
         self._started = threading.Event()
         self._until = threading.Event()
@@ -150,11 +159,12 @@ class Supervisor:
 class _Run:
     """One child: its present process, and when it may be started again."""
 
-    def __init__(self, child: Child, merged: MergedLog, colour: str) -> None:
+    def __init__(self, child: Child, merged: MergedLog, colour: str, healthy_seconds: float) -> None:
         self.child = child
         self.process: subprocess.Popen[bytes] | None = None
         self._merged = merged
         self._colour = colour
+        self._healthy_seconds = healthy_seconds
         self._reader: threading.Thread | None = None
         self._failures = 0
         self._started_at = 0.0
@@ -183,7 +193,7 @@ class _Run:
         if not self._retry_at:
             # What was killed leaves its helpers behind, and they may hold its port.
             kill_group(self.process)
-            self._failures = 1 if now - self._started_at > HEALTHY_SECONDS else self._failures + 1
+            self._failures = 1 if now - self._started_at > self._healthy_seconds else self._failures + 1
             delay = restart_delay(self._failures)
             self._retry_at = now + delay
             self._say(f"ended with {self.process.returncode}; starting it again in {delay:g} s")

@@ -59,16 +59,13 @@ fault("api-cut", "imports are stored and their answers cut, for three seconds")(
 )
 
 
-@fault(
-    "api-down", "every connection is cut, and meanwhile an hour passes, in the account and here", alone=True
-)
+@fault("api-down", "every connection is cut, and meanwhile an hour passes, in the account and here")
 def api_down(world: World, chance: random.Random) -> None:
     some_time(chance)
     with ordered(world, {"match": "", "times": -1, "kind": "drop-before"}):
-        time.sleep(3)
-        world.until_answered("POST", "/clock", {"advance_seconds": HOUR_SECONDS}, control=True)
-        world.move_clock(HOUR_SECONDS)
-        time.sleep(3)
+        time.sleep(1.5)
+        world.pass_time(HOUR_SECONDS)
+        time.sleep(1.5)
 
 
 @fault("api-hangs", "the other system stops in the middle of everything for five seconds (SIGSTOP)")

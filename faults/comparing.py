@@ -10,8 +10,9 @@ from typing import Any
 from cli.demo.command import all_profiles
 from cli.demo.comparison import Differences, compare_lists, compare_profiles
 from cli.demo.reckoning import Expected, expected_audiences, expected_profiles
+from faults.keeping import Kept, all_gaps, evidence
+from faults.races import added_after_opt_out
 from faults.world import FIELD, World
-from listbridge.campaign_monitor.gaps import gaps_after
 from listbridge.store.store import Store
 from listbridge.streams.log import totals
 
@@ -35,7 +36,11 @@ class Verdict:
     """People whose row in a list differs."""
     undone: int
     """Opt-outs after which a person was added again."""
+    raced: int = 0
+    """People who opted out while a row for them was on its way; see `races`."""
     examples: list[str] = field(default_factory=list)
+    kept: Kept = field(default_factory=dict)
+    """What is known of those who differ."""
 
     def differences(self, excused: Collection[str] = ()) -> dict[str, int]:
         """What is other than it should be, but for the excused fields."""
@@ -65,14 +70,31 @@ def compare(world: World) -> Verdict:
     appended -= world.poisoned
     lost = max(lost, len(ledger.events) - appended)
     doubled = max(doubled, appended - len(ledger.events))
+    wrong: dict[str, list[str]] = {}
+    for found in (profiles, lists):
+        for key, names in found.wrong.items():
+            wrong.setdefault(key, []).extend(names)
+    added = [each for each in added_after_opt_out(records) if each not in world.races]
+    undone = [each for each in added if not each.was_a_race]
+    raced = [each for each in added if each.was_a_race]
+    world.races.update(raced)
+    for each in added:
+        wrong.setdefault(each.email.lower(), []).append("added after an opt-out")
     return Verdict(
         acknowledged=activity + len(ledger.events),
         lost=lost,
         doubled=doubled,
         people=profiles.people,
         rows=lists.people,
-        undone=len(records["added_after_opt_out"]),
-        examples=_told(profiles, "profile") + _told(lists, "list") + _undone(records),
+        undone=len(undone),
+        raced=len(raced),
+        examples=[
+            *_told(profiles, "profile"),
+            *_told(lists, "list"),
+            *(f"an opt-out undone: {each}" for each in undone),
+            *(f"a race, open for {each.open_ms} ms: {each}" for each in raced),
+        ],
+        kept=evidence(world, records, expected, wrong) if wrong else {},
     )
 
 
@@ -81,7 +103,7 @@ def repair_minutes(store: Store, records: Mapping[str, Any]) -> set[int]:
 
     It is the one before a gap's end, by a clock that is known to the second.
     """
-    ends = {each.until for one in records["lists"] for each in gaps_after(store, one["list_id"], 0)}
+    ends = {each.until for one in records["lists"] for each in all_gaps(store, one["list_id"])}
     moments = {end - MINUTE_MS + slip for end in ends for slip in (-CLOCK_SLIP_MS, CLOCK_SLIP_MS)}
     return {at - at % MINUTE_MS for at in moments}
 
@@ -93,8 +115,9 @@ def _allow_repairs(expected: Mapping[str, Expected], records: Mapping[str, Any],
             known = expected.get(person["email"].lower())
             if known is None or person["state"] != "Active":
                 continue
-            known.later |= {at for at in minutes if at > known.updated_at}
-            if known.later and person["name"]:
+            told = {at for at in minutes if at >= known.updated_at}
+            known.later |= told
+            if told and person["name"]:
                 known.acceptable.setdefault("cm_name", set()).add(person["name"])
 
 
@@ -118,15 +141,6 @@ def _leave_out(records: dict[str, Any], addresses: set[str]) -> None:
         each["subscribers"] = [p for p in each["subscribers"] if p["email"] not in addresses]
     told = records["webhook_events"]
     records["webhook_events"] = [e for e in told if e["event"]["EmailAddress"] not in addresses]
-
-
-def _undone(records: Mapping[str, Any]) -> list[str]:
-    """Who was added again when, and when they had left."""
-    left = records["opt_outs"]
-    return [
-        f"added again: {each}, after {[one for one in left if one['email'] == each['email']]}"
-        for each in records["added_after_opt_out"]
-    ]
 
 
 def _told(found: Differences, what: str) -> list[str]:

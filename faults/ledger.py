@@ -21,12 +21,6 @@ class Ledger:
     people: list[str] = field(default_factory=list)
     active: list[str] = field(default_factory=list)
     """Those of the first list who may still do something themselves."""
-    complaining: list[str] = field(default_factory=list)
-    """Those of them who are in the second list, too.
-
-    A complaint ends all mail of the client. Who is not in a list can't be told from who complained a
-    moment ago before the webhook has come, and the API adds both, so such a race is no fault of ours.
-    """
     list_id: str = ""
     moment: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
     seeds: int = 0
@@ -38,13 +32,9 @@ class Ledger:
         first = records["lists"][0]
         people = sorted({p["email"] for each in records["lists"] for p in each["subscribers"]})
         people += [f"new.reader.{number}@example.org" for number in range(len(people) // 10)]
-        second = {each["email"] for each in records["lists"][1]["subscribers"]}
         active = [p["email"] for p in first["subscribers"] if p["state"] == "Active"]
         random.Random(seed).shuffle(active)
-        both = [each for each in active if each in second]
-        complaining = both[: len(both) // 2]
-        active = [each for each in active if each not in set(complaining)]
-        return cls(people=people, active=active, complaining=complaining, list_id=first["list_id"])
+        return cls(people=people, active=active, list_id=first["list_id"])
 
     def event(self, email: str, audience: str, what: str) -> Event:
         """One that nobody made before: each is seven milliseconds later than the last."""

@@ -70,9 +70,8 @@ class Load:
         """Somebody opts out, another changes their name; some read and click; the import looks."""
         world, ledger = self._world, self._ledger
         for action in chance.sample(("unsubscribe", "update", "spam", "update"), 2):
-            able = ledger.complaining if action == "spam" else ledger.active
-            if able:
-                body = {"list_id": ledger.list_id, "email": able.pop()}
+            if ledger.active:
+                body = {"list_id": ledger.list_id, "email": ledger.active.pop()}
                 if action == "update":
                     body["name"] = f"Renamed {chance.randrange(1000)}"
                 world.until_answered("POST", f"/people/{action}", body, control=True)

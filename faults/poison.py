@@ -99,7 +99,4 @@ for _name, _what, _offset in (
     fault(
         _name,
         f"our processes' clock {_what} ahead, then {_what} behind, then right",
-        gives_up="which of two changes of the same minute is the later one, and which are our own writes",
-        excused=("people",),
-        alone=True,
     )(_clock(_offset, -_offset))

@@ -7,10 +7,10 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import IO
 
 from cli.services import CELERY
 from faults.catalogue import Act, fault
@@ -56,12 +56,14 @@ for _name, _what in (
     fault(f"kill-{_name}", f"SIGKILL of {_what}, twice")(_killer(_name, signal.SIGKILL, 2))
 
 
-@fault("web-away", "the web server stopped for more than a minute, then killed: a gap of the webhooks")
+@fault("web-away", "the web server stopped while a minute passes, then killed: a gap of the webhooks")
 def web_away(world: World, chance: random.Random) -> None:
     some_time(chance)
     group = os.getpgid(world.pid("web"))  # its own, with the processes that take calls
     os.killpg(group, signal.SIGSTOP)
-    time.sleep(PAST_THE_SILENCE_SECONDS)
+    time.sleep(1.5)
+    world.pass_time(PAST_THE_SILENCE_SECONDS)
+    time.sleep(1.5)
     os.killpg(group, signal.SIGKILL)
 
 
@@ -112,14 +114,14 @@ def _slow_calls(world: World) -> int:
 
 @fault("two-beats", "a second beat beside the first")
 def two_beats(world: World, chance: random.Random) -> None:
-    with another(world, "beat", "-l", "WARNING"):
+    with another(world, *CELERY, "beat", "-l", "WARNING"):
         time.sleep(3 + chance.random())
 
 
 @fault("two-deliverers", "the deliver worker stopped past its lease while another delivers, then continued")
 def two_deliverers(world: World, chance: random.Random) -> None:
     options = ("worker", "-n", "second@%h", "-P", "threads", "-c", "4", "-Q", "deliver,schedule")
-    with another(world, *options, "--without-gossip", "--without-mingle", "-l", "WARNING"):
+    with another(world, *CELERY, *options, "--without-gossip", "--without-mingle", "-l", "WARNING"):
         some_time(chance)
         order = {"match": "import", "kind": "slow-after", "times": 1, "seconds": 2.0}
         world.stage.control("POST", "/faults", order)
@@ -133,7 +135,7 @@ def two_deliverers(world: World, chance: random.Random) -> None:
 @fault("two-folds", "the fold worker stopped past its claim while another folds, then continued")
 def two_folds(world: World, chance: random.Random) -> None:
     options = ("worker", "-n", "second@%h", "-P", "solo", "-Q", "fold")
-    with another(world, *options, "--without-gossip", "--without-mingle", "-l", "WARNING"):
+    with another(world, *CELERY, *options, "--without-gossip", "--without-mingle", "-l", "WARNING"):
         some_time(chance)
         with stopped(world, "fold"):
             time.sleep(PAST_THE_CLAIM_SECONDS)
@@ -164,7 +166,7 @@ def stop_store(world: World, chance: random.Random) -> None:
 
 
 @contextmanager
-def stopped(world: World, name: str) -> Any:
+def stopped(world: World, name: str) -> Iterator[None]:
     """A child doesn't run for the duration of the block."""
     pid = world.send(name, signal.SIGSTOP)
     try:
@@ -175,11 +177,12 @@ def stopped(world: World, name: str) -> Any:
 
 
 @contextmanager
-def another(world: World, *arguments: str) -> Any:
-    """One more Celery process on the same installation; it has ended when the block has."""
-    env = os.environ | dict(world.child_env)
-    argv: Sequence[str] = (*CELERY, *arguments)
-    with open(world.log_path, "ab") as log, subprocess.Popen(argv, env=env, stdout=log, stderr=log) as more:
+def another(
+    world: World, *argv: str, env: Mapping[str, str] | None = None, folder: str | None = None
+) -> Iterator[None]:
+    """One more process on the same installation, begun in that folder; it has ended when the block has."""
+    environ = os.environ | dict(world.child_env) | dict(env or {})
+    with open(world.log_path, "ab") as log, _started(argv, environ, folder, log) as more:
         try:
             yield
         finally:
@@ -188,3 +191,9 @@ def another(world: World, *arguments: str) -> Any:
                 more.wait(30)
             except subprocess.TimeoutExpired:
                 more.kill()
+
+
+def _started(
+    argv: Sequence[str], environ: Mapping[str, str], folder: str | None, log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(argv, env=environ, cwd=folder, stdout=log, stderr=log)

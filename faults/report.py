@@ -21,12 +21,14 @@ HEADS = (
     "profiles",
     "rows",
     "opt-outs undone",
+    "races",
     "recovery s",
+    "s",
 )
 
 
 def rows(rounds: Iterable[Round]) -> list[tuple[str, ...]]:
-    """A row for each fault, its rounds added up; recovery is the median."""
+    """A row for each fault, its rounds added up; recovery and time are medians."""
     found: dict[str, list[Round]] = {}
     for each in rounds:
         found.setdefault(each.fault, []).append(each)
@@ -40,7 +42,7 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
         sum(each.acknowledged for each in rounds),
         *(
             sum(getattr(each, what) for each in told)
-            for what in ("lost", "doubled", "people", "rows", "undone")
+            for what in ("lost", "doubled", "people", "rows", "undone", "raced")
         ),
     ]
     return (
@@ -48,6 +50,7 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
         f"{len(told)}" if len(told) == len(rounds) else f"{len(told)} of {len(rounds)}",
         *(f"{number:,}" for number in numbers),
         f"{median(ended):.1f}" if ended else "",
+        f"{median(each.seconds for each in rounds):.0f}",
     )
 
 
@@ -87,6 +90,7 @@ def as_json(rounds: Sequence[Round]) -> list[dict[str, Any]]:
             "profiles": each.verdict.people if each.verdict else None,
             "rows": each.verdict.rows if each.verdict else None,
             "undone": each.verdict.undone if each.verdict else None,
+            "raced": each.verdict.raced if each.verdict else None,
             "recovery_seconds": round(each.recovery_seconds, 2),
             "seconds": round(each.seconds, 1),
             "problems": each.problems,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,17 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from queue import Empty, Queue, SimpleQueue
+from threading import Thread
 
 from faults.catalogue import Fault
 from faults.comparing import Verdict, compare
+from faults.installation import world
+from faults.keeping import keep
 from faults.ledger import AUDIENCES
 from faults.load import Load
-from faults.world import NeverQuiet, NoDisk, Plan, World, world
+from faults.world import NeverQuiet, NoDisk, Plan, World
 
 LOAD_SECONDS = 3.0
 ROUND_SECONDS = 40.0
 """A round is begun only if so much of the whole time is left."""
 PROBE_SECONDS = 120.0
+MANY = 8
+"""So many rounds that may share an installation are dealt out to as many as stand at a time."""
 
 
 @dataclass
@@ -37,6 +44,17 @@ class Round:
     problems: list[str] = field(default_factory=list)
     skipped: str = ""
     """Why it could not be run here."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds that each part of it took."""
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """The block is this part."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.parts[part] = time.monotonic() - began
 
     @property
     def is_good(self) -> bool:
@@ -44,58 +62,114 @@ class Round:
         return bool(self.skipped) or (not self.problems and self.verdict is not None)
 
 
-def run(
-    faults: Sequence[Fault],
-    *,
-    seed: int,
-    runs: int,
-    seconds: float,
-    say: Callable[[str], None],
-    load_seconds: float = LOAD_SECONDS,
-) -> Iterator[Round]:
-    """Run each fault `runs` times; faults that allow it share an installation. The same seed, the same
-    load and moments, as far as the machine allows."""
-    deadline = time.monotonic() + seconds
+@dataclass(frozen=True)
+class Terms:
+    """How rounds are run. `deadline`: by the monotonic clock; `keep_in`: the folder for what is kept of
+    those who differ, excused too (empty: only what is wrong, among the temporary files)."""
+
+    deadline: float
+    say: Callable[[str], None]
+    load_seconds: float = LOAD_SECONDS
+    keep_in: str = ""
+
+    @property
+    def has_time(self) -> bool:
+        """Is there time for another round?"""
+        return time.monotonic() + ROUND_SECONDS < self.deadline
+
+
+Due = list[tuple[Fault, int]]
+"""Faults and seeds that wait for an installation."""
+
+
+def run(faults: Sequence[Fault], terms: Terms, *, seed: int, runs: int, at_once: int = 1) -> Iterator[Round]:
+    """Run each fault `runs` times; faults that allow it share an installation, and `at_once` installations
+    stand at a time. The same seed, the same load and moments, as far as the machine allows."""
+    groups = SimpleQueue[Due]()
+    for group in sorted(_groups(faults, seed, runs, at_once), key=len, reverse=True):
+        groups.put(group)
+    found: Queue[Round | BaseException | None] = Queue()
+
+    def work() -> None:
+        try:
+            while group := _next(groups):
+                for done in _of_group(group, terms):
+                    found.put(done)
+        except BaseException as problem:
+            found.put(problem)
+        finally:
+            found.put(None)
+
+    workers = [Thread(target=work, name=f"installation-{number}") for number in range(at_once)]
+    for each in workers:
+        each.start()
+    at_work = len(workers)
+    try:
+        while at_work:
+            done = found.get()
+            if isinstance(done, Round):
+                yield done
+            elif done is None:
+                at_work -= 1
+            else:
+                raise done
+    finally:
+        while _next(groups):
+            pass
+        for each in workers:
+            each.join()
+
+
+def _next(groups: SimpleQueue[Due]) -> Due:
+    try:
+        return groups.get_nowait()
+    except Empty:
+        return []
+
+
+def _groups(faults: Sequence[Fault], seed: int, runs: int, parts: int) -> list[Due]:
+    """The rounds that may share an installation; where many may, dealt out to several."""
     numbered = [(each, seed + number) for number in range(runs) for each in faults]
     order = {each.plan: place for place, each in reversed(list(enumerate(faults)))}
     numbered.sort(key=lambda pair: (pair[0].alone, order[pair[0].plan]))
-    for (_, plan), group in groupby(numbered, key=lambda pair: (pair[0].name * pair[0].alone, pair[0].plan)):
-        waiting = list(group)
-        while waiting and time.monotonic() + ROUND_SECONDS < deadline:
-            try:
-                yield from _in_one(waiting, plan, deadline, say, load_seconds)
-            except NoDisk as problem:
-                yield from (Round(each.name, number, skipped=str(problem)) for each, number in waiting)
-                waiting.clear()
-        for each, number in waiting:
-            yield Round(each.name, number, problems=["not run: the time was over"])
+    found: list[Due] = []
+    for _, group in groupby(numbered, key=lambda pair: (pair[0].name * pair[0].alone, pair[0].plan)):
+        together = list(group)
+        dealt = parts if len(together) >= MANY else 1
+        found += [together[number::dealt] for number in range(dealt)]
+    return found
 
 
-def _in_one(
-    waiting: list[tuple[Fault, int]],
-    plan: Plan,
-    deadline: float,
-    say: Callable[[str], None],
-    load_seconds: float,
-) -> Iterator[Round]:
+def _of_group(waiting: Due, terms: Terms) -> Iterator[Round]:
+    plan = waiting[0][0].plan
+    while waiting and terms.has_time:
+        try:
+            yield from _in_one(waiting, plan, terms)
+        except NoDisk as problem:
+            yield from (Round(each.name, number, skipped=str(problem)) for each, number in waiting)
+            waiting.clear()
+    for each, number in waiting:
+        yield Round(each.name, number, problems=["not run: the time was over"])
+
+
+def _in_one(waiting: Due, plan: Plan, terms: Terms) -> Iterator[Round]:
     """Rounds on one installation, until one goes wrong or was to be alone; takes from `waiting`."""
-    with _installation(plan, waiting[0][1], say) as made:
+    with installation(plan, waiting[0][1], terms.say) as made:
         acknowledged = compare(made).acknowledged
-        while waiting and time.monotonic() + ROUND_SECONDS < deadline:
+        while waiting and terms.has_time:
             each, number = waiting.pop(0)
-            done = one(made, each, number, load_seconds)
+            done = one(made, each, number, terms.load_seconds)
             if done.verdict:
                 done.acknowledged = done.verdict.acknowledged - acknowledged
                 acknowledged = done.verdict.acknowledged
-            if not done.is_good:
-                _keep_log(made, each, number, say)
+            keep_what_is_needed(made, done, terms)
             yield done
             if each.alone or done.verdict is None or not done.verdict.is_clean:
                 return
 
 
 @contextmanager
-def _installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator[World]:
+def installation(plan: Plan, seed: int, say: Callable[[str], None]) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="listbridge-faults-"))
     log_path = directory / "faults.log"
     began = time.monotonic()
@@ -112,22 +186,30 @@ def one(made: World, each: Fault, seed: int, load_seconds: float) -> Round:
     done = Round(each.name, seed)
     chance, began = random.Random(f"{seed} {each.name}"), time.monotonic()
     try:
-        with Load(made, chance) as load:
+        with done.timed("load"), Load(made, chance) as load:
             each.act(made, chance)
             over = time.monotonic()
             time.sleep(max(0.0, load_seconds - (over - began)) if not each.alone else 0.0)
         load.check()
-        done.recovery_seconds = probe(made)
-        made.wait_until_quiet()
-        made.read_again()
-        made.wait_until_quiet()
-        done.verdict = compare(made)
-        done.problems += [problem for check in made.checks if (problem := check())]
-    except (NeverQuiet, TimeoutError, RuntimeError, OSError) as problem:
+        with done.timed("mending"):
+            while made.afterwards:
+                made.afterwards.pop(0)()
+        with done.timed("recovery"):
+            done.recovery_seconds = probe(made)
+        with done.timed("rest"):
+            made.wait_until_quiet()
+        with done.timed("reading"):
+            made.read_again()
+            made.wait_until_quiet()
+        with done.timed("comparison"):
+            done.verdict = compare(made)
+            done.problems += [problem for check in made.checks if (problem := check())]
+    except (NeverQuiet, TimeoutError, RuntimeError, OSError, subprocess.SubprocessError) as problem:
         done.problems.append(f"{type(problem).__name__}: {problem}")
     if done.verdict and (differences := done.verdict.differences(each.excused)):
         done.problems.append(", ".join(f"{count} {name}" for name, count in differences.items()))
     made.checks.clear()
+    made.afterwards.clear()
     done.seconds = time.monotonic() - began
     return done
 
@@ -149,10 +231,18 @@ def probe(made: World) -> float:
     return time.monotonic() - began
 
 
-def _keep_log(made: World, each: Fault, seed: int, say: Callable[[str], None]) -> None:
-    kept = Path(tempfile.gettempdir()) / f"listbridge-faults-{each.name}-{seed}.log"
-    shutil.copyfile(made.log_path, kept)
-    say(f"the log of the processes is kept: {kept}")
+def keep_what_is_needed(made: World, done: Round, terms: Terms) -> None:
+    """What somebody needs who looks for the reason: the log, and all that is known of who differed."""
+    if not done.is_good:
+        kept = (
+            Path(terms.keep_in or tempfile.gettempdir()) / f"listbridge-faults-{done.fault}-{done.seed}.log"
+        )
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made.log_path, kept)
+        terms.say(f"the log of the processes is kept: {kept}")
+    if done.verdict and done.verdict.kept and (terms.keep_in or not done.is_good):
+        path = keep(terms.keep_in, done.fault, done.seed, done.verdict.kept)
+        terms.say(f"who differed, and what should be: {path}")
 
 
 def failed(rounds: Iterable[Round]) -> list[Round]:

@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from cli.demo.change import LISTBRIDGE
@@ -41,7 +42,6 @@ def torn_tail(world: World, chance: random.Random) -> None:
     EVERYSEC,
     gives_up="what was acknowledged in the last second before a power cut",
     excused=("lost", "people", "rows"),
-    alone=True,
 )
 def power_cut_everysec(world: World, chance: random.Random) -> None:
     some_time(chance)
@@ -52,9 +52,7 @@ def power_cut_everysec(world: World, chance: random.Random) -> None:
         held.truncate(on_disk)
 
 
-@fault(
-    "damaged-profile", "a byte of a stored profile flipped in the file; then `profiles rebuild`", alone=True
-)
+@fault("damaged-profile", "a byte of a stored profile flipped in the file; then `profiles rebuild`")
 def damaged_profile(world: World, chance: random.Random) -> None:
     some_time(chance)
     store = world.stage.context.store
@@ -63,6 +61,10 @@ def damaged_profile(world: World, chance: random.Random) -> None:
         place = _place_of_a_profile(raw, store.parts[0].profiles.encode())
         raw[place] ^= 0x01
         world.aof().write_bytes(raw)
+    world.afterwards.append(partial(_rebuild, world))
+
+
+def _rebuild(world: World) -> None:
     run = [*LISTBRIDGE, "profiles", "rebuild"]
     subprocess.run(run, env=world.command_env, check=True, capture_output=True, timeout=120)
 

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
 import requests
-from cryptography.fernet import Fernet
 
-from cli.demo.change import write_mappings
 from cli.demo.comparison import Feed
 from cli.demo.stage import API_KEY, Stage
-from cli.processes import Child, Supervisor
-from cli.services import answers, services
-from faults.ledger import AUDIENCES, Ledger
+from faults.ledger import Ledger
 from faults.proxy import Proxy
-from listbridge.context import build
+from faults.races import Added
 from listbridge.jobs.sweep import sweep
 from listbridge.store.data_directory import read_record
 from listbridge.store.embedded import EmbeddedStore
@@ -38,10 +30,8 @@ from listbridge.workflows.models import State
 from settings import Settings, as_environ
 
 FIELD = "Lytics Audiences"
-NO_BRAKES = {"leaving": None, "unsubscribed": None, "refused": None}
 QUEUES = ("fold", "deliver", "pull", "archive", "schedule")
 PREFIX = "lb-celery:"
-CLOCK_DIR = Path(__file__).parent / "clock"
 QUIET_SECONDS = 150.0
 TRY_AGAIN_SECONDS = 90.0
 OPENS_FOR_ALL = 120
@@ -85,8 +75,16 @@ class World:
     """Addresses that can be nobody's key: what is told of them is set aside."""
     poisoned: int = 0
     """Lines that were put into the audience stream and are no events."""
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    """What somebody does about the fault when the load is over. Each is done once."""
     checks: list[Callable[[], str]] = field(default_factory=list)
     """Asked once all is at rest: what is not as it should be, empty if nothing. Each is asked once."""
+    clock_moves: list[tuple[int, float]] = field(default_factory=list)
+    """When our processes' clock was moved (epoch ms, by the machine's), and by how many seconds."""
+    passed_seconds: float = 0.0
+    """How much later it is in this installation than on this machine."""
+    races: set[Added] = field(default_factory=set)
+    """Those that were counted already."""
     store_lock: threading.Lock = field(default_factory=threading.Lock)
     """Whoever holds it keeps the store from being started again."""
 
@@ -154,11 +152,23 @@ class World:
 
     def broker(self) -> redis.Redis:
         """A client of the broker's database."""
-        return redis.Redis.from_url(_database(self.embedded.url, 1))
+        return redis.Redis.from_url(database(self.embedded.url, 1))
 
     def move_clock(self, seconds: float) -> None:
-        """Move the clock of all our Python processes, by this against the machine's."""
-        (self.settings.data_dir / "clock").write_text(str(seconds), encoding="ascii")
+        """Put the clock of all our Python processes wrong by so much."""
+        self.clock_moves.append((time.time_ns() // 1_000_000, seconds))
+        self._set_clocks(self.passed_seconds + seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """So much time passes at once, in the account and for all our Python processes."""
+        self.until_answered("POST", "/clock", {"advance_seconds": seconds}, control=True)
+        self.passed_seconds += seconds
+        self._set_clocks(self.passed_seconds)
+
+    def _set_clocks(self, ours: float) -> None:
+        path = self.settings.data_dir / "clock"
+        path.with_suffix(".new").write_text(f"{ours} {self.passed_seconds}", encoding="ascii")
+        path.with_suffix(".new").rename(path)
 
     def until_answered(self, method: str, path: str, body: Any = None, *, control: bool = False) -> Any:
         """Call until it is answered 2xx, as whoever sends something that must not be lost."""
@@ -236,159 +246,9 @@ def wait(done: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
-@contextmanager
-def world(directory: Path, plan: Plan, log: TextIO, log_path: Path, seed: int) -> Iterator[World]:
-    """Start everything, with two exports and an import that are up to date."""
-    with ExitStack() as stack:
-        simulator_port, http_port = _free_ports(2)
-        url = f"http://127.0.0.1:{simulator_port}"
-        settings = _settings(directory, plan, url, http_port)
-        if plan.tmpfs_mb:
-            stack.enter_context(_tmpfs(settings.data_dir, plan.tmpfs_mb))
-        embedded = stack.enter_context(EmbeddedStore(settings.data_dir, appendfsync=plan.appendfsync))
-        filled = replace(settings, redis_url=embedded.url, broker_url=_database(embedded.url, 1))
-        proxy = None
-        if plan.proxied:
-            proxy = Proxy(("127.0.0.1", urlsplit(embedded.url).port or 0))
-            stack.callback(proxy.close)
-            through = embedded.url.replace(f":{urlsplit(embedded.url).port}", f":{proxy.port}")
-            theirs = replace(filled, redis_url=through, broker_url=_database(through, 1))
-        else:
-            theirs = filled
-        context = build(filled, embedded.url)
-        ours = list(map(_clocked(settings), services(theirs)))
-        children = [_simulator(url, simulator_port, plan), *ours]
-        api, other = stack.enter_context(requests.Session()), stack.enter_context(requests.Session())
-        api.headers["Authorization"] = f"Bearer {filled.api_tokens[0]}"
-        api.trust_env = other.trust_env = False
-        lock = threading.Lock()
-        stack.enter_context(_kept(embedded, lock))
-        supervisor = stack.enter_context(Supervisor(children, log))
-        made = World(
-            Stage(context, supervisor, url, api, other),
-            plan,
-            embedded,
-            log_path,
-            seed,
-            proxy,
-            store_lock=lock,
-        )
-        made.child_env = dict(ours[0].env)
-        _begin(made)
-        yield made
-
-
-def _begin(made: World) -> None:
-    """An authorization, an import with webhooks, two exports; all is quiet at the end."""
-    stage = made.stage
-    records = stage.control("GET", "/records")
-    client_id = records["clients"][0]["client_id"]
-    lists = [each["list_id"] for each in records["lists"]]
-    asked = {"description": "Meridian Travel", "api_key": API_KEY}
-    authorization = made.until_answered("POST", "/authorizations", asked)["id"]
-    config: dict[str, Any] = {"client_id": client_id, "keep_updated": True}
-    body = {"kind": "import", "authorization_id": authorization, "config": config}
-    made.import_id = made.until_answered("POST", "/workflows", body)["id"]
-    for number, audiences in ((0, AUDIENCES[:3]), (1, AUDIENCES[1:])):
-        config = {
-            "client_id": client_id,
-            "list_id": lists[number],
-            "audiences": list(audiences),
-            "field_name": FIELD,
-            "existing_users": True,
-            "consent_to_track": "Unchanged",
-            "brakes": NO_BRAKES,
-        }
-        body = {"kind": "export", "authorization_id": authorization, "config": config}
-        made.until_answered("POST", "/workflows", body)
-        made.feeds.append(Feed(lists[number], tuple(audiences)))
-    made.wait_until_quiet()
-
-
-@contextmanager
-def _kept(embedded: EmbeddedStore, lock: threading.Lock) -> Iterator[None]:
-    """The store is started again whenever it has ended, unless somebody holds the lock."""
-    until = threading.Event()
-
-    def keep() -> None:
-        while not until.wait(0.1):
-            with lock:
-                embedded.ensure_running()
-
-    keeper = threading.Thread(target=keep, name="store-keeper", daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        until.set()
-        keeper.join()
-
-
-def _settings(directory: Path, plan: Plan, simulator_url: str, http_port: int) -> Settings:
-    data, mappings = directory / "data", directory / "mappings"
-    write_mappings(mappings)
-    return Settings(
-        data_dir=data,
-        appendfsync=plan.appendfsync,
-        mappings_dir=str(mappings),
-        http_port=http_port,
-        public_url=f"http://127.0.0.1:{http_port}",
-        api_tokens=(secrets.token_urlsafe(32),),
-        encryption_keys=(Fernet.generate_key().decode(),),
-        api_base_url=f"{simulator_url}/api/v3.3",
-        api_connect_timeout_seconds=1,
-        api_read_timeout_seconds=3,
-        sweep_seconds=0.5,
-        archive_seconds=3,
-    )
-
-
-@contextmanager
-def _tmpfs(directory: Path, megabytes: int) -> Iterator[None]:
-    """A small disk. Raises `NoDisk` when this user may not mount one."""
-    directory.mkdir(parents=True)
-    options = ("-o", f"size={megabytes}m", "tmpfs")
-    done = subprocess.run(["mount", "-t", "tmpfs", *options, str(directory)], capture_output=True, text=True)
-    if done.returncode:
-        raise NoDisk(f"no small disk could be mounted: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=True)
-
-
-def _clocked(settings: Settings) -> Callable[[Child], Child]:
-    """Makes children whose clock `World.move_clock` moves."""
-    found = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([str(CLOCK_DIR), *([found] if found else [])])
-    more = {"PYTHONPATH": path, "FAULTS_CLOCK_FILE": str(settings.data_dir / "clock")}
-    return lambda child: replace(child, env={**child.env, **more})
-
-
-def _simulator(url: str, port: int, plan: Plan) -> Child:
-    sizes = ("--people", str(plan.people), "--activity-rows", str(plan.activity_rows), "--campaigns", "4")
-    return Child(
-        "simulator",
-        (sys.executable, "-m", "simulator", "--port", str(port), *sizes, "--api-key", API_KEY),
-        ready=lambda: answers(f"{url}/simulator/health"),
-        ready_seconds=120,
-    )
-
-
-def _database(url: str, number: int) -> str:
+def database(url: str, number: int) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
 
 
 def _number(path: Path) -> int:
     return int(path.name.split(".")[-3])
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

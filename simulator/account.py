@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from simulator.clock import Clock, Moment, moment
+from simulator.clock import Clock, Moment, moment, utc_text
 from simulator.errors import ApiError
 from simulator.reports import Report
 from simulator.switches import Switches
@@ -202,7 +202,8 @@ class Account:
 
     `automations` are the subscription-date automations that imports started: `{list_id, email, how}`,
     queued or restarted. `opt_outs` and `added_after_opt_out` are `{list_id, email, at, how}`, `at` RFC 3339
-    in UTC.
+    in UTC; the latter also have `looked_at`: when the caller last asked, over the same connection, who is
+    suppressed or what has become of somebody (empty: never). `caller` is what is known of a connection.
     """
 
     api_key: str
@@ -216,6 +217,7 @@ class Account:
     automations: list[dict[str, str]] = field(default_factory=list)
     delayed: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    caller: threading.local = field(default_factory=threading.local)
     identifiers: int = 0
 
     def new_id(self, digits: int = 32) -> str:
@@ -238,6 +240,10 @@ class Account:
     def moment(self, client: Client) -> Moment:
         """Now, as this client's dates are written."""
         return moment(self.clock.now(), client.zone)
+
+    def note_look(self) -> None:
+        """The caller is told now who has opted out."""
+        self.caller.looked_at = utc_text(self.clock.now())
 
     def settle(self) -> None:
         """Apply the delayed adds that are due."""

@@ -32,7 +32,9 @@ def activate(
     key = person.email.lower()
     how = person.opted_out or ("suppressed" if key in target.client.suppressed else "")
     if how and cause == "api" and state == "Active":
-        account.added_after_opt_out.append(_log(target.list_id, person.email, at, how))
+        looked_at = getattr(account.caller, "looked_at", "")
+        log = _log(target.list_id, person.email, at, how) | {"looked_at": looked_at}
+        account.added_after_opt_out.append(log)
     person.state, person.date = state, at.minute
     target.version += 1
     if state == "Active":
@@ -138,8 +140,9 @@ def _leave(
     cause: Cause,
     shown: str,
 ) -> None:
-    was = person.state
-    person.state, person.date = state, at.minute
+    was, person.state = person.state, state
+    if was != state:  # the date is that of the last change of state
+        person.date = at.minute
     target.version += 1
     if how:
         person.opted_out = how

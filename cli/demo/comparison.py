@@ -20,9 +20,12 @@ class Differences:
     people: int = 0
     fields: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    """Key -> what differs, for everybody."""
 
     def add(self, key: str, names: list[str], detail: str = "") -> None:
         self.people += 1
+        self.wrong.setdefault(key, []).extend(names)
         self.fields.update(names)
         if len(self.examples) < SHOWN:
             self.examples.append(f"{key}: {', '.join(names)} {detail}".rstrip())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
+
+from listbridge.errors import Retriable
 
 from .calls.campaigns import CampaignCalls
 from .calls.clients import ClientCalls
@@ -12,9 +16,12 @@ from .calls.lists import ListCalls
 from .calls.segments import SegmentCalls
 from .calls.subscribers import SubscriberCalls
 from .calls.webhooks import WebhookCalls
+from .errors import ApiError
 from .http import AfterCall, Auth, BeforeCall, Transport
 
 BASE_URL = "https://api.createsend.com/api/v3.3"
+CLOCK_REST_SECONDS = 2.0
+"""How long the service is not asked for its clock again after it did not tell."""
 
 
 class CampaignMonitor(
@@ -47,6 +54,7 @@ class CampaignMonitor(
             after_call=after_call,
         )
         super().__init__(transport)
+        self._ask_clock_at = 0.0
 
     @property
     def clock_offset_ms(self) -> int | None:
@@ -55,6 +63,18 @@ class CampaignMonitor(
         The service tells whole seconds, so this is too low by up to one second plus the way.
         """
         return self._transport.clock_offset_ms
+
+    def asked_offset_ms(self) -> int | None:
+        """The service's clock minus ours as it is now, in milliseconds.
+
+        Where nothing is known of it, or our clock was moved since, the service is asked, one call; if that
+        fails, the answer is None, and it is not asked again for a while.
+        """
+        if self._transport.known_offset_ms is None and time.monotonic() >= self._ask_clock_at:
+            self._ask_clock_at = time.monotonic() + CLOCK_REST_SECONDS
+            with suppress(Retriable, ApiError):
+                self.system_date()
+        return self._transport.known_offset_ms
 
     def close(self) -> None:
         """Close the calling thread's connections; other threads' close when their thread ends."""

@@ -204,7 +204,7 @@ class CampaignMonitorList:
         return offers(self._client.custom_fields(self._list_id), prepared, labels)
 
     def clock_offset_ms(self) -> int:
-        return self._client.clock_offset_ms or 0
+        return self._client.asked_offset_ms() or 0
 
     def _audience_field(self, offer: Offer, setup: ListSetup) -> str:
         if offer.field is None:

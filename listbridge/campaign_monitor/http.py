@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from .. import __version__
+from . import clock
 from .answers import Answer, epoch_ms_of, is_write
 from .errors import ApiError, AuthenticationError, InvalidRequest, NetworkProblem, without_addresses
 
@@ -185,7 +186,13 @@ class Transport:
     def _note_clock(self, date: str | None) -> None:
         server_ms = epoch_ms_of(date)
         if server_ms is not None:
-            self.clock_offset_ms = server_ms - time.time_ns() // 1_000_000
+            self.clock_offset_ms = clock.hear(self._base_url, server_ms)
+
+    @property
+    def known_offset_ms(self) -> int | None:
+        """The service's clock minus ours by the last answer that any client of this process had, if our
+        clock was not moved since."""
+        return clock.offset_ms(self._base_url)
 
 
 class _Authorization(AuthBase):

@@ -25,13 +25,18 @@ NEWEST = 100
 WHOLE_MS = 600_000
 """How often at most the whole list is read again outside an import."""
 
-# KEYS: set, new set, times; ARGV: now, total -> the new set takes the old one's place; who left it.
-# Safe to repeat: the new set stays until it expires, and the second time nobody has left.
+# KEYS: set, what it held when the reading began, new set, times; ARGV: now, total -> who left.
+# Whoever another look has added meanwhile stays: they came after the reading, and may not be forgotten.
+# Safe to repeat: both sets stay until they expire.
 _REPLACE = """
-local left = redis.call('SDIFF', KEYS[1], KEYS[2])
-redis.call('SUNIONSTORE', KEYS[1], KEYS[2])
+local left = redis.call('SDIFF', KEYS[2], KEYS[3])
+for first = 1, #left, 1000 do
+  redis.call('SREM', KEYS[1], unpack(left, first, math.min(first + 999, #left)))
+end
+redis.call('SUNIONSTORE', KEYS[1], KEYS[1], KEYS[3])
 redis.call('EXPIRE', KEYS[2], 60)
-redis.call('HSET', KEYS[3], 'whole', ARGV[1], 'gap', ARGV[2] - redis.call('SCARD', KEYS[1]))
+redis.call('EXPIRE', KEYS[3], 60)
+redis.call('HSET', KEYS[4], 'whole', ARGV[1], 'gap', ARGV[2] - redis.call('SCARD', KEYS[3]))
 return left
 """
 MAX_READINGS = 10
@@ -80,7 +85,10 @@ class SuppressionList:
     def _read_whole(self, now: int) -> None:
         """Raises `PagesInconsistent` when the list never stood still for one reading."""
         for _ in range(MAX_READINGS):
-            new = keys.suppressed(self._client_id, f"new:{secrets.token_hex(8)}")
+            reading = secrets.token_hex(8)
+            before, new = (keys.suppressed(self._client_id, f"{name}:{reading}") for name in ("old", "new"))
+            self._store.client.sunionstore(before, [self._set])
+            self._store.client.expire(before, 3600)
             totals = set()
             for page in pages(partial(self._fetch, size=MAX_PAGE_SIZE)):
                 self._add(new, page)
@@ -88,7 +96,7 @@ class SuppressionList:
                 totals.add(page.total_number_of_records)
             # Somebody who came or left between two pages has moved the others.
             if len(totals) == 1:
-                left = self._store.script(_REPLACE, [self._set, new, self._times], [now, *totals])
+                left = self._store.script(_REPLACE, [self._set, before, new, self._times], [now, *totals])
                 touch(self._store, [person.decode() for person in left])
                 return
         raise PagesInconsistent(f"the suppression list changed during each of {MAX_READINGS} readings")

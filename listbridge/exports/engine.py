@@ -388,7 +388,7 @@ class Deliverer:
         told = candidate.delivered
         if candidate.doubt is None or told is None or not told.writes:
             return False
-        system_now = now_ms() + self._destination.clock_offset_ms()
+        system_now = self._destination.clock_offset_ms() + now_ms()
         return told.writes[-1][0] + int(self._destination.call_seconds * 1000) > system_now
 
     def _sort(self, candidate: Candidate, spec: ListSpec, gathered: _Gathered, now: int) -> None:
@@ -480,7 +480,7 @@ class Deliverer:
 
     def _refuse(self, candidate: Candidate, refusal: Refuse, gathered: _Gathered) -> None:
         """Keep a refusal of our own."""
-        at = now_ms() + self._destination.clock_offset_ms()
+        at = self._destination.clock_offset_ms() + now_ms()
         row = content_of(refusal.row)
         address = refusal.row.email.lower()
         place = "" if address == candidate.key else address
@@ -534,7 +534,7 @@ class Deliverer:
     def _plan(self, gathered: _Gathered, spec: ListSpec, now: int) -> list[Planned]:
         """Put who is to be sent in doubt, with the row that is sent, and move the cursor past them."""
         due = now_ms() + int(self._destination.call_seconds * 1000)
-        system_now = now + self._destination.clock_offset_ms()
+        system_now = self._destination.clock_offset_ms() + now_ms()
         rows = []
         planned = []
         for candidate, person, send in gathered.sends:

@@ -196,7 +196,7 @@ class Destination(Protocol):
         ...
 
     def clock_offset_ms(self) -> int:
-        """The system's clock minus ours, as last seen."""
+        """The system's clock minus ours; it may be asked for that."""
         ...
 
 

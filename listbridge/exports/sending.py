@@ -369,7 +369,7 @@ class Sender:
     def _terms(self, item: Planned) -> Terms:
         held = item.candidate
         known = held.in_list or (held.refused is not None and held.refused.code in OF_THE_PERSON)
-        now = now_ms() + self._destination.clock_offset_ms()
+        now = self._destination.clock_offset_ms() + now_ms()
         return terms_of(item.person, item.send, self.mode, known=known, now=now)
 
     def _held_back(self, item: Planned, hold: Hold) -> Record:
@@ -384,7 +384,7 @@ class Sender:
 
     def _vacated(self, item: Planned, refusal: Refuse) -> Record:
         """The record of somebody of whom nothing stands any more: they are looked at once more, at once."""
-        at = now_ms() + self._destination.clock_offset_ms()
+        at = self._destination.clock_offset_ms() + now_ms()
         address = refusal.row.email.lower()
         place = "" if address == item.candidate.key else address
         packed = pack(Refused(at, refusal.code, refusal.message, content_of(refusal.row), address=place))
@@ -487,7 +487,7 @@ class Sender:
         self, item: Planned, code: str, message: str, since: int = 0, *, address: str = ""
     ) -> Record:
         self._result.refuse(code)
-        at = now_ms() + self._destination.clock_offset_ms()
+        at = self._destination.clock_offset_ms() + now_ms()
         asked = not since and is_opt_out_news(item, code)
         address = address or item.send.row.email.lower()
         place = "" if address == item.candidate.key else address

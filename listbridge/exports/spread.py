@@ -302,12 +302,12 @@ class Spreader:
 
     def _try_again(self, each: OptOut, was: Verdict | None) -> None:
         """First the time at which it is tried again: a kill in between repeats the call and no more."""
-        now = now_ms()
+        now = self._destination.clock_offset_ms() + now_ms()
         same = was is not None and was.what == "refused" and was.since == each.since
         first = was.at if was is not None and same else now
         rest = min(max(now - first, FIRST_AGAIN_MS), LAST_AGAIN_MS)
         again = self._store.part(each.key).spread_again(self._list)
-        self._store.client.zadd(again, {each.key: now + rest})
+        self._store.client.zadd(again, {each.key: now_ms() + rest})
         self._keep(each, "refused", first)
 
     def _places(self, some: Sequence[OptOut]) -> dict[str, tuple[str, ...]]:
@@ -351,7 +351,7 @@ class Spreader:
 
     def _keep(self, each: OptOut, what: What, at: int = 0) -> None:
         """Under all keys of the person, the newest last: whichever stays theirs, it is known."""
-        at = at or now_ms() + self._destination.clock_offset_ms()
+        at = at or self._destination.clock_offset_ms() + now_ms()
         packed = pack(Verdict(each.since, each.origin, what, at, each.who))
         for key in reversed(each.keys):
             self._store.client.hset(self._store.part(key).spread(self._list), key, packed)

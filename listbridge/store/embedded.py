@@ -73,13 +73,22 @@ class EmbeddedStore:
 
     `port` 0 means any free port; the port and the password of the last start are taken again when
     possible, so that clients can reconnect. The methods may be called from different threads.
+    A server that ends again before it ran for `healthy_seconds` is started again later each time.
     """
 
-    def __init__(self, data_dir: Path, *, port: int = 0, appendfsync: str = "always") -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        appendfsync: str = "always",
+        healthy_seconds: float = HEALTHY_SECONDS,
+    ) -> None:
         self.data_dir = data_dir.resolve()
         self.url = ""
         self._wanted_port = port
         self._appendfsync = appendfsync
+        self._healthy_seconds = healthy_seconds
         self._mutex = threading.Lock()
         self._stopping = threading.Event()
         self._spawner: Spawner | None = None
@@ -134,7 +143,7 @@ class EmbeddedStore:
             code = self._server.poll()
             now = time.monotonic()
             if code is None:
-                if now - self._started_at > HEALTHY_SECONDS:
+                if now - self._started_at > self._healthy_seconds:
                     self._failures = 0
                 return True
             if not self._retry_at:

@@ -147,6 +147,8 @@ def lists_for(client_id: str) -> Response:
 def suppression_list(client_id: str) -> Response:
     client = wire.client_of(client_id)
     request = page_request(wire.query(), ["email", "date"], "email")
+    if request.number == 1:
+        wire.account().note_look()
     order = attrgetter("date", "email") if request.order_field == "date" else attrgetter("email")
     rows = [
         {

@@ -83,6 +83,7 @@ def _person(target: SubscriberList, email: str) -> Subscriber:
 
 def details(list_id: str) -> Response:
     target, query = wire.list_of(list_id), wire.query()
+    wire.account().note_look()
     person = _person(target, query.get("email", ""))
     tracking = wire.flag(query.get("includetrackingpreference"))
     row = subscriber_row(wire.account(), target, person, version=g.version, tracking=tracking, sms=True)

@@ -9,7 +9,8 @@ import pytest
 from cli.demo.comparison import Feed
 from faults import comparing, processes, running
 from faults.catalogue import FAULTS
-from faults.world import Plan, world
+from faults.installation import world
+from faults.world import Plan
 
 SMALL = Plan(people=120, activity_rows=400)
 CHOSEN = ("kill-worker", "kill-store")
@@ -39,7 +40,12 @@ def test_what_is_missing_would_be_seen(made):
     key, packed = next(iter(store.client.hgetall(part.profiles).items()))
 
     store.client.hdel(part.profiles, key)
-    assert comparing.compare(world_of).people == 1
+    found = comparing.compare(world_of)
+    assert found.people == 1
+    [(who, kept)] = found.kept["people"].items()
+    assert (who, kept["differs"]) == (key.decode(), ["missing"])
+    assert kept["should_be"]["fields"]["email"] == who
+    assert kept["known"]["events"]["cm_user"] or kept["acknowledged"]
     store.client.hset(part.profiles, key, packed)
     assert comparing.compare(world_of).is_clean
 

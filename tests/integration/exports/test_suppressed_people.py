@@ -49,6 +49,34 @@ def test_who_is_suppressed_between_two_deliveries_is_not_added_by_the_second(exp
     assert export.held(ANN) is None
 
 
+def test_who_is_found_suppressed_while_another_reads_the_whole_list_is_not_forgotten(
+    export, api, suppression, monkeypatch
+):
+    """The other's reading is older: it ends without them, and must not take its place for all."""
+    client_id = export.client.client_id
+    api.suppress(client_id, [BOB])
+    suppression.refresh()
+    api.unsuppress(client_id, BOB)
+    other = SuppressionList(export.context.store, api, client_id)
+    run = suppression._store.script
+
+    def ended_later(script, *arguments):
+        if script != suppression_module._REPLACE:
+            return run(script, *arguments)
+        monkeypatch.undo()
+        api.suppress(client_id, [ANN])
+        assert other.among([ANN]) == {ANN}
+        return run(script, *arguments)
+
+    monkeypatch.setattr(type(suppression._store), "script", lambda _, *arguments: ended_later(*arguments))
+    suppression.refresh()
+    held = export.context.store.client.smembers(keys.suppressed(client_id, "addresses"))
+    assert held == {ANN.encode()}
+    before = export.calls(READ)
+    assert other.among([ANN, BOB]) == {ANN}
+    assert export.calls(READ) == before + 1
+
+
 def test_who_was_taken_off_the_suppression_list_is_added_after_the_next_import(export, api, suppression):
     only = export.create("vip")
     api.suppress(export.client.client_id, [ANN])

@@ -110,10 +110,9 @@ def test_a_child_that_keeps_failing_waits_longer_each_time():
     assert [line.split("again in ")[1] for line in out.getvalue().splitlines()] == ["0.2 s", "0.4 s"]
 
 
-def test_the_delay_begins_anew_after_a_time_of_health(monkeypatch):
-    monkeypatch.setattr(processes, "HEALTHY_SECONDS", 0.0)
+def test_the_delay_begins_anew_after_a_time_of_health():
     out = io.StringIO()
-    with Supervisor([shell("worker", "exit 3")], out):
+    with Supervisor([shell("worker", "exit 3")], out, healthy_seconds=0.0):
         wait_for(lambda: out.getvalue().count("\n") == 2)
 
     assert out.getvalue().count("again in 0.2 s") == 2

@@ -46,9 +46,11 @@ def differing(shown, minutes, state="Active"):
     ("at", "minutes", "state", "people"),
     [
         pytest.param(AT + MINUTE, {AT + MINUTE}, "Active", 0, id="as of the gap's end"),
+        pytest.param(AT, {AT}, "Active", 0, id="another was told in the gap's minute"),
         pytest.param(AT + 2 * MINUTE, {AT + MINUTE}, "Active", 1, id="another minute"),
         pytest.param(AT + MINUTE, set(), "Active", 1, id="no gap"),
         pytest.param(AT + MINUTE, {AT + MINUTE}, "Unsubscribed", 1, id="who left is not told again"),
+        pytest.param(AT, {AT - MINUTE}, "Active", 1, id="what was told since stays"),
         pytest.param(AT - MINUTE, {AT - MINUTE}, "Active", 1, id="nobody is told older than they were"),
     ],
 )

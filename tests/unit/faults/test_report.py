@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import faults.__main__  # noqa: F401 - enters all faults
 from faults import report, running
 from faults.catalogue import FAULTS, Fault
 from faults.comparing import Verdict
-from faults.running import Round
+from faults.running import Round, Terms
 from faults.world import NoDisk, Plan
 
+TERMS = Terms(time.monotonic() + 86_400, print)
 CLEAN = Verdict(acknowledged=100, lost=0, doubled=0, people=0, rows=0, undone=0)
 
 
@@ -19,11 +21,11 @@ def a_fault(name, plan=None, *, alone=False):
 
 
 def test_rounds_of_one_fault_are_one_row_with_the_median_recovery():
-    rounds = [Round("a", n, 100, CLEAN, recovery_seconds=s) for n, s in enumerate((1.0, 9.0, 2.0))]
-    rounds.append(Round("b", 1, 50, replace(CLEAN, lost=3, doubled=1), 4.0))
+    rounds = [Round("a", n, 100, CLEAN, s, 9.4 + n) for n, s in enumerate((1.0, 9.0, 2.0), -1)]
+    rounds.append(Round("b", 1, 50, replace(CLEAN, lost=3, doubled=1, raced=2), 4.0, 12.3))
     assert report.rows(rounds) == [
-        ("a", "3", "300", "0", "0", "0", "0", "0", "2.0"),
-        ("b", "1", "50", "3", "1", "0", "0", "0", "4.0"),
+        ("a", "3", "300", "0", "0", "0", "0", "0", "0", "2.0", "9"),
+        ("b", "1", "50", "3", "1", "0", "0", "0", "2", "4.0", "12"),
     ]
 
 
@@ -56,7 +58,7 @@ def test_a_round_that_did_not_end_is_told_and_is_not_good():
 def test_every_fault_runs_as_often_as_asked_and_equal_plans_share(monkeypatch):
     shared: list[list[str]] = []
 
-    def in_one(waiting, plan, deadline, say, load_seconds):
+    def in_one(waiting, plan, terms):
         shared.append([each.name for each, _ in waiting])
         while waiting:
             each, number = waiting.pop(0)
@@ -65,7 +67,7 @@ def test_every_fault_runs_as_often_as_asked_and_equal_plans_share(monkeypatch):
     monkeypatch.setattr(running, "_in_one", in_one)
     proxied = Plan(proxied=True)
     faults = [a_fault("a"), a_fault("p", proxied), a_fault("b"), a_fault("own", alone=True)]
-    rounds = list(running.run(faults, seed=5, runs=2, seconds=600, say=print))
+    rounds = list(running.run(faults, TERMS, seed=5, runs=2))
     assert shared == [["a", "b", "a", "b"], ["p", "p"], ["own", "own"]]
     assert sorted((each.fault, each.seed) for each in rounds) == sorted(
         (each.name, seed) for each in faults for seed in (5, 6)
@@ -73,7 +75,7 @@ def test_every_fault_runs_as_often_as_asked_and_equal_plans_share(monkeypatch):
 
 
 def test_what_the_time_did_not_reach_is_told():
-    rounds = list(running.run([a_fault("a")], seed=1, runs=1, seconds=0, say=print))
+    rounds = list(running.run([a_fault("a")], Terms(0, print), seed=1, runs=1))
     assert [each.problems for each in rounds] == [["not run: the time was over"]]
 
 
@@ -83,7 +85,7 @@ def test_without_a_small_disk_its_faults_are_left_out(monkeypatch):
         yield
 
     monkeypatch.setattr(running, "_in_one", in_one)
-    rounds = list(running.run([a_fault("a", Plan(tmpfs_mb=1))], seed=1, runs=1, seconds=600, say=print))
+    rounds = list(running.run([a_fault("a", Plan(tmpfs_mb=1))], TERMS, seed=1, runs=1))
     assert [each.skipped for each in rounds] == ["not allowed"]
     assert running.failed(rounds) == []
 

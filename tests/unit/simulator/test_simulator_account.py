@@ -338,3 +338,16 @@ def test_a_fault_waits_its_turn_and_is_used_up():
     fault = Fault(match="import", kind="500", after=1, times=2)
     calls = ["POST /import", "GET /lists", "POST /import", "POST /import", "POST /import"]
     assert [fault.hit(call) for call in calls] == [False, False, True, True, False]
+
+
+def test_the_books_tell_when_the_caller_had_looked(account):
+    one, other = lists_of(account)
+    one.unsubscribe_setting = "AllClientLists"
+    for email in ("a@example.org", "b@example.org"):
+        people.act(account, "subscribe", one.list_id, email, {})
+        people.act(account, "unsubscribe", one.list_id, email, {})
+    import_one(account, other, "a@example.org")
+    account.note_look()
+    looked_at = account.moment(one.client).utc[:19]
+    import_one(account, other, "b@example.org")
+    assert [log["looked_at"][:19] for log in account.added_after_opt_out] == ["", looked_at]
