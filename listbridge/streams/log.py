@@ -17,6 +17,9 @@ from listbridge.streams.tombstones import digest, hash_key
 MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
+FEW_ARGUMENTS = 512
+"""What goes to a server in one command: some milliseconds of work at most."""
+
 # KEYS: stream, bell, totals, tombstones, one set of seen ids per day
 # ARGV: 1 to ring, events that the partition may hold (0: any), the stream's name in the totals (empty: not
 #       counted), whether tombstones matter (empty: no; 0: not known; 1: yes, and then digest and time come
@@ -183,7 +186,9 @@ def _run(store: Store, calls: Sequence[_Call]) -> tuple[Counts, bool]:
     """As `_append`. Raises `StreamFullError`."""
     counts, asked = Counts(), False
     if calls:
-        for accepted, rang, erased in store.scripts(_APPEND, calls):
+        few = sum(len(args) for _, args in calls) <= FEW_ARGUMENTS
+        run = store.small_scripts if few else store.scripts
+        for accepted, rang, erased in run(_APPEND, calls):
             if accepted == -1:
                 raise full(store, rang)
             if accepted == -2:
