@@ -29,7 +29,7 @@ STORED: Final = {"webhooks": 2, "audience events": 1}
 @dataclass(frozen=True)
 class Rate:
     """Medians of the runs. `of_flask` is the requests a second of new deliveries by those of an empty view
-    with the same body; `write_per_s` are the writes of the same bytes by one client, one after another."""
+    with the same body; CPU time is that of one post; `write_per_s` are the writes of the same bytes by one client, one after another."""
 
     door: str
     workers: int
@@ -43,6 +43,9 @@ class Rate:
     flask_per_s: float
     of_flask: float
     flask_p50_ms: float
+    web_cpu_us: float
+    flask_cpu_us: float
+    store_cpu_us: float
     write_per_s: float
     ceiling_per_s: float
 
@@ -52,6 +55,9 @@ class _Run:
     new: Load
     repeated: Load
     flask: Load
+    web_cpu_us: float
+    flask_cpu_us: float
+    store_cpu_us: float
     write_per_s: float
 
 
@@ -84,8 +90,9 @@ def _measure(
     url, headers = here.doors[door]
     file = directory / "requests"
     requests = load.write(file, url, headers, bodies)
-    before = here.stored()
+    before, cpu = here.stored(), here.cpu()
     new = load.post(url, file, seconds)
+    web, store = _since(cpu, here.cpu())
     if new.begun > len(requests):
         raise RuntimeError(f"{new.begun} posts of {len(requests)} bodies: the last ones were no new deliveries")
     _check(here.stored() - before, new, events * STORED[door])
@@ -95,10 +102,17 @@ def _measure(
     if here.stored() - before > events * STORED[door] * load.CONNECTIONS:
         raise RuntimeError("deliveries that came again were taken for new ones")
     load.write(file, here.url + FLASK, headers, bodies[: MOST_REQUESTS[events]])
+    cpu = here.cpu()
     flask = load.post(here.url + FLASK, file, 1)
+    empty, _ = _since(cpu, here.cpu())
     written = _writes(here, bodies)
     here.clear()
-    return _Run(new, repeated, flask, written), len(bodies[0])
+    taken = 1e6 * web / new.requests, 1e6 * empty / flask.requests, 1e6 * store / new.requests
+    return _Run(new, repeated, flask, *taken, written), len(bodies[0])
+
+
+def _since(before: tuple[float, float], after: tuple[float, float]) -> tuple[float, float]:
+    return after[0] - before[0], after[1] - before[1]
 
 
 def _check(stored: int, done: Load, events: int) -> None:
@@ -134,6 +148,9 @@ def _rate(door: str, events: int, workers: int, size: int, runs: list[_Run]) -> 
         flask_per_s=median(each.flask.per_s for each in runs),
         of_flask=median(each.new.per_s / each.flask.per_s for each in runs),
         flask_p50_ms=median(each.flask.p50_ms for each in runs),
+        web_cpu_us=median(each.web_cpu_us for each in runs),
+        flask_cpu_us=median(each.flask_cpu_us for each in runs),
+        store_cpu_us=median(each.store_cpu_us for each in runs),
         write_per_s=median(each.write_per_s for each in runs),
         ceiling_per_s=median(each.flask.ceiling_per_s for each in runs),
     )

@@ -15,6 +15,7 @@ import msgspec
 from cryptography.fernet import Fernet
 
 from bench.exports.world import PARTITIONS, free_port
+from bench.receiver import processes
 from bench.receiver.bodies import LIST
 from cli.processes import Child, Supervisor
 from cli.services import local_url, services
@@ -36,6 +37,13 @@ class World:
 
     context: Context
     token: str
+    web: int
+    """The process id of the web service, which leads a group."""
+
+    def cpu(self) -> tuple[float, float]:
+        """CPU seconds of the web service and of the store."""
+        server = self.context.store.client.info("cpu")
+        return processes.cpu_seconds(self.web), server["used_cpu_sys"] + server["used_cpu_user"]
 
     @property
     def url(self) -> str:
@@ -92,8 +100,11 @@ def world(workers: int) -> Iterator[World]:
         )
         context.store.client.set(keys.receiver(WORKFLOW), msgspec.json.encode(receiver))
         log = io.StringIO()
-        with Supervisor([_web(settings, workers)], log):
-            yield World(context, token)
+        with Supervisor([_web(settings, workers)], log) as supervisor:
+            web = supervisor.pid("web")
+            if web is None:
+                raise RuntimeError(log.getvalue())
+            yield World(context, token, web)
         context.store.client.close()
         if said := log.getvalue():
             raise RuntimeError(f"the web service had something to say: {said[-2000:]}")
