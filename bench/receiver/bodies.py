@@ -12,21 +12,23 @@ AUDIENCES: Final = ("beach-lovers", "city-breakers", "frequent-flyers", "win-bac
 PEOPLE: Final = 10_000_000
 
 Events = Callable[[Iterator[int], int, datetime], bytes]
-"""The numbers of people (the same one twice makes an event of another time), how many events, and when."""
+"""The events' numbers, how many events, and when. `people` is after how many numbers a person comes again."""
 
 
-def delivery(numbers: Iterator[int], events: int, at: datetime) -> bytes:
+def delivery(
+    numbers: Iterator[int], events: int, at: datetime, *, people: int = PEOPLE, list_id: str = LIST
+) -> bytes:
     """As Campaign Monitor posts it: of ten events six updates, three subscriptions, one opt-out.
 
     `at` is in the client's zone, which is UTC here.
     """
     date = at.strftime("%Y-%m-%d %H:%M:%S")
-    rows = ",".join(_told(number, date) for number in islice(numbers, events))
-    return f'{{"ListID":"{LIST}","Events":[{rows}]}}'.encode()
+    rows = ",".join(_told(number, date, people) for number in islice(numbers, events))
+    return f'{{"ListID":"{list_id}","Events":[{rows}]}}'.encode()
 
 
-def _told(number: int, date: str) -> str:
-    email, kind = f"reader.{number % PEOPLE:07d}@example.com", number % 10
+def _told(number: int, date: str, people: int) -> str:
+    email, kind = f"reader.{number % people:07d}@example.com", number % 10
     head = (
         f'{{"CustomFields":[{{"Key":"Town","Value":"Town {number % 997}"}},'
         f'{{"Key":"Tier","Value":"gold"}}],"Date":"{date}","EmailAddress":"{email}",'
@@ -39,17 +41,17 @@ def _told(number: int, date: str) -> str:
     return f'{head}"State":"Unsubscribed","Type":"Deactivate"}}'
 
 
-def audience_events(numbers: Iterator[int], events: int, at: datetime) -> bytes:
-    """As `POST /v1/audiences/events` takes it: three attributes each."""
+def audience_events(numbers: Iterator[int], events: int, at: datetime, *, people: int = PEOPLE) -> bytes:
+    """As `POST /v1/audiences/events` takes it: three attributes each; people enter and leave in turn."""
     stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    rows = ",".join(_entry(number, stamp) for number in islice(numbers, events))
+    rows = ",".join(_entry(number, stamp, people) for number in islice(numbers, events))
     return f'{{"events":[{rows}]}}'.encode()
 
 
-def _entry(number: int, stamp: str) -> str:
-    word = "exit" if number // PEOPLE % 2 else "enter"
+def _entry(number: int, stamp: str, people: int) -> str:
+    word = "exit" if number // people % 2 else "enter"
     return (
-        f'{{"email":"reader.{number % PEOPLE:07d}@example.com","audience":"{AUDIENCES[number % 4]}",'
+        f'{{"email":"reader.{number % people:07d}@example.com","audience":"{AUDIENCES[number % people % 4]}",'
         f'"event":"{word}","timestamp":"{stamp}.{number % 1000:03d}Z","fields":{{'
         f'"name":"Reader Number {number}","town":"Town {number % 997}","tier":"gold"}}}}'
     )

@@ -30,8 +30,12 @@ def cpu_seconds(leader: int) -> float:
 
 def resident_mb(leader: int) -> float:
     """MiB of resident memory of a group; pages that its processes share count in each."""
-    pages = 0
-    for pid in group(leader):
-        with suppress(OSError):
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    return sum(resident_mb_of(pid) for pid in group(leader))
+
+
+def resident_mb_of(pid: int) -> float:
+    """MiB of resident memory of one process; 0 when it has ended."""
+    with suppress(OSError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    return 0.0

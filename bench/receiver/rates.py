@@ -94,7 +94,9 @@ def _measure(
     new = load.post(url, file, seconds)
     web, store = _since(cpu, here.cpu())
     if new.begun > len(requests):
-        raise RuntimeError(f"{new.begun} posts of {len(requests)} bodies: the last ones were no new deliveries")
+        raise RuntimeError(
+            f"{new.begun} posts of {len(requests)} bodies: the last ones were no new deliveries"
+        )
     _check(here.stored() - before, new, events * STORED[door])
     load.write_requests(file, requests[: new.requests])
     before = here.stored()

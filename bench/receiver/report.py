@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TextIO
 
 from bench.receiver.rates import Rate
+from bench.receiver.soak import Soak
 
 _RATES: Final = {
     "door": lambda r: r.door,
@@ -30,6 +31,27 @@ _RATES: Final = {
 
 def rates(found: Sequence[Rate], out: TextIO) -> None:
     table([*_RATES], [[str(show(row)) for show in _RATES.values()] for row in found], out)
+
+
+def soak(found: Sequence[Soak], out: TextIO) -> None:
+    for row in found:
+        head = (
+            f"{row.posts:,} posts of {row.events:,} events, {row.repeated_events:,} of them again, in "
+            f"{row.minutes:g} minutes; {row.stored:,} stored, {row.duplicates:,} duplicates, "
+            f"{row.delivered:,} people delivered; p50 {row.p50_ms:.1f} ms, p99 {row.p99_ms:.1f} ms\n\n"
+        )
+        out.write(head)
+        memory = [
+            [m.process, f"{m.first_third_mb:.1f}", f"{m.last_third_mb:.1f}", f"{m.mb_per_hour:+.1f}"]
+            for m in row.memory
+        ]
+        table(["process", "MiB, first third", "last third", "MiB / hour"], memory, out)
+        kinds = [
+            [k.kind, f"{k.before_mb:.2f}", f"{k.after_mb:.2f}", f"{k.after_mb - k.before_mb:+.2f}"]
+            for k in row.kinds
+            if abs(k.after_mb - k.before_mb) >= 0.01 or k.after_mb >= 0.1
+        ]
+        table(["keys of the store", "MiB, before", "after", "growth"], kinds, out)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO) -> None:

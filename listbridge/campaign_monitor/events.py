@@ -265,7 +265,9 @@ PLACES = ("ip", "latitude", "longitude")
 
 def without_places(event: Event) -> Event:
     """The same event, by its identity too, without the IP address and the coordinates."""
-    return msgspec.structs.replace(event, values={name: value for name, value in event.values.items() if name not in PLACES})
+    return msgspec.structs.replace(
+        event, values={name: value for name, value in event.values.items() if name not in PLACES}
+    )
 
 
 def _who(account: Account, list_id: str, address: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
@@ -9,7 +10,6 @@ from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.commands.core import Script
 from redis.exceptions import ClusterCrossSlotError, MovedError, NoScriptError
 from redis.retry import Retry
 
@@ -32,7 +32,9 @@ for i = 1, tonumber(ARGV[1]) do
   for j = 1, k do names[j] = KEYS[key + j] end
   for j = 1, n do args[j] = ARGV[at + 2 + j] end
   key, at = key + k, at + 2 + n
-  answers[i] = call(names, args)
+  local answer = call(names, args) or false
+  if type(answer) == 'table' and answer.err then return answer end
+  answers[i] = answer
 end
 return answers
 """
@@ -62,7 +64,7 @@ class Store:
         """The key of the hashes of who was erased, once somebody was: see `streams.tombstones`."""
         self.told: dict[str, int] = {}
         """List -> when this process last wrote down that a webhook told something of it (epoch ms)."""
-        self._scripts: dict[str, Script] = {}
+        self._shas: dict[str, str] = {}
 
     @cached_property
     def parts(self) -> tuple[keys.PartitionKeys, ...]:
@@ -97,10 +99,15 @@ class Store:
 
     def script(self, source: str, keys: Sequence[str], args: Iterable[Any]) -> Any:
         """Run one Lua script; all its keys must be of one partition."""
-        script = self._registered(source)
+        sha = self._sha(source)
         if self.cluster:
-            return self.cluster.run(source, script.sha, [(keys, list(args))])[0]
-        return script(keys=list(keys), args=list(args))
+            return self.cluster.run(source, sha, [(keys, list(args))])[0]
+        call = ("EVALSHA", sha, len(keys), *keys, *args)
+        try:
+            return self.client.execute_command(*call)
+        except NoScriptError:
+            self.client.script_load(source)
+            return self.client.execute_command(*call)
 
     def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run one script for several partitions, in one round trip where the server allows it.
@@ -108,7 +115,7 @@ class Store:
         Every script is safe to repeat: when a reply is lost, all of them may run again.
         """
         if self.cluster:
-            return self.cluster.run(source, self._registered(source).sha, calls)
+            return self.cluster.run(source, self._sha(source), calls)
         if len(calls) == 1:
             return [self.script(source, *calls[0])]
         try:
@@ -136,16 +143,16 @@ class Store:
         return answers
 
     def _pipelined(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        sha = self._registered(source).sha
+        sha = self._sha(source)
         pipe = self.client.pipeline(transaction=False)
         for names, args in calls:
             pipe.execute_command("EVALSHA", sha, len(names), *names, *args)
         return pipe.execute()
 
-    def _registered(self, source: str) -> Script:
-        if source not in self._scripts:
-            self._scripts[source] = self.client.register_script(source)
-        return self._scripts[source]
+    def _sha(self, source: str) -> str:
+        if source not in self._shas:
+            self._shas[source] = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        return self._shas[source]
 
     def prepare(self) -> None:
         """Write the layout on first use; an older schema is upgraded, any other layout refused."""

@@ -21,6 +21,7 @@ DAY_MS = 86_400_000
 _INT_LIMIT = 1 << 63
 
 _encode = msgspec.json.Encoder().encode
+_hash = hashlib.blake2b
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -81,7 +82,7 @@ class Counts:
 
 def event_id(stream: str, identity: Sequence[object]) -> bytes:
     """A 96-bit hash over the stream's name and the identity."""
-    return hashlib.blake2b(_encode([stream, *identity]), digest_size=12).digest()
+    return _hash(_encode((stream, *identity)), digest_size=12).digest()
 
 
 def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:

@@ -88,10 +88,13 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
     """
     at = now_ms() if received is None else received
     groups: dict[tuple[int, str], dict[bytes, _Item]] = defaultdict(dict)
+    places: dict[str, int] = {}
     total = 0
     for event in events:
         total += 1
-        partition = partition_of(event.key.encode(), store.partitions)
+        partition = places.get(event.key, -1)
+        if partition < 0:
+            partition = places[event.key] = partition_of(event.key.encode(), store.partitions)
         identity = event.id
         group = groups[partition, event.stream]
         if identity not in group:
