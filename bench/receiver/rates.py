@@ -29,7 +29,8 @@ STORED: Final = {"webhooks": 2, "audience events": 1}
 @dataclass(frozen=True)
 class Rate:
     """Medians of the runs. `of_flask` is the requests a second of new deliveries by those of an empty view
-    with the same body; CPU time is that of one post; `write_per_s` are the writes of the same bytes by one client, one after another."""
+    with the same body; CPU time is that of one post; `write_per_s` are the writes of the same bytes by one
+    client, one after another."""
 
     door: str
     workers: int

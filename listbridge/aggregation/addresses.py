@@ -39,6 +39,10 @@ def email(text: str) -> str | None:
     """
     if _PLAIN.fullmatch(text):
         return text.lower() if len(text) <= MAX_ADDRESS_BYTES else None
+    return _parsed(text)
+
+
+def _parsed(text: str) -> str | None:
     marked = _mark_comments(text)
     match = None if marked is None else _BARE.fullmatch(marked) or _NAMED.fullmatch(marked)
     if match is None:

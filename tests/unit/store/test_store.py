@@ -62,15 +62,13 @@ def test_small_calls_are_one_command_and_answer_as_several(store):
 
 
 def test_small_calls_end_with_the_first_error(store):
-    script = (
-        "if ARGV[1] == '3' then return redis.error_reply('some reason') end redis.call('SET', KEYS[1], 1)"
-    )
+    failing = "if ARGV[1] == '3' then return redis.error_reply('some reason') end "
     calls = [([part.bell], [part.number]) for part in store.parts]
 
     with pytest.raises(redis.ResponseError, match="some reason"):
-        store.small_scripts(script, calls)
+        store.small_scripts(failing + ADD, calls)
 
-    assert [bool(store.client.exists(part.bell)) for part in store.parts] == [True] * 3 + [False] * 13
+    assert [store.client.exists(part.bell) for part in store.parts] == [1] * 3 + [0] * 13
 
 
 def test_small_calls_are_several_commands_where_a_server_is_a_whole_cluster(store, monkeypatch):
