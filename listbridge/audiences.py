@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, cast
@@ -99,17 +99,20 @@ def milliseconds(at: datetime) -> int:
 
 def receive(store: Store, events: Iterable[AudienceEvent]) -> Counts:
     """Store events that have no faults; one without a readable address is set aside."""
-    made: list[Event] = []
     unreadable: list[Unreadable] = []
+    counts = append(store, _readable(events, unreadable))
+    counts.add(quarantine(store, unreadable))
+    return counts
+
+
+def _readable(events: Iterable[AudienceEvent], unreadable: list[Unreadable]) -> Iterator[Event]:
+    """The events; what can't be one is added to `unreadable`."""
     for event in events:
         item = as_event(event)
         if isinstance(item, Event):
-            made.append(item)
+            yield item
         else:
             unreadable.append(item)
-    counts = append(store, made)
-    counts.add(quarantine(store, unreadable))
-    return counts
 
 
 def as_event(event: AudienceEvent) -> Event | Unreadable:

@@ -7,7 +7,7 @@ event, and what can't be read is set aside. Refusing it would only bring it back
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -109,30 +109,41 @@ def receive(store: Store, account: Account, body: bytes, *, tested: bool = False
         return Counts()
     setup = read_setup(packed)
     rows = _rows_of(store, delivery, setup)
-    events: list[Event] = []
-    unreadable = list(delivery.unreadable)
-    doubted: list[str] = []
-    for key, told in delivery.told:
-        try:
-            person, held, here = rows.get(key, (key, None, True))
-            own = (is_echo if here else is_parting_echo)(account, told, setup, held)
-            events += events_of(account, delivery.list_id, key, told, own=own)
-            if not own:
-                events += link_events(account, delivery.list_id, key, told.old_address, told.date)
-        except ValueError as error:
-            unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
-            continue
-        if here and not own and (differs(told, setup, held) or _unread(told, setup, held)):
-            doubted.append(person)
     if setup is not None:
         note_others(store, delivery.list_id, _others(delivery, setup, rows))
-    counts = append(store, events)
+    unreadable = list(delivery.unreadable)
+    doubted: list[str] = []
+    counts = append(store, _events(account, delivery, setup, rows, unreadable, doubted))
     if delivery.told:
         _note_told(store, delivery.list_id)
     counts.add(quarantine(store, unreadable))
     everybody = setup is not None and setup.adopting
     raise_doubt(store, delivery.list_id, doubted, now_ms(), everybody=everybody)
     return counts
+
+
+def _events(
+    account: Account,
+    delivery: Delivery,
+    setup: Setup | None,
+    rows: Mapping[str, Row],
+    unreadable: list[Unreadable],
+    doubted: list[str],
+) -> Iterator[Event]:
+    """The events of a delivery; what can't be one and whose rows are in doubt is added to the lists."""
+    for key, told in delivery.told:
+        try:
+            person, held, here = rows.get(key, (key, None, True))
+            own = (is_echo if here else is_parting_echo)(account, told, setup, held)
+            found = events_of(account, delivery.list_id, key, told, own=own)
+            if not own:
+                found += link_events(account, delivery.list_id, key, told.old_address, told.date)
+        except ValueError as error:
+            unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
+            continue
+        yield from found
+        if here and not own and (differs(told, setup, held) or _unread(told, setup, held)):
+            doubted.append(person)
 
 
 def _note_told(store: Store, list_id: str) -> None:

@@ -75,13 +75,14 @@ end
 return {#bodies, ARGV[1] == '1' and redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0, erased}
 """
 
-_Item = tuple[int, bytes, bytes, Event | None]  # day, id, body, and the event if it is one
+_Item = tuple[int, bytes, bytes, str, int]  # day, id, body; the event's key and time
 _Call = tuple[Sequence[str], Sequence[Any]]  # keys, arguments
 
 
 def append(store: Store, events: Iterable[Event], *, received: int | None = None) -> Counts:
     """Write the events that are new, each once, and count the others as duplicates.
 
+    They are taken one by one, so none has to be held longer than it takes to make it a line.
     One script per partition and stream; a caller that fails half-way repeats the call with the
     same events. Raises `redis.RedisError` when the store can't be written, and `StreamFullError` when
     the streams of a partition hold as many events as they may.
@@ -98,7 +99,8 @@ def append(store: Store, events: Iterable[Event], *, received: int | None = None
         identity = event.id
         group = groups[partition, event.stream]
         if identity not in group:
-            group[identity] = (event.seen_day, identity, encode(event, at, identity), event)
+            body = encode(event, at, identity)
+            group[identity] = (event.seen_day, identity, body, event.key, event.time)
     counts, asked = _append(store, groups, store.erasure_key)
     if asked:
         store.erasure_key = hash_key(store)
@@ -147,7 +149,7 @@ def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int 
         part = store.parts[partition_of(item.raw, store.partitions)]
         name = f"quarantine:{item.stream}"
         identity = event_id(name, [item.raw.hex()])
-        entry = (at // DAY_MS, identity, set_aside(at, item.reason, item.raw), None)
+        entry = (at // DAY_MS, identity, set_aside(at, item.reason, item.raw), "", at)
         # Nobody folds a quarantine: a bell that it rang would only keep the next event from ringing.
         calls += _calls(part, name, part.quarantine(item.stream), [entry])
     counts, _ = _run(store, calls)
@@ -177,10 +179,10 @@ def _calls(
         args = list(head)
         for found in days.values():
             args.append(len(found))
-            for _, identity, body, event in found:
+            for _, identity, body, person, time in found:
                 args += (identity, body)
-                if key is not None and event is not None:
-                    args += (digest(key, event.key), event.time)
+                if key is not None:
+                    args += (digest(key, person), time)
         names = [target, part.bell, part.totals, part.tombstones]
         yield [*names, *(part.seen(seen, day) for day in days)], args
 
