@@ -1,7 +1,8 @@
-"""The application that is measured, as `listbridge up` serves it, with two views beside it to compare with.
+"""The application that is measured, as `listbridge up` serves it, with three views beside it to compare with.
 
-`/bench/flask` is an empty view of a plain Flask application that reads the body, `/bench/wsgi` the same
-without Flask. Everything else goes to ours.
+`/bench/flask` is an empty view of a plain Flask application that reads the body; `/bench/write` adds the body
+to a stream of the store, as it came; `/bench/wsgi` is the empty view without Flask. Everything else goes to
+ours.
 """
 
 from __future__ import annotations
@@ -11,18 +12,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, request
 
-from bench.receiver.paths import FLASK, WSGI
+from bench.receiver.paths import FLASK, WRITE, WSGI
 from webhooks import app as ours
+from webhooks.wiring import EXTENSION
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _empty = Flask(__name__, static_folder=None)
+_ours = ours.app
+_store = _ours.extensions[EXTENSION].context.store
+_stream = _store.parts[0].stream("bench")
 
 
 @_empty.post(FLASK)
 def _read() -> str:
     request.get_data()
+    return "{}"
+
+
+@_empty.post(WRITE)
+def _write() -> str:
+    _store.client.xadd(_stream, {"e": request.get_data()})
     return "{}"
 
 
@@ -32,8 +43,7 @@ def _bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
     return [b"{}"]
 
 
-_OTHERS: Final[dict[str, Any]] = {FLASK: _empty, WSGI: _bare}
-_ours = ours.app
+_OTHERS: Final[dict[str, Any]] = {FLASK: _empty, WRITE: _empty, WSGI: _bare}
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

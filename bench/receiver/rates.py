@@ -15,7 +15,7 @@ from typing import Final
 from bench.receiver import load
 from bench.receiver.bodies import Events, audience_events, delivery
 from bench.receiver.load import Load
-from bench.receiver.paths import FLASK
+from bench.receiver.paths import FLASK, WRITE
 from bench.receiver.world import World, world
 
 EVENTS: Final = (1, 5, 100, 1000)
@@ -28,9 +28,9 @@ STORED: Final = {"webhooks": 2, "audience events": 1}
 
 @dataclass(frozen=True)
 class Rate:
-    """Medians of the runs. `of_flask` is the requests a second of new deliveries by those of an empty view
-    with the same body; CPU time is that of one post; `write_per_s` are the writes of the same bytes by one
-    client, one after another."""
+    """Medians of the runs. `of_flask` is the posts a second of new deliveries by those of an empty view with
+    the same body, `of_write` by those of a view that adds the body to a stream; CPU time is that of one post;
+    `bare_per_s` are such writes by one client, one after another."""
 
     door: str
     workers: int
@@ -44,10 +44,13 @@ class Rate:
     flask_per_s: float
     of_flask: float
     flask_p50_ms: float
+    write_per_s: float
+    of_write: float
     web_cpu_us: float
     flask_cpu_us: float
+    write_cpu_us: float
     store_cpu_us: float
-    write_per_s: float
+    bare_per_s: float
     ceiling_per_s: float
 
 
@@ -56,10 +59,12 @@ class _Run:
     new: Load
     repeated: Load
     flask: Load
+    write: Load
     web_cpu_us: float
     flask_cpu_us: float
+    write_cpu_us: float
     store_cpu_us: float
-    write_per_s: float
+    bare_per_s: float
 
 
 def run(
@@ -104,14 +109,24 @@ def _measure(
     repeated = load.post(url, file, 1)
     if here.stored() - before > events * STORED[door] * load.CONNECTIONS:
         raise RuntimeError("deliveries that came again were taken for new ones")
-    load.write(file, here.url + FLASK, headers, bodies[: MOST_REQUESTS[events]])
-    cpu = here.cpu()
-    flask = load.post(here.url + FLASK, file, 1)
-    empty, _ = _since(cpu, here.cpu())
-    written = _writes(here, bodies)
+    few = bodies[: MOST_REQUESTS[events]]
+    flask, empty = _beside(here, FLASK, file, headers, few)
+    write, writing = _beside(here, WRITE, file, headers, few)
+    bare = _writes(here, bodies)
     here.clear()
-    taken = 1e6 * web / new.requests, 1e6 * empty / flask.requests, 1e6 * store / new.requests
-    return _Run(new, repeated, flask, *taken, written), len(bodies[0])
+    taken = 1e6 * web / new.requests, empty, writing, 1e6 * store / new.requests
+    return _Run(new, repeated, flask, write, *taken, bare), len(bodies[0])
+
+
+def _beside(
+    here: World, path: str, file: Path, headers: dict[str, str], bodies: list[bytes]
+) -> tuple[Load, float]:
+    """The same bodies to another view; -> and the CPU time of a post in microseconds."""
+    load.write(file, here.url + path, headers, bodies)
+    cpu = here.cpu()
+    done = load.post(here.url + path, file, 1)
+    web, _ = _since(cpu, here.cpu())
+    return done, 1e6 * web / done.requests
 
 
 def _since(before: tuple[float, float], after: tuple[float, float]) -> tuple[float, float]:
@@ -151,10 +166,13 @@ def _rate(door: str, events: int, workers: int, size: int, runs: list[_Run]) -> 
         flask_per_s=median(each.flask.per_s for each in runs),
         of_flask=median(each.new.per_s / each.flask.per_s for each in runs),
         flask_p50_ms=median(each.flask.p50_ms for each in runs),
+        write_per_s=median(each.write.per_s for each in runs),
+        of_write=median(each.new.per_s / each.write.per_s for each in runs),
         web_cpu_us=median(each.web_cpu_us for each in runs),
         flask_cpu_us=median(each.flask_cpu_us for each in runs),
+        write_cpu_us=median(each.write_cpu_us for each in runs),
         store_cpu_us=median(each.store_cpu_us for each in runs),
-        write_per_s=median(each.write_per_s for each in runs),
+        bare_per_s=median(each.bare_per_s for each in runs),
         ceiling_per_s=median(each.flask.ceiling_per_s for each in runs),
     )
 

@@ -21,10 +21,13 @@ _RATES: Final = {
     "again: posts / s": lambda r: f"{r.repeated_per_s:,.0f}",
     "empty Flask view / s": lambda r: f"{r.flask_per_s:,.0f}",
     "its p50 ms": lambda r: f"{r.flask_p50_ms:.1f}",
+    "Flask and one write / s": lambda r: f"{r.write_per_s:,.0f}",
+    "ours is of it": lambda r: f"{r.of_write:.2f} x",
     "CPU µs: web": lambda r: f"{r.web_cpu_us:,.0f}",
-    "Flask": lambda r: f"{r.flask_cpu_us:,.0f}",
+    "empty view": lambda r: f"{r.flask_cpu_us:,.0f}",
+    "view with a write": lambda r: f"{r.write_cpu_us:,.0f}",
     "store": lambda r: f"{r.store_cpu_us:,.0f}",
-    "bare writes / s": lambda r: f"{r.write_per_s:,.0f}",
+    "bare writes / s": lambda r: f"{r.bare_per_s:,.0f}",
     "wrk's ceiling / s": lambda r: f"{r.ceiling_per_s:,.0f}",
 }
 

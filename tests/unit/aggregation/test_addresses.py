@@ -92,7 +92,7 @@ def test_hostile_text_is_refused_in_linear_time(text):
     assert email(text) is None
 
 
-@given(st.text("aB1.@+-_ \n\t<>()\"\\,ü\0", max_size=12))
+@given(st.text('aB1.@+-_ \n\t<>()"\\,ü\0', max_size=12))
 @example("a@b\n")
 @example("a" * MAX_ADDRESS_BYTES + "@b")
 @example("A.b+c@D.e")
