@@ -77,6 +77,8 @@ def run(
             cells = [(door, events) for door in BODIES for events in EVENTS]
             done: dict[tuple[str, int], list[_Run]] = {cell: [] for cell in cells}
             size: dict[tuple[str, int], int] = {}
+            for door in BODIES:  # what is imported with the first events
+                _measure(here, Path(directory), door, 1, numbers, 1)
             for _ in range(runs):
                 for cell in cells:
                     one, size[cell] = _measure(here, Path(directory), *cell, numbers, seconds)
