@@ -45,10 +45,15 @@ def soak(found: Sequence[Soak], out: TextIO) -> None:
         )
         out.write(head)
         memory = [
-            [m.process, f"{m.first_third_mb:.1f}", f"{m.last_third_mb:.1f}", f"{m.mb_per_hour:+.1f}"]
-            for m in row.memory
+            [
+                held.process,
+                *(f"{mb:.1f}" for mb in (held.first_third_mb, held.second_third_mb, held.last_third_mb)),
+                *(f"{mb:+.1f}" for mb in (held.mb_per_hour, held.last_mb_per_hour)),
+            ]
+            for held in row.memory
         ]
-        table(["process", "MiB, first third", "last third", "MiB / hour"], memory, out)
+        thirds = ["MiB, first third", "second third", "last third"]
+        table(["process", *thirds, "MiB / hour", "in the last third"], memory, out)
         kinds = [
             [k.kind, f"{k.before_mb:.2f}", f"{k.after_mb:.2f}", f"{k.after_mb - k.before_mb:+.2f}"]
             for k in row.kinds

@@ -47,13 +47,15 @@ WHOLE: Final = "store, used"
 
 @dataclass(frozen=True)
 class Memory:
-    """MiB of a process: means of the first and the last third after the warm-up, and the line through all
-    samples. `WHOLE` is the memory that the store holds data in."""
+    """MiB of a process: means of the three thirds after the warm-up, and the line through the samples of all
+    and of the last. `WHOLE` is the memory that the store holds data in."""
 
     process: str
     first_third_mb: float
+    second_third_mb: float
     last_third_mb: float
     mb_per_hour: float
+    last_mb_per_hour: float
 
 
 @dataclass(frozen=True)
@@ -210,8 +212,9 @@ def _summary(
 
 def _memory(name: str, samples: list[dict[str, float]]) -> Memory:
     third = len(samples) // 3 or 1
-    held = [each[name] for each in samples]
-    return Memory(name, fmean(held[:third]), fmean(held[-third:]), 3600 * slope(samples, name))
+    thirds = samples[:third], samples[third:-third] or samples, samples[-third:]
+    means = [fmean(each[name] for each in part) for part in thirds]
+    return Memory(name, *means, 3600 * slope(samples, name), 3600 * slope(samples[-third:], name))
 
 
 def slope(samples: list[dict[str, float]], name: str) -> float:
