@@ -134,7 +134,8 @@ def _events(
     for key, told in delivery.told:
         try:
             person, held, here = rows.get(key, (key, None, True))
-            own = (is_echo if here else is_parting_echo)(account, told, setup, held)
+            ours = is_echo if here else is_parting_echo
+            own = held is not None and ours(account, told, setup, held)
             found = events_of(account, delivery.list_id, key, told, own=own)
             if not own:
                 found += link_events(account, delivery.list_id, key, told.old_address, told.date)
@@ -142,7 +143,9 @@ def _events(
             unreadable.append(Unreadable(CM_ACTIVITY, msgspec.json.encode(told), str(error)))
             continue
         yield from found
-        if here and not own and (differs(told, setup, held) or _unread(told, setup, held)):
+        if setup is None or own or not here:
+            continue
+        if differs(told, setup, held) or _unread(told, setup, held):
             doubted.append(person)
 
 

@@ -18,6 +18,7 @@ from listbridge.streams.schemas import SCHEMAS, FieldType, Schema
 
 MAX_TEXT = 16_384
 DAY_MS = 86_400_000
+ID_BYTES = 12
 _INT_LIMIT = 1 << 63
 
 _encode = msgspec.json.Encoder().encode
@@ -48,7 +49,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     @property
     def id(self) -> bytes:
         """96 bits that are equal when, and only when, the identities are."""
-        return event_id(self.stream, self.identity)
+        return _hash(_encode((self.stream, *self.identity)), digest_size=ID_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Counts:
 
 def event_id(stream: str, identity: Sequence[object]) -> bytes:
     """A 96-bit hash over the stream's name and the identity."""
-    return _hash(_encode((stream, *identity)), digest_size=12).digest()
+    return _hash(_encode((stream, *identity)), digest_size=ID_BYTES).digest()
 
 
 def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:
