@@ -10,7 +10,7 @@ ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 3
 
-.PHONY: install demo test test-cluster faults check fuzz lock format bench-aggregation bench-exports bench-imports bench-scaling clean
+.PHONY: install demo test test-cluster faults check fuzz lock format bench-aggregation bench-exports bench-imports bench-receiver bench-scaling clean
 
 install: $(STAMP)
 
@@ -68,6 +68,9 @@ bench-exports: $(BENCH_STAMP)
 
 bench-imports: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.imports $(ARGS)
+
+bench-receiver: install
+	@$(BIN)/python -m bench.receiver $(ARGS)
 
 bench-scaling: $(BENCH_STAMP)
 	@$(BIN)/python -m bench.scaling $(ARGS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, cast
 
 import msgspec
@@ -22,9 +23,18 @@ SLUG_MAX = 100
 SLUG_RULE = f"1 to {SLUG_MAX} printable characters without spaces around them"
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def is_slug(text: str) -> bool:
     """Can this be an audience's name? See `SLUG_RULE`."""
-    return 0 < len(text) <= SLUG_MAX and text == text.strip() and text.isprintable()
+    return 0 < len(text) <= SLUG_MAX and _is_printable(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_printable(text: str) -> bool:
+    return text == text.strip() and text.isprintable()
 
 
 class AudienceEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -56,47 +66,53 @@ def faults(body: AudienceEvents, now: int) -> list[Fault]:
     found = []
     if len(body.events) > MAX_EVENTS:
         found.append(Fault("$.events", f"{len(body.events)} events; at most {MAX_EVENTS} a call"))
+    latest = _EPOCH + (now + MAX_AHEAD_MS) * _MILLISECOND
     for index, event in enumerate(body.events):
-        place = f"$.events[{index}]"
         if not is_slug(event.audience):
-            found.append(Fault(f"{place}.audience", SLUG_RULE))
-        for name in ("timestamp", "opted_in_at"):
-            at: datetime | None = getattr(event, name)
-            if at is None:
-                continue
-            if at.tzinfo is None:
-                found.append(Fault(f"{place}.{name}", "the offset from UTC is missing: write Z or +hh:mm"))
-            elif milliseconds(at) < 0:
-                found.append(Fault(f"{place}.{name}", "before 1970"))
-            elif milliseconds(at) > now + MAX_AHEAD_MS:
-                found.append(Fault(f"{place}.{name}", "more than five minutes in the future"))
-        found += [
-            Fault(f"{place}.fields", f"{name[:40]!r} or its value has more than {MAX_TEXT} characters")
-            for name, value in event.fields.items()
-            if len(name) > MAX_TEXT or len(as_text(value)) > MAX_TEXT
-        ]
+            found.append(Fault(f"$.events[{index}].audience", SLUG_RULE))
+        if wrong := _wrong_time(event.timestamp, latest):
+            found.append(Fault(f"$.events[{index}].timestamp", wrong))
+        if event.opted_in_at is not None and (wrong := _wrong_time(event.opted_in_at, latest)):
+            found.append(Fault(f"$.events[{index}].opted_in_at", wrong))
+        for name, value in event.fields.items():
+            if len(name) > MAX_TEXT or len(value if isinstance(value, str) else as_text(value)) > MAX_TEXT:
+                what = f"{name[:40]!r} or its value has more than {MAX_TEXT} characters"
+                found.append(Fault(f"$.events[{index}].fields", what))
     return found
+
+
+def _wrong_time(at: datetime, latest: datetime) -> str:
+    """What is wrong with a time; empty when nothing is. `latest` is a whole millisecond."""
+    if at.tzinfo is None:
+        return "the offset from UTC is missing: write Z or +hh:mm"
+    if at < _EPOCH:
+        return "before 1970"
+    if at >= latest + _MILLISECOND:
+        return "more than five minutes in the future"
+    return ""
 
 
 def milliseconds(at: datetime) -> int:
     """Epoch milliseconds of an aware time, rounded down."""
-    delta = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def receive(store: Store, events: Iterable[AudienceEvent]) -> Counts:
     """Store events that have no faults; one without a readable address is set aside."""
-    made: list[Event] = []
     unreadable: list[Unreadable] = []
+    counts = append(store, _readable(events, unreadable))
+    counts.add(quarantine(store, unreadable))
+    return counts
+
+
+def _readable(events: Iterable[AudienceEvent], unreadable: list[Unreadable]) -> Iterator[Event]:
+    """The events; what can't be one is added to `unreadable`."""
     for event in events:
         item = as_event(event)
         if isinstance(item, Event):
-            made.append(item)
+            yield item
         else:
             unreadable.append(item)
-    counts = append(store, made)
-    counts.add(quarantine(store, unreadable))
-    return counts
 
 
 def as_event(event: AudienceEvent) -> Event | Unreadable:
@@ -105,7 +121,11 @@ def as_event(event: AudienceEvent) -> Event | Unreadable:
     if key is None:
         return Unreadable(AUDIENCE, msgspec.json.encode(event), "the e-mail address is not readable")
     at = milliseconds(event.timestamp)
-    attributes = {name: as_text(value) for name, value in event.fields.items() if value is not None}
+    attributes = {
+        name: value if isinstance(value, str) else as_text(value)
+        for name, value in event.fields.items()
+        if value is not None
+    }
     opted_in_at = milliseconds(event.opted_in_at) if event.opted_in_at else None
     return Event(
         AUDIENCE,

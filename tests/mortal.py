@@ -14,6 +14,8 @@ class Killed(BaseException):
 class MortalStore(Store):
     """A store whose process is killed just before its `life`th script, one partition at a time."""
 
+    one_command = False
+
     def __init__(self, store, life):
         super().__init__(store.client, store.partitions)
         self.life = life

@@ -9,8 +9,8 @@ from math import ceil
 from typing import Any, Final
 
 from bench.exports.people import FIELD
-from bench.exports.service import API_KEY
 from bench.exports.world import World, imports_of, since, world
+from bench.service import API_KEY
 from listbridge.exports.setup import setup_of
 
 CHANGES: Final = 10

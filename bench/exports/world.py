@@ -16,7 +16,8 @@ from cryptography.fernet import Fernet
 
 from bench.aggregation import jobs
 from bench.exports.people import AUDIENCES, CONSENT, FIELD, MAPPED, NOW
-from bench.exports.service import API_KEY, Simulated
+from bench.exports.service import Simulated
+from bench.service import API_KEY
 from listbridge import authorizations
 from listbridge.context import Context, build
 from listbridge.exports.ledger import lags

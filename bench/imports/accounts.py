@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.service import API_KEY
 from simulator import readers, reports, timezones
 from simulator.account import Account, Campaign, Client, Subscriber, SubscriberList
 from simulator.clock import moment
 
-API_KEY: Final = "bench" + "0" * 35
 LINKS: Final = tuple(f"https://news.example/offers/{number}?utm_source=mail" for number in range(12))
 PER_MINUTE: Final = 40
 """Rows of a report that come in one minute."""

@@ -1,72 +1,30 @@
-"""The simulator as a process of its own: `python -m bench.imports.service`, its plan a line of JSON.
-
-It prints how to reach it and ends with its standard input.
-"""
+"""The simulator with accounts of a plan: `python -m bench.imports.service`, its plan a line of JSON."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
-from types import TracebackType
 from typing import Any
 
 import msgspec
-import requests
 
-from bench.aggregation.jobs import ROOT
+from bench import service
 from bench.imports.accounts import Plan, made
 from simulator import reports, timezones
-from simulator.server import SimulatorServer
 
 LONG = 1500
 """Of how many rows a report has to be, at least, for late ones to come while it is read."""
 
 
-class Simulated:
+class Simulated(service.Simulated):
     """A running simulator; leaving the block ends it."""
 
     def __init__(self, plan: Plan) -> None:
-        argv = [sys.executable, "-m", "bench.imports.service"]
-        self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(plan) + b"\n")
-        self._process.stdin.flush()
-        told = msgspec.json.decode(self._process.stdout.readline())
-        self.url: str = told["url"]
-        self.api_url: str = told["api_url"]
-        self.clients: list[str] = told["clients"]
-        self.pid = self._process.pid
-        self._session = requests.Session()
-        self._session.trust_env = False
+        super().__init__("bench.imports.service", plan)
+        self.clients: list[str] = self.told["clients"]
 
     @property
     def client_id(self) -> str:
         return self.clients[0]
-
-    def __enter__(self) -> Simulated:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._session.close()
-        self._process.communicate()
-
-    def control(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the control API."""
-        answer = self._session.request(method, f"{self.url}/simulator{path}", json=body, timeout=300)
-        answer.raise_for_status()
-        return answer.json()
-
-    def calls(self) -> int:
-        """API calls so far."""
-        return int(self.control("GET", "/calls")["total"])
-
-    def delay(self, seconds: float) -> None:
-        """Let every call take so long, beside its own work."""
-        self.control("POST", "/faults", {"kind": "slow-after", "times": -1, "seconds": seconds})
 
     def refresh_token(self) -> str:
         """As if somebody had authorised a program."""
@@ -90,7 +48,7 @@ def shift(times: int) -> None:
 
 
 def main() -> None:
-    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
+    plan = msgspec.json.decode(service.plan(), type=Plan)
     for label in plan.zones:
         if label not in timezones.IANA:
             from listbridge.campaign_monitor.timezones import zone_name
@@ -99,11 +57,7 @@ def main() -> None:
     account = made(plan)
     if plan.shifts:
         shift(plan.shifts)
-    with SimulatorServer(account) as server:
-        told = {"url": server.url, "api_url": server.api_url, "clients": list(account.clients)}
-        sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
-        sys.stdout.buffer.flush()
-        sys.stdin.buffer.read()
+    service.serve(account, {"clients": list(account.clients)})
 
 
 if __name__ == "__main__":

@@ -61,12 +61,12 @@ class Tap:
         """One run of everything that the tap offers."""
         self._runs += 1
         output = self._files / f"output-{self._runs}"
-        before = self._simulated.calls()
+        before = self._simulated.calls()["total"]
         started, cpu = time.perf_counter(), _children()
         with output.open("wb") as out:
             done = self._tap("--catalog", self._name("catalog"), "--state", self._name("state"), stdout=out)
         wall, used = time.perf_counter() - started, _children() - cpu
-        calls = self._simulated.calls() - before
+        calls = self._simulated.calls()["total"] - before
         states = [message["value"] for message in messages(output) if message["type"] == "STATE"]
         if states:
             self._file("state", states[-1])

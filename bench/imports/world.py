@@ -13,8 +13,9 @@ from typing import Any, Final
 from cryptography.fernet import Fernet
 
 from bench.aggregation import jobs
-from bench.imports.accounts import API_KEY, Plan
+from bench.imports.accounts import Plan
 from bench.imports.service import Simulated
+from bench.service import API_KEY
 from listbridge import authorizations
 from listbridge.campaign_monitor.revisits import DAY_MS
 from listbridge.context import Context, build
@@ -54,12 +55,12 @@ class World:
         """
         if registry.get(self.context.store, workflow_id).state is State.COMPLETED:
             service.resume(self.context, workflow_id)
-        before = self.simulated.calls()
+        before = self.simulated.calls()["total"]
         answer = self.job("import", {"workflow_id": workflow_id})
         held = registry.get(self.context.store, workflow_id)
         if held.state is not State.COMPLETED:
             raise RuntimeError(f"the import is {held.state}: {held.reason}")
-        return {**answer, "calls": self.simulated.calls() - before}
+        return {**answer, "calls": self.simulated.calls()["total"] - before}
 
     def job(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return jobs.run(name, arguments, as_environ(self.context.settings), module=MODULE)

@@ -62,7 +62,7 @@ def run(people: int, steps: int = 3, *, say: Callable[[str], None]) -> list[Step
 
 
 def _step(store: Store, what: str, people: int, made: Iterator[Event], say: Callable[[str], None]) -> Step:
-    used, kinds = _used(store), _kinds(store)
+    used, before = _used(store), kinds(store)
     start, events = time.perf_counter(), 0
     for page in pages_of(made):
         events += append(store, page).accepted
@@ -72,8 +72,8 @@ def _step(store: Store, what: str, people: int, made: Iterator[Event], say: Call
     while any(has_lag(store, program)):
         folder.run(seconds=3600)
     folded = time.perf_counter()
-    after = _kinds(store)
-    added = {kind: (after[kind] - kinds.get(kind, 0)) / people for kind in sorted(after)}
+    after = kinds(store)
+    added = {kind: (after[kind] - before.get(kind, 0)) / people for kind in sorted(after)}
     say(f"memory: {people:,} people, {what}: {appended - start:.0f} s append, {folded - appended:.0f} s fold")
     return Step(
         what, people, events, appended - start, folded - appended, (_used(store) - used) / people, added
@@ -84,7 +84,7 @@ def _used(store: Store) -> int:
     return sum(int(cast(dict[str, Any], each.info("memory"))["used_memory"]) for each in store.servers)
 
 
-def _kinds(store: Store) -> dict[str, int]:
+def kinds(store: Store) -> dict[str, int]:
     """Bytes by the part of the key's name that says what it holds."""
     found: dict[str, int] = defaultdict(int)
     for name in store.client.scan_iter(match="lb:{*", count=1000):

@@ -17,6 +17,7 @@ _ASCII_ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 PLAIN_ADDRESS: Final = rf"^{_ASCII_ATEXT}+(?:\.{_ASCII_ATEXT}+)*@{_ASCII_ATEXT}+(?:\.{_ASCII_ATEXT}+)*$"
 """Matches the addresses that mean themselves: ASCII, no name, no quotes, no spaces around."""
 
+_PLAIN: Final = re.compile(PLAIN_ADDRESS)
 _COMMENT: Final = "\0"
 _CFWS: Final = f"[ \t{_COMMENT}]*+"
 _ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\ud7ff\ue000-\U0010ffff-]"
@@ -36,6 +37,12 @@ def email(text: str) -> str | None:
     `Bob <Bob@Bob.com>` is `bob@bob.com`; a quoted local part loses its quotes. An address of more than
     `MAX_ADDRESS_BYTES` bytes of UTF-8 is None.
     """
+    if _PLAIN.fullmatch(text):
+        return text.lower() if len(text) <= MAX_ADDRESS_BYTES else None
+    return _parsed(text)
+
+
+def _parsed(text: str) -> str | None:
     marked = _mark_comments(text)
     match = None if marked is None else _BARE.fullmatch(marked) or _NAMED.fullmatch(marked)
     if match is None:

@@ -8,7 +8,7 @@ the zone; the time goes in as the text that the API gave.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date as date_type
 from functools import lru_cache
 from typing import Any
@@ -89,11 +89,16 @@ def _day(text: str) -> int:
 
 def custom_values(values: Iterable[StoredValue]) -> dict[str, str]:
     """Custom fields by comparable key; the values of a field of many options are sorted and joined."""
-    held: dict[str, list[str]] = {}
+    held: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
     for item in values:
         if item.value:
-            held.setdefault(field_key(item.key), []).append(item.value)
-    return {key: ", ".join(sorted(texts)) for key, texts in held.items()}
+            key = field_key(item.key)
+            if key in held:
+                several.setdefault(key, [held[key]]).append(item.value)
+            else:
+                held[key] = item.value
+    return held | {key: ", ".join(sorted(texts)) for key, texts in several.items()} if several else held
 
 
 def status_event(account: Account, list_id: str, person: Subscriber) -> Event | Unreadable:
@@ -135,8 +140,8 @@ def status(
         key,
         to_epoch_ms(date, account.zone) + (AFTER_ITS_MINUTE_MS if word in OPTED_OUT else 0),
         (list_id, key, state, minute_of(date), name or "", sorted(fields.items())),
-        _who(account, list_id, address)
-        | {
+        {
+            **_who(account, list_id, address),
             "name": name,
             "state": state,
             "status": word,
@@ -157,7 +162,7 @@ def opt_out(
         key,
         to_epoch_ms(date, account.zone),
         ("deactivate", list_id, key, word, minute_of(date)),
-        _who(account, list_id, address) | {"event": "deactivate", "status": word} | values,
+        {**_who(account, list_id, address), "event": "deactivate", "status": word, **values},
         day_of(date),
     )
 
@@ -171,7 +176,7 @@ def subscription(
         key,
         to_epoch_ms(date, account.zone),
         ("subscribe", list_id, key, minute_of(date)),
-        _who(account, list_id, address) | {"event": "subscribe", "state": "Active"} | values,
+        {**_who(account, list_id, address), "event": "subscribe", "state": "Active", **values},
         day_of(date),
     )
 
@@ -260,7 +265,9 @@ PLACES = ("ip", "latitude", "longitude")
 
 def without_places(event: Event) -> Event:
     """The same event, by its identity too, without the IP address and the coordinates."""
-    return replace(event, values={name: value for name, value in event.values.items() if name not in PLACES})
+    return msgspec.structs.replace(
+        event, values={name: value for name, value in event.values.items() if name not in PLACES}
+    )
 
 
 def _who(account: Account, list_id: str, address: str) -> dict[str, Any]:

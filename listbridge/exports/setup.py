@@ -45,7 +45,11 @@ _decode = msgspec.json.Decoder(Setup).decode
 
 def setup_of(store: Store, list_id: str) -> Setup | None:
     """The set-up of a list, or None when no export ever prepared it."""
-    held = cast(bytes | None, store.client.get(keys.list_setup(list_id)))
+    return read_setup(cast(bytes | None, store.client.get(keys.list_setup(list_id))))
+
+
+def read_setup(held: bytes | None) -> Setup | None:
+    """The set-up as it is kept, or None where there is none."""
     return _decode(held) if held else None
 
 

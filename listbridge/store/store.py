@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.commands.core import Script
-from redis.exceptions import MovedError, NoScriptError
+from redis.exceptions import ClusterCrossSlotError, MovedError, NoScriptError
 from redis.retry import Retry
 
 from listbridge.store import keys
@@ -20,6 +20,30 @@ from settings import is_cluster
 
 SCHEMA_VERSION = 2
 
+# Several calls of one script. KEYS: those of all calls; ARGV: how many calls, and for each the number of its
+# keys, of its arguments, and these -> what each answered
+_ONE_AFTER_ANOTHER = """
+local function call(KEYS, ARGV)
+%s
+end
+local answers, key, at = {}, 0, 1
+for i = 1, tonumber(ARGV[1]) do
+  local names, args, k, n = {}, {}, tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  for j = 1, k do names[j] = KEYS[key + j] end
+  for j = 1, n do args[j] = ARGV[at + 2 + j] end
+  key, at = key + k, at + 2 + n
+  local answer = call(names, args) or false
+  if type(answer) == 'table' and answer.err then return answer end
+  answers[i] = answer
+end
+return answers
+"""
+
+
+@lru_cache(maxsize=64)
+def _one_after_another(source: str) -> str:
+    return _ONE_AFTER_ANOTHER % source
+
 
 class StoreError(Exception):
     """The store can't be used as it is; the message says what it holds and what it should."""
@@ -28,6 +52,9 @@ class StoreError(Exception):
 class Store:
     """A Redis or Valkey server, or a cluster, with the partition layout that it was created with."""
 
+    one_command = True
+    """May one command touch several partitions?"""
+
     def __init__(self, client: redis.Redis, partitions: int, *, stream_limit_events: int = 0) -> None:
         """`stream_limit_events`: how many events all streams may hold together; 0: any number."""
         self.client = client
@@ -35,7 +62,9 @@ class Store:
         self.stream_limit_events = stream_limit_events
         self.erasure_key: bytes | None = None
         """The key of the hashes of who was erased, once somebody was: see `streams.tombstones`."""
-        self._scripts: dict[str, Script] = {}
+        self.told: dict[str, int] = {}
+        """List -> when this process last wrote down that a webhook told something of it (epoch ms)."""
+        self._shas: dict[str, str] = {}
 
     @cached_property
     def parts(self) -> tuple[keys.PartitionKeys, ...]:
@@ -70,10 +99,15 @@ class Store:
 
     def script(self, source: str, keys: Sequence[str], args: Iterable[Any]) -> Any:
         """Run one Lua script; all its keys must be of one partition."""
-        script = self._registered(source)
+        sha = self._sha(source)
         if self.cluster:
-            return self.cluster.run(source, script.sha, [(keys, list(args))])[0]
-        return script(keys=list(keys), args=list(args))
+            return self.cluster.run(source, sha, [(keys, list(args))])[0]
+        call = ("EVALSHA", sha, len(keys), *keys, *args)
+        try:
+            return self.client.execute_command(*call)
+        except NoScriptError:
+            self.client.script_load(source)
+            return self.client.execute_command(*call)
 
     def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run one script for several partitions, in one round trip where the server allows it.
@@ -81,26 +115,44 @@ class Store:
         Every script is safe to repeat: when a reply is lost, all of them may run again.
         """
         if self.cluster:
-            return self.cluster.run(source, self._registered(source).sha, calls)
+            return self.cluster.run(source, self._sha(source), calls)
         if len(calls) == 1:
             return [self.script(source, *calls[0])]
         try:
             return self._pipelined(source, calls)
         except NoScriptError:
-            # The server was started anew after the pipeline had looked whether it knows the script.
+            self.client.script_load(source)
             return self._pipelined(source, calls)
 
+    def small_scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """The same for calls that take the server no time worth speaking of: they are one command there.
+
+        The first error ends it; what was called before it is done.
+        """
+        if self.cluster or len(calls) < 2 or not self.one_command:
+            return self.scripts(source, calls)
+        names = [name for own, _ in calls for name in own]
+        args: list[Any] = [len(calls)]
+        for own, given in calls:
+            args += (len(own), len(given), *given)
+        try:
+            answers: list[Any] = self.script(_one_after_another(source), names, args)
+        except ClusterCrossSlotError:  # a cluster of one server
+            self.one_command = False
+            return self.scripts(source, calls)
+        return answers
+
     def _pipelined(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        script = self._registered(source)
+        sha = self._sha(source)
         pipe = self.client.pipeline(transaction=False)
         for names, args in calls:
-            script(keys=list(names), args=list(args), client=pipe)
+            pipe.execute_command("EVALSHA", sha, len(names), *names, *args)
         return pipe.execute()
 
-    def _registered(self, source: str) -> Script:
-        if source not in self._scripts:
-            self._scripts[source] = self.client.register_script(source)
-        return self._scripts[source]
+    def _sha(self, source: str) -> str:
+        if source not in self._shas:
+            self._shas[source] = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        return self._shas[source]
 
     def prepare(self) -> None:
         """Write the layout on first use; an older schema is upgraded, any other layout refused."""

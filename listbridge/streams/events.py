@@ -10,21 +10,22 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from listbridge.streams.schemas import SCHEMAS, FieldType
+from listbridge.streams.schemas import SCHEMAS, FieldType, Schema
 
 MAX_TEXT = 16_384
 DAY_MS = 86_400_000
+ID_BYTES = 12
 _INT_LIMIT = 1 << 63
 
 _encode = msgspec.json.Encoder().encode
+_hash = hashlib.blake2b
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream about one person.
 
     `time` is epoch milliseconds; `identity` is what makes the event itself, in a fixed order;
@@ -48,7 +49,7 @@ class Event:
     @property
     def id(self) -> bytes:
         """96 bits that are equal when, and only when, the identities are."""
-        return event_id(self.stream, self.identity)
+        return _hash(_encode((self.stream, *self.identity)), digest_size=ID_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Counts:
 
 def event_id(stream: str, identity: Sequence[object]) -> bytes:
     """A 96-bit hash over the stream's name and the identity."""
-    return hashlib.blake2b(_encode([stream, *identity]), digest_size=12).digest()
+    return _hash(_encode((stream, *identity)), digest_size=ID_BYTES).digest()
 
 
 def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:
@@ -91,16 +92,45 @@ def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:
     `_key` is left out when it is the address, `_day` when it is the day of `_time`. A value that is not of
     the schema's type goes to `_bad`, as text, and reads as missing. `identity` is the event's id, if known.
     """
+    held = identity or event.id
+    try:
+        return _encode(_checked(event, received, held))
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return _encode(_sorted_out(event, received, held))
+
+
+def _checked(event: Event, received: int, identity: bytes) -> Any:
+    """An event all of whose values are of their types. Raises `msgspec.ValidationError`."""
+    kind, values = _LINES[event.stream], event.values
+    if "" in values.values():
+        values = {name: value for name, value in values.items() if value != ""}
+    line: Any = msgspec.convert(values, kind.type)
+    line._id, line._time, line._received = identity.hex(), event.time, received
+    for name in kind.maps:
+        if (value := getattr(line, name)) is not None:
+            setattr(line, name, _entries(value))
+    for name in kind.numbers:
+        if (value := getattr(line, name)) is not None:
+            if not math.isfinite(value):
+                raise msgspec.ValidationError(f"{name} is {value}")
+            setattr(line, name, float(value))
+    if line.email != event.key:
+        line._key = event.key
+    if event.day is not None and event.day != event.time // DAY_MS:
+        line._day = event.day
+    return line
+
+
+def _sorted_out(event: Event, received: int, identity: bytes) -> dict[str, Any]:
+    """An event some of whose values are not of their types."""
     schema = SCHEMAS[event.stream]
-    body: dict[str, Any] = {"_id": (identity or event.id).hex(), "_time": event.time, "_received": received}
+    body: dict[str, Any] = {"_id": identity.hex(), "_time": event.time, "_received": received}
     bad: dict[str, str] = {}
     for name, value in event.values.items():
         if value is None or value == "":
             continue
         kind = schema.get(name)
-        if kind == "string" and isinstance(value, str) and value.isascii() and len(value) <= MAX_TEXT:
-            body[name] = value
-        elif kind is not None and _fits(value, kind):
+        if kind is not None and _fits(value, kind):
             body[name] = _stored(value, kind)
         else:
             bad[name] = repr(value)[:200]
@@ -110,7 +140,38 @@ def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:
         body["_bad"] = _entries(bad)
     if event.seen_day != event.time // DAY_MS:
         body["_day"] = event.seen_day
-    return _encode(body)
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A stream's line as a Struct that checks the types, and the fields that need more than that."""
+
+    type: type[msgspec.Struct]
+    maps: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+
+_Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+_TYPES: Mapping[FieldType, Any] = {
+    "string": _Text,
+    "int": Annotated[int, msgspec.Meta(ge=-_INT_LIMIT, le=_INT_LIMIT - 1)],
+    "number": float | Annotated[int, msgspec.Meta(ge=-_INT_LIMIT, le=_INT_LIMIT - 1)],
+    "bool": bool,
+    "map": dict[_Text, _Text],
+}
+
+
+def _line_of(stream: str, schema: Schema) -> _Line:
+    # No value may have the name of what is ours: the type of these lets nothing but None pass.
+    before: list[tuple[str, Any, Any]] = [(name, None, None) for name in ("_id", "_time", "_received")]
+    values: list[tuple[str, Any, Any]] = [(name, _TYPES[kind] | None, None) for name, kind in schema.items()]
+    after: list[tuple[str, Any, Any]] = [("_key", None, None), ("_day", None, None)]
+    made = msgspec.defstruct(
+        stream, [*before, *values, *after], omit_defaults=True, forbid_unknown_fields=True, gc=False
+    )
+    maps = tuple(name for name, kind in schema.items() if kind == "map")
+    return _Line(made, maps, tuple(name for name, kind in schema.items() if kind == "number"))
 
 
 class _Owner(msgspec.Struct, gc=False):
@@ -172,3 +233,6 @@ def _stored(value: Any, kind: FieldType) -> Any:
 def _entries(value: Mapping[str, str]) -> list[dict[str, str]]:
     """A map as a list of key and value, sorted, so that columns can hold it."""
     return [{"k": key, "v": value[key]} for key in sorted(value)]
+
+
+_LINES = {stream: _line_of(stream, schema) for stream, schema in SCHEMAS.items()}

@@ -17,6 +17,9 @@ from listbridge.streams.tombstones import digest, hash_key
 MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
+FEW_ARGUMENTS = 512
+"""What goes to a server in one command: some milliseconds of work at most."""
+
 # KEYS: stream, bell, totals, tombstones, one set of seen ids per day
 # ARGV: 1 to ring, events that the partition may hold (0: any), the stream's name in the totals (empty: not
 #       counted), whether tombstones matter (empty: no; 0: not known; 1: yes, and then digest and time come
@@ -72,27 +75,32 @@ end
 return {#bodies, ARGV[1] == '1' and redis.call('SET', KEYS[2], '1', 'NX') and 1 or 0, erased}
 """
 
-_Item = tuple[int, bytes, bytes, Event | None]  # day, id, body, and the event if it is one
+_Item = tuple[int, bytes, bytes, str, int]  # day, id, body; the event's key and time
 _Call = tuple[Sequence[str], Sequence[Any]]  # keys, arguments
 
 
 def append(store: Store, events: Iterable[Event], *, received: int | None = None) -> Counts:
     """Write the events that are new, each once, and count the others as duplicates.
 
+    They are taken one by one, so none has to be held longer than it takes to make it a line.
     One script per partition and stream; a caller that fails half-way repeats the call with the
     same events. Raises `redis.RedisError` when the store can't be written, and `StreamFullError` when
     the streams of a partition hold as many events as they may.
     """
     at = now_ms() if received is None else received
     groups: dict[tuple[int, str], dict[bytes, _Item]] = defaultdict(dict)
+    places: dict[str, int] = {}
     total = 0
     for event in events:
         total += 1
-        partition = partition_of(event.key.encode(), store.partitions)
+        partition = places.get(event.key, -1)
+        if partition < 0:
+            partition = places[event.key] = partition_of(event.key.encode(), store.partitions)
         identity = event.id
         group = groups[partition, event.stream]
         if identity not in group:
-            group[identity] = (event.seen_day, identity, encode(event, at, identity), event)
+            body = encode(event, at, identity)
+            group[identity] = (event.seen_day, identity, body, event.key, event.time)
     counts, asked = _append(store, groups, store.erasure_key)
     if asked:
         store.erasure_key = hash_key(store)
@@ -141,7 +149,7 @@ def quarantine(store: Store, unreadable: Sequence[Unreadable], *, received: int 
         part = store.parts[partition_of(item.raw, store.partitions)]
         name = f"quarantine:{item.stream}"
         identity = event_id(name, [item.raw.hex()])
-        entry = (at // DAY_MS, identity, set_aside(at, item.reason, item.raw), None)
+        entry = (at // DAY_MS, identity, set_aside(at, item.reason, item.raw), "", at)
         # Nobody folds a quarantine: a bell that it rang would only keep the next event from ringing.
         calls += _calls(part, name, part.quarantine(item.stream), [entry])
     counts, _ = _run(store, calls)
@@ -171,10 +179,10 @@ def _calls(
         args = list(head)
         for found in days.values():
             args.append(len(found))
-            for _, identity, body, event in found:
+            for _, identity, body, person, time in found:
                 args += (identity, body)
-                if key is not None and event is not None:
-                    args += (digest(key, event.key), event.time)
+                if key is not None:
+                    args += (digest(key, person), time)
         names = [target, part.bell, part.totals, part.tombstones]
         yield [*names, *(part.seen(seen, day) for day in days)], args
 
@@ -183,7 +191,9 @@ def _run(store: Store, calls: Sequence[_Call]) -> tuple[Counts, bool]:
     """As `_append`. Raises `StreamFullError`."""
     counts, asked = Counts(), False
     if calls:
-        for accepted, rang, erased in store.scripts(_APPEND, calls):
+        few = sum(len(args) for _, args in calls) <= FEW_ARGUMENTS
+        run = store.small_scripts if few else store.scripts
+        for accepted, rang, erased in run(_APPEND, calls):
             if accepted == -1:
                 raise full(store, rang)
             if accepted == -2:

@@ -80,6 +80,8 @@ class Life:
 class MortalStore(Store):
     """A store whose process is killed just after a script, one partition at a time."""
 
+    one_command = False
+
     def __init__(self, store, life):
         super().__init__(store.client, store.partitions)
         self.life = life

@@ -65,6 +65,8 @@ class MortalRedis(redis.Redis):
 class MortalStore(Store):
     """A store in which some partitions' scripts may have run when its caller dies, and others not."""
 
+    one_command = False
+
     def _pipelined(self, source, calls):
         def some():
             return super(MortalStore, self)._pipelined(source, calls[: len(calls) // 2])

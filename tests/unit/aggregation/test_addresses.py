@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from listbridge.aggregation.addresses import MAX_ADDRESS_BYTES, email, email_domain
+from listbridge.aggregation.addresses import MAX_ADDRESS_BYTES, _parsed, email, email_domain
 
 READABLE = [
     ("Bob@Bob.com", "bob@bob.com"),
@@ -88,3 +90,11 @@ def test_an_address_longer_than_the_limit_is_no_address():
 )
 def test_hostile_text_is_refused_in_linear_time(text):
     assert email(text) is None
+
+
+@given(st.text('aB1.@+-_ \n\t<>()"\\,ü\0', max_size=12))
+@example("a@b\n")
+@example("a" * MAX_ADDRESS_BYTES + "@b")
+@example("A.b+c@D.e")
+def test_a_plain_address_is_read_as_any_other(text):
+    assert email(text) == _parsed(text)

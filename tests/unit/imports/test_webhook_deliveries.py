@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from listbridge.campaign_monitor import incoming
 from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.incoming import ECHO_WINDOW_MS, Told, decode, events_of, is_echo, receive
 from listbridge.campaign_monitor.models import StoredValue
@@ -173,6 +174,17 @@ def test_a_delivery_is_stored_and_the_same_again_is_not(fake_store):
     again = receive(fake_store, ACCOUNT, DOCUMENTED)
     assert (first.accepted, first.duplicates, first.rang) == (8, 0, True)
     assert (again.accepted, again.duplicates, again.rang) == (0, 8, False)
+
+
+def test_that_webhooks_come_is_written_down_once_a_second(fake_store, monkeypatch):
+    start = now_ms()
+    written = []
+    for at in (start, start + 999, start + 1000, start + 1500, start - 86_400_000):
+        monkeypatch.setattr(incoming, "now_ms", lambda at=at: at)
+        receive(fake_store, ACCOUNT, DOCUMENTED)
+        written.append(int(fake_store.client.get(keys.told(LIST))) - start)
+
+    assert written == [0, 0, 1000, 1000, -86_400_000]
 
 
 @pytest.mark.parametrize(

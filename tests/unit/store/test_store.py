@@ -46,18 +46,47 @@ def test_a_script_that_the_server_forgot_is_loaded_again(store):
         assert set(store.scripts("return 7", some)) == {7}
 
 
-def test_a_server_that_starts_anew_in_the_middle_of_a_pipeline_is_no_error(store, monkeypatch):
-    calls = [([part.bell], []) for part in store.parts]
-    store.scripts("return 8", calls)
-    load, restarts = redis.client.Pipeline.load_scripts, iter([True])
+ADD = "redis.call('INCRBY', KEYS[1], ARGV[1]) return {KEYS[1], #KEYS, #ARGV, ARGV[#ARGV]}"
 
-    def load_and_forget(pipeline):
-        load(pipeline)
-        if next(restarts, False):
-            store.client.script_flush()
 
-    monkeypatch.setattr(redis.client.Pipeline, "load_scripts", load_and_forget)
-    assert set(store.scripts("return 8", calls)) == {8}
+def test_small_calls_are_one_command_and_answer_as_several(store):
+    calls = [([part.bell, part.totals][: 1 + n % 2], [n, *range(n)]) for n, part in enumerate(store.parts)]
+    several = store.scripts(ADD, calls)
+    before = store.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    assert store.small_scripts(ADD, calls) == several
+    assert store.client.info("commandstats")["cmdstat_evalsha"]["calls"] <= before + 2  # one that is unknown
+    assert [int(store.client.get(part.bell)) for part in store.parts] == [2 * n for n in range(16)]
+    assert store.small_scripts(ADD, calls[:1]) == several[:1]
+    assert store.small_scripts(ADD, []) == []
+
+
+def test_small_calls_end_with_the_first_error(store):
+    failing = "if ARGV[1] == '3' then return redis.error_reply('some reason') end "
+    calls = [([part.bell], [part.number]) for part in store.parts]
+
+    with pytest.raises(redis.ResponseError, match="some reason"):
+        store.small_scripts(failing + ADD, calls)
+
+    assert [store.client.exists(part.bell) for part in store.parts] == [1] * 3 + [0] * 13
+
+
+def test_small_calls_are_several_commands_where_a_server_is_a_whole_cluster(store, monkeypatch):
+    refused = redis.exceptions.ClusterCrossSlotError("Keys in request don't hash to the same slot")
+
+    def execute_command(*args, **options):
+        if args[0] == "EVALSHA" and args[2] > 1:
+            raise refused
+        return type(store.client).execute_command(store.client, *args, **options)
+
+    monkeypatch.setattr(store.client, "execute_command", execute_command)
+    calls = [([part.bell], [part.number]) for part in store.parts]
+
+    for _ in range(2):
+        assert [answer[0] for answer in store.small_scripts(ADD, calls)] == [
+            part.bell.encode() for part in store.parts
+        ]
+    assert not store.one_command
 
 
 def test_an_error_in_a_script_is_raised(store):

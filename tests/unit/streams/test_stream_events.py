@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listbridge.aggregation.frames import columns, from_lines
-from listbridge.streams.events import DAY_MS, MAX_TEXT, Counts, Event, encode, event_id, owner
+from listbridge.streams.events import (
+    DAY_MS,
+    MAX_TEXT,
+    Counts,
+    Event,
+    _sorted_out,
+    encode,
+    event_id,
+    owner,
+)
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY, CM_USER, SCHEMAS
 
 
@@ -110,6 +119,29 @@ def test_whatever_fits_is_read_back_as_it_was_written(bodies, time):
         pairs = row["custom_fields"]
         held = None if pairs is None else {pair["k"]: pair["v"] for pair in pairs}
         assert held == event.values.get("custom_fields")
+
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**65), 2**65),
+    st.floats(),
+    st.text(max_size=5),
+    st.just("x" * (MAX_TEXT + 1)),
+    st.dictionaries(st.text(max_size=3) | st.integers(), st.text(max_size=3) | st.none(), max_size=3),
+    st.lists(st.text(max_size=2), max_size=2),
+)
+
+
+@given(st.data(), st.sampled_from(sorted(SCHEMAS)), INTS, st.none() | st.integers(-5, 30_000))
+def test_events_are_written_alike_whether_or_not_all_their_values_fit(data, stream, time, day):
+    names = st.sampled_from([*SCHEMAS[stream], "_key", "_time", "no_such_field"])
+    values = data.draw(st.dictionaries(names, ANYTHING, max_size=6))
+    event = Event(stream, data.draw(st.sampled_from(["a@x.se", "k"])), time, ("x",), values, day)
+
+    sorted_out = msgspec.json.encode(_sorted_out(event, 7, event.id))
+
+    assert msgspec.json.decode(encode(event, 7)) == msgspec.json.decode(sorted_out)
 
 
 @given(INTS)
