@@ -17,17 +17,16 @@ the two are never written at once. A person
 
 Who may write what, and when:
 
-1. A claim is taken from nobody of whom options may stand at the address. So when it passes, no option of ours
-   is there, and nothing is to be cleared by the one who loses it. (Who opted out there loses it too: such a
-   row is neither written nor renamed as long as that holds.)
+1. A claim is taken from nobody of whom options may stand at the address, be it that they have opted out there:
+   they may subscribe again. So when it passes, no option of ours is there, and nothing is to be cleared by the
+   one who loses it.
 2. Options are written to an address only by who has its claim, after the plan with the address is written to
    their record. A row is renamed or cleared only by who has the claim and stands there.
 3. While a place is not confirmed (the move to it, or the first row, is in doubt), a row there is renamed only
    if it holds options of ours: by 1 and 2 these are the person's own. Else what another person left there
    would be taken along.
-4. An address that has only refused the person is no place of theirs, whatever it holds: who opted out there
-   has lost its claim (1) and may subscribe again. An opt-out there holds for the person; a row there is
-   neither renamed nor cleared for them.
+4. An address that has only refused the person is no place of theirs, whatever it holds: the row was there
+   before them. An opt-out there holds for the person; a row there is neither renamed nor cleared for them.
 
 Crashes. Between claim and plan: the claim is of somebody who doesn't stand there; the next one who wants the
 address takes it, and no row is there to be lost. Between plan and record: the person is in doubt, stands at

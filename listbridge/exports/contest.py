@@ -120,8 +120,10 @@ class Contest:
                 return Verdict.OURS
             return Verdict.VACATE if self._is_first_of_ring(key, owner) else Verdict.WAIT
         code = decision.code if isinstance(decision, Refuse) else held.refused.code if held.refused else ""
-        if code in OPTED_OUT or is_cleared(held.delivered, in_doubt=held.doubt is not None):
+        if is_cleared(held.delivered, in_doubt=held.doubt is not None):
             return Verdict.OURS
+        if code in OPTED_OUT:
+            return Verdict.ANOTHERS  # who opted out may subscribe again, and then it is their row
         wait_for(self.store, self.spec.list_id, address, key)
         due_again(self.store, self.spec.list_id, [owner], self.now)
         return Verdict.WAIT

@@ -353,6 +353,8 @@ class Sender:
         steps = clearings(row, chosen.clears, found)
         if isinstance(chosen, Hold):
             record = self._held_back(item, chosen)
+            if item.send.vacates is not None:  # who opted out there may subscribe again
+                steps = vacation(row, found)
             return stepping(replace(item, ends=record), steps) if steps else record
         if chosen.resubscribe and not flags.resubscribe:
             # A later opt-in is known, and this attempt may not use the switch: it is decided anew.

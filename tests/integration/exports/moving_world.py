@@ -133,6 +133,7 @@ class MovingWorld(World):
                 held = self.subscribers[address] = Addressed("active", self.clock.now, set())
             elif held.state != "active":
                 held.state, held.at = "active", self.clock.now
+                self.out = {key: out for key, out in self.out.items() if out[2] != address}
                 self.out.pop(held.person, None)
         elif held is None or held.state != "active":
             return

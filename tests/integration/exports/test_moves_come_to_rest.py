@@ -185,6 +185,14 @@ FROM_THE_START = {
         ([("act", (2, "unsubscribed"), {"told": False})], {0: ("moves", (0, 2), {})}),
         ([("moves", (0, 1), {}), ("act", (2, "subscribe"), {"told": False})], {}),
     ],
+    "who vacates an address where they have opted out, and subscribes there again": [
+        ([("moves", (0, 0), {})], {5: ("act", (0, "deleted"), {"told": False})}),
+        ([("moves", (1, 0), {})], {0: ("moves", (0, 2), {}), 1: ("enter", (0, "a"), {})}),
+        (
+            [("moves", (1, 1), {}), ("act", (0, "subscribe"), {"told": False})],
+            {0: ("moves", (2, 1), {})},
+        ),
+    ],
 }
 """Plays in which something happens in the first delivery already."""
 
