@@ -17,9 +17,9 @@ the two are never written at once. A person
 
 Who may write what, and when:
 
-1. A claim is taken from nobody of whom options may stand at the address, be it that they have opted out there:
-   they may subscribe again. So when it passes, no option of ours is there, and nothing is to be cleared by the
-   one who loses it.
+1. A claim is taken from nobody of whom options may stand at the address, also not when they have opted out
+   there: they may subscribe again. So when it passes, no option of ours is there, and nothing is to be
+   cleared by the one who loses it.
 2. Options are written to an address only by who has its claim, after the plan with the address is written to
    their record. A row is renamed or cleared only by who has the claim and stands there.
 3. While a place is not confirmed (the move to it, or the first row, is in doubt), a row there is renamed only
