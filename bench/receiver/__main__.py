@@ -13,7 +13,7 @@ import msgspec
 from bench.aggregation.machine import machine
 from bench.receiver import load, rates, report
 
-MODES: Final = ("rates", "soak")
+MODES: Final = ("rates", "alone", "soak")
 
 
 def _modes(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
@@ -31,7 +31,7 @@ def _numbers(_context: click.Context, _parameter: click.Parameter, value: str) -
 
 
 @click.command()
-@click.option("--modes", callback=_modes, default="rates", show_default=True, help="Modes, by commas.")
+@click.option("--modes", callback=_modes, default="rates,alone", show_default=True, help="Modes, by commas.")
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Of `rates`.")
 @click.option("--workers", callback=_numbers, default="1,2", show_default=True, help="Of `rates`.")
 @click.option("--minutes", type=click.FloatRange(0.5), default=60.0, show_default=True, help="Of `soak`.")
@@ -47,6 +47,11 @@ def main(modes: list[str], runs: int, workers: tuple[int, ...], minutes: float, 
             raise click.ClickException(str(error)) from error
         found["rates"] = rates.run(runs, 2, workers=workers, say=_say)
         report.rates(found["rates"], out)
+    if "alone" in modes:
+        from bench.receiver import alone
+
+        found["alone"] = alone.run(say=_say)
+        report.alone(found["alone"], out)
     if "soak" in modes:
         from bench.receiver import soak
 

@@ -87,7 +87,10 @@ def post(url: str, requests: Path, seconds: int) -> Load:
         raise RuntimeError(f"wrk ended with {ended.returncode}: {ended.stderr.decode()[-500:]}")
     said = msgspec.json.decode(ended.stderr.splitlines()[-1], type=_Summary)
     if said.refused or said.failed or not said.requests:
-        raise RuntimeError(f"{said.refused} posts were refused, {said.failed} failed, of {said.requests}")
+        raise RuntimeError(
+            f"of {said.taken} posts in {seconds} s {said.requests} were answered, {said.refused} of these "
+            f"refused, and {said.failed} failed"
+        )
     return Load(
         said.requests,
         said.taken,

@@ -12,6 +12,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import requests
+
 from bench.receiver import load
 from bench.receiver.bodies import Events, audience_events, delivery
 from bench.receiver.load import Load
@@ -22,6 +24,7 @@ EVENTS: Final = (1, 5, 100, 1000)
 BODIES: Final[dict[str, Events]] = {"webhooks": delivery, "audience events": audience_events}
 MOST_REQUESTS: Final = {1: 8_000, 5: 6_000, 100: 2_000, 1000: 300}
 """A second: more bodies than any run takes are made beforehand."""
+WARM_UP_SECONDS: Final = 2.0
 STORED: Final = {"webhooks": 2, "audience events": 1}
 """Events of the streams for each that is posted: a webhook tells an activity and a state."""
 
@@ -77,8 +80,7 @@ def run(
             cells = [(door, events) for door in BODIES for events in EVENTS]
             done: dict[tuple[str, int], list[_Run]] = {cell: [] for cell in cells}
             size: dict[tuple[str, int], int] = {}
-            for door in BODIES:  # what is imported with the first events
-                _measure(here, Path(directory), door, 1, numbers, 1)
+            _warm_up(here, numbers)
             for _ in range(runs):
                 for cell in cells:
                     one, size[cell] = _measure(here, Path(directory), *cell, numbers, seconds)
@@ -89,6 +91,19 @@ def run(
     return found
 
 
+def _warm_up(here: World, numbers: Iterator[int]) -> None:
+    """Until the workers have imported what they need for their first events, and to ask for a fold."""
+    with requests.Session() as session:
+        session.trust_env = False
+        for _ in range(20):
+            for door, (url, headers) in here.doors.items():
+                body = BODIES[door](numbers, 5, datetime.now(UTC))
+                headers = {"Content-Type": "application/json", **headers}
+                session.post(url, data=body, headers=headers, timeout=30).raise_for_status()
+    time.sleep(WARM_UP_SECONDS)
+    here.clear()
+
+
 def _measure(
     here: World, directory: Path, door: str, events: int, numbers: Iterator[int], seconds: int
 ) -> tuple[_Run, int]:
@@ -97,16 +112,14 @@ def _measure(
     bodies = [BODIES[door](numbers, events, now) for _ in range(many)]
     url, headers = here.doors[door]
     file = directory / "requests"
-    requests = load.write(file, url, headers, bodies)
+    made = load.write(file, url, headers, bodies)
     before, cpu = here.stored(), here.cpu()
     new = load.post(url, file, seconds)
     web, store = _since(cpu, here.cpu())
-    if new.begun > len(requests):
-        raise RuntimeError(
-            f"{new.begun} posts of {len(requests)} bodies: the last ones were no new deliveries"
-        )
+    if new.begun > len(made):
+        raise RuntimeError(f"{new.begun} posts of {len(made)} bodies: the last ones were no new deliveries")
     _check(here.stored() - before, new, events * STORED[door])
-    load.write_requests(file, requests[: new.requests])
+    load.write_requests(file, made[: new.requests])
     before = here.stored()
     repeated = load.post(url, file, 1)
     if here.stored() - before > events * STORED[door] * load.CONNECTIONS:

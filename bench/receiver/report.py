@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TextIO
 
+from bench.receiver.alone import Alone
 from bench.receiver.rates import Rate
 from bench.receiver.soak import Soak
 
@@ -34,6 +35,15 @@ _RATES: Final = {
 
 def rates(found: Sequence[Rate], out: TextIO) -> None:
     table([*_RATES], [[str(show(row)) for show in _RATES.values()] for row in found], out)
+
+
+def alone(found: Sequence[Alone], out: TextIO) -> None:
+    head = ["events a post", "empty Flask view, µs", "audience events", "webhooks"]
+    rows = [
+        [f"{r.events:,}", *(f"{us:,.0f}" for us in (r.flask_us, r.audience_events_us, r.webhooks_us))]
+        for r in found
+    ]
+    table(head, rows, out)
 
 
 def soak(found: Sequence[Soak], out: TextIO) -> None:

@@ -78,29 +78,9 @@ def world(workers: int) -> Iterator[World]:
         TemporaryDirectory(prefix="listbridge-bench-") as directory,
         EmbeddedStore(Path(directory) / "store") as store,
     ):
-        port, token = free_port(), secrets.token_urlsafe(32)
-        asked = Settings(
-            data_dir=Path(directory) / "data",
-            redis_url=store.url,
-            partitions=PARTITIONS,
-            http_port=port,
-            api_tokens=(secrets.token_urlsafe(32),),
-            encryption_keys=(Fernet.generate_key().decode(),),
-            log_level="WARNING",
-        )
-        settings = replace(asked, broker_url=broker_url(asked))
-        context = build(settings, store.url)
-        receiver = Receiver(
-            client_id="c" * 32,
-            client_name="Bench",
-            zone="UTC",
-            lists={LIST: "Newsletter"},
-            token=token,
-            tokens=[digest(token)],
-        )
-        context.store.client.set(keys.receiver(WORKFLOW), msgspec.json.encode(receiver))
+        context, token = prepared(Path(directory), store.url)
         log = io.StringIO()
-        with Supervisor([_web(settings, workers)], log) as supervisor:
+        with Supervisor([_web(context.settings, workers)], log) as supervisor:
             web = supervisor.pid("web")
             if web is None:
                 raise RuntimeError(log.getvalue())
@@ -108,6 +88,31 @@ def world(workers: int) -> Iterator[World]:
         context.store.client.close()
         if said := log.getvalue():
             raise RuntimeError(f"the web service had something to say: {said[-2000:]}")
+
+
+def prepared(directory: Path, store_url: str) -> tuple[Context, str]:
+    """A context on an empty store in which an import has a receiver; -> and the receiver's token."""
+    token = secrets.token_urlsafe(32)
+    asked = Settings(
+        data_dir=directory / "data",
+        redis_url=store_url,
+        partitions=PARTITIONS,
+        http_port=free_port(),
+        api_tokens=(secrets.token_urlsafe(32),),
+        encryption_keys=(Fernet.generate_key().decode(),),
+        log_level="WARNING",
+    )
+    context = build(replace(asked, broker_url=broker_url(asked)), store_url)
+    receiver = Receiver(
+        client_id="c" * 32,
+        client_name="Bench",
+        zone="UTC",
+        lists={LIST: "Newsletter"},
+        token=token,
+        tokens=[digest(token)],
+    )
+    context.store.client.set(keys.receiver(WORKFLOW), msgspec.json.encode(receiver))
+    return context, token
 
 
 def _web(settings: Settings, workers: int) -> Child:

@@ -18,7 +18,7 @@ MAX_ENTRY_EVENTS = 500
 """Events in one entry at most, so that a commit (a whole number of entries) stays small."""
 
 FEW_ARGUMENTS = 512
-"""What goes to a server in one command: some milliseconds of work at most."""
+"""Of how many at most one command is made: a millisecond of the server's time."""
 
 # KEYS: stream, bell, totals, tombstones, one set of seen ids per day
 # ARGV: 1 to ring, events that the partition may hold (0: any), the stream's name in the totals (empty: not
