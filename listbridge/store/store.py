@@ -75,26 +75,31 @@ class Store:
             return self.cluster.run(source, script.sha, [(keys, list(args))])[0]
         return script(keys=list(keys), args=list(args))
 
-    def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+    def scripts(
+        self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], *, at_once: bool = False
+    ) -> list[Any]:
         """Run one script for several partitions, in one round trip where the server allows it.
 
-        Every script is safe to repeat: when a reply is lost, all of them may run again.
+        Every script is safe to repeat: when a reply is lost, all of them may run again. `at_once`: a single
+        server is kept from others meanwhile, and writes all of it to its disk together.
         """
         if self.cluster:
             return self.cluster.run(source, self._registered(source).sha, calls)
         if len(calls) == 1:
             return [self.script(source, *calls[0])]
         try:
-            return self._pipelined(source, calls)
+            return self._pipelined(source, calls, at_once)
         except NoScriptError:
-            # The server was started anew after the pipeline had looked whether it knows the script.
-            return self._pipelined(source, calls)
+            self.client.script_load(source)
+            return self._pipelined(source, calls, at_once)
 
-    def _pipelined(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        script = self._registered(source)
-        pipe = self.client.pipeline(transaction=False)
+    def _pipelined(
+        self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], at_once: bool
+    ) -> list[Any]:
+        sha = self._registered(source).sha
+        pipe = self.client.pipeline(transaction=at_once)
         for names, args in calls:
-            script(keys=list(names), args=list(args), client=pipe)
+            pipe.evalsha(sha, len(names), *names, *args)
         return pipe.execute()
 
     def _registered(self, source: str) -> Script:

@@ -19,6 +19,7 @@ from listbridge.streams.schemas import SCHEMAS, FieldType
 MAX_TEXT = 16_384
 DAY_MS = 86_400_000
 _INT_LIMIT = 1 << 63
+ID_BYTES = 12
 
 _encode = msgspec.json.Encoder().encode
 
@@ -82,7 +83,7 @@ class Counts:
 
 def event_id(stream: str, identity: Sequence[object]) -> bytes:
     """A 96-bit hash over the stream's name and the identity."""
-    return hashlib.blake2b(_encode([stream, *identity]), digest_size=12).digest()
+    return hashlib.blake2b(_encode([stream, *identity]), digest_size=ID_BYTES).digest()
 
 
 def encode(event: Event, received: int, identity: bytes | None = None) -> bytes:

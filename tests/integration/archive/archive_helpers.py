@@ -89,7 +89,7 @@ class MortalStore(Store):
         self.life.step()
         return answer
 
-    def scripts(self, source, calls):
+    def scripts(self, source, calls, **_):
         return [self.script(source, *call) for call in calls]
 
 
@@ -119,7 +119,7 @@ class RepeatingStore(Store):
         super().script(source, keys, args)
         return super().script(source, keys, args)
 
-    def scripts(self, source, calls):
+    def scripts(self, source, calls, **_):
         return [self.script(source, *call) for call in calls]
 
 

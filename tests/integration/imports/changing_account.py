@@ -68,11 +68,13 @@ class MortalRedis(redis.Redis):
 class MortalStore(Store):
     """A store in which some partitions' scripts may have run when its caller dies, and others not."""
 
-    def _pipelined(self, source, calls):
+    def _pipelined(self, source, calls, at_once):
         def some():
-            return super(MortalStore, self)._pipelined(source, calls[: len(calls) // 2])
+            return super(MortalStore, self)._pipelined(source, calls[: len(calls) // 2], at_once)
 
-        return self.client.fate.step(lambda: super(MortalStore, self)._pipelined(source, calls), some)
+        return self.client.fate.step(
+            lambda: super(MortalStore, self)._pipelined(source, calls, at_once), some
+        )
 
 
 def small(call):
