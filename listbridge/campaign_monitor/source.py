@@ -9,9 +9,9 @@ the engine leaves alone what can't have changed (`revisits`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -26,21 +26,14 @@ from listbridge.campaign_monitor.dated import (
     started_at,
 )
 from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
-from listbridge.campaign_monitor.events import (
-    Account,
-    numbering,
-    report_event,
-    rows_of,
-    sort_out,
-    status_event,
-    without_places,
-)
+from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.gaps import Gap
+from listbridge.campaign_monitor.lines import Lines, ReportLines, Row, StateLines
 from listbridge.campaign_monitor.mailings import Mailing
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.models import Campaign, ListStats, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
-from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
+from listbridge.campaign_monitor.reports import REPORTS, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
 from listbridge.campaign_monitor.visits import NOT_COMPLETE, Choice, Visits
@@ -50,17 +43,13 @@ from listbridge.imports.cursors import cursor_of, cursors
 from listbridge.imports.protocol import Batch, Resource
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
-from listbridge.streams.events import Event, Unreadable
-from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
+from listbridge.streams.events import Unreadable
 
 STATES: tuple[State, ...] = get_args(State)
 ZONE_CHANGE_MINUTES = 27 * 60
 """How far before its position a run starts after the client's zone has changed: zones lie 26 hours apart."""
 
 NO_LIST = "the client has no such list, or does not show it; it is taken up again when it is there"
-
-T = TypeVar("T")
-Making = Callable[[ReportRow], Event | Unreadable]
 
 
 class CampaignMonitorSource:
@@ -183,13 +172,13 @@ class CampaignMonitorSource:
         def fetch(date: str | None, number: int) -> Page[Subscriber]:
             return self._client.subscribers(list_id, state, date=date, page=number)
 
-        make = partial(status_event, account, list_id)
+        lines = StateLines(account, list_id)
         reading = self._reading(account, position)
         missed = self._missed(list_id, state)
         goes_on = is_unfinished(reading["position"])
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
             position = _in_zone(stretch.until, account)
-            batch = _batch(position, stretch.rows, make, CM_USER, stretch)
+            batch = _batch(position, stretch, lines)
             if missed is not None:
                 # First: of a batch that is stored in part, these would not be found missing again.
                 told = repairs.told_of(self._store, account, list_id, state, stretch.rows, missed)
@@ -225,21 +214,12 @@ class CampaignMonitorSource:
                 )
             return self._client.report(campaign.campaign_id, report, date=date, page=number)
 
+        lines = self._report_lines(campaign, report, lists)
         for stretch in read_dated(fetch, _date_of, **self._reading(account, position)):
-            make = self._placed(partial(report_event, account, campaign, report, number=numbering()))
-            until = _in_zone(stretch.until, account)
-            yield _batch(until, rows_of(stretch.rows, lists), make, CM_ACTIVITY, stretch)
+            yield _batch(_in_zone(stretch.until, account), stretch, lines)
 
-    def _placed(self, make: Making) -> Making:
-        """`make` as was asked for: without what tells where exactly somebody was."""
-        if self._choice.with_places:
-            return make
-
-        def made(row: ReportRow) -> Event | Unreadable:
-            event = make(row)
-            return without_places(event) if isinstance(event, Event) else event
-
-        return made
+    def _report_lines(self, campaign: Campaign, report: str, lists: frozenset[str]) -> ReportLines:
+        return ReportLines(self._load(), campaign, report, lists, with_places=self._choice.with_places)
 
     def _reading(self, account: Account, position: str | None) -> dict[str, Any]:
         """From where a dated resource is read, how far before that, and the minute of now there."""
@@ -260,20 +240,18 @@ class CampaignMonitorSource:
         The position is `page:total` or `done:total`. When the total changed on the way, the sending
         goes on and rows moved between the pages: -1 stands for it, and all are read again.
         """
-        account = self._load()
         report: ReportName = "recipients"
         first, total = _page_and_total(position)
 
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        make, read = partial(report_event, account, campaign, report, number=numbering()), 0
+        make, read = self._report_lines(campaign, report, lists), 0
         for page in pages(fetch, first=first):
             read += 1
             total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
             at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
-            stretch = Stretch(page.results, at, page.unreadable)
-            yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+            yield _batch(at, Stretch(page.results, at, page.unreadable), make)
         if not read:  # there are fewer pages than there were
             yield Batch(NOT_COMPLETE)
 
@@ -327,27 +305,12 @@ def _in_zone(position: str, account: Account) -> str:
     return f"{position}@{account.zone.key}"
 
 
-def _date_of(row: ReportRow) -> str:
-    assert isinstance(row, DatedRow), "recipients are read by page"
-    return row.date
+_date_of: Callable[[ReportRow], str] = attrgetter("date")
+"""Of a row with a date: recipients are read by page."""
 
 
-def _batch(
-    position: str,
-    rows: Sequence[T],
-    make: Callable[[T], Event | Unreadable],
-    stream: str,
-    stretch: Stretch[T],
-) -> Batch:
-    events, unreadable = sort_out(_made(make, row, stream) for row in rows)
-    unreadable += [Unreadable(stream, bad.raw, bad.reason) for bad in stretch.unreadable]
+def _batch(position: str, stretch: Stretch[Row], lines: Lines[Row]) -> Batch:
+    events, unreadable = lines.made(stretch.rows, now_ms())
+    unreadable += [Unreadable(lines.stream, bad.raw, bad.reason) for bad in stretch.unreadable]
     count = len(stretch.rows) + len(stretch.unreadable)
     return Batch(position, events, unreadable, count, stretch.pages)
-
-
-def _made(make: Callable[[T], Event | Unreadable], row: T, stream: str) -> Event | Unreadable:
-    """A row whose time or values can't be understood is set aside, not the page."""
-    try:
-        return make(row)
-    except ValueError as error:
-        return Unreadable(stream, msgspec.json.encode(row), str(error))

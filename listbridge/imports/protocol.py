@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from listbridge.streams.events import Event, Unreadable
+from listbridge.streams.lines import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Batch:
     """What one step of reading gave, and the position after it."""
 
     position: str
-    events: Sequence[Event] = ()
+    events: Sequence[Event | Line] = ()
     unreadable: Sequence[Unreadable] = ()
     rows: int = field(default=0)
     """Rows that the system gave, those that were not ours to keep included."""

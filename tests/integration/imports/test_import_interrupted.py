@@ -156,7 +156,7 @@ def test_an_unexpected_error_is_raised_and_not_tried_again_at_once(importer, mon
     def broken(*_):
         raise KeyError("surprise")
 
-    monkeypatch.setattr("listbridge.campaign_monitor.source.status_event", broken)
+    monkeypatch.setattr("listbridge.campaign_monitor.source.StateLines.made", broken)
     workflow = importer.create(webhooks=False)
     with pytest.raises(KeyError):
         importer.run(workflow)
