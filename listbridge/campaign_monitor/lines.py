@@ -61,10 +61,14 @@ class _Moment(NamedTuple):
 
 
 class _Common(NamedTuple):
-    """What the rows of one kind and list have in common: how their identities begin, and `,"list_id":…`."""
+    """What the rows of one kind and list have in common: how their identities begin, and `,"list_id":…`.
+
+    `equal` is the number of the last one of each that are equal, among those that are made together.
+    """
 
     identity: bytes
     values: bytes
+    equal: dict[bytes, int]
 
 
 class _Place(msgspec.Struct, omit_defaults=True, gc=False):
@@ -106,7 +110,6 @@ class Lines(ABC, Generic[Row]):
         self._account = account
         self._received = 0
         self._moments: dict[tuple[str, int], _Moment] = {}
-        self._equal: dict[bytes, int] = {}
 
     def made(self, rows: Sequence[Row], received: int) -> tuple[list[Event | Line], list[Unreadable]]:
         """Events of rows that were read at that time (epoch ms), and the rows that can't be any, in order.
@@ -115,7 +118,6 @@ class Lines(ABC, Generic[Row]):
         """
         self._received = received
         self._moments.clear()
-        self._equal.clear()
         events: list[Event | Line] = []
         unreadable: list[Unreadable] = []
         for row in rows:
@@ -153,7 +155,7 @@ class Lines(ABC, Generic[Row]):
             **values,
         }
         kept = {name: value for name, value in held.items() if value}
-        return _Common(_encode([self.stream, *identity])[:-1] + b",", _inner(_encode(kept)))
+        return _Common(_encode([self.stream, *identity])[:-1] + b",", _inner(_encode(kept)), {})
 
     def _line(self, person: _Person, moment: _Moment, common: _Common, own: bytes, end: bytes) -> Line | None:
         """`own` is how the identity ends, `end` the row's own values; None when something is too long."""
@@ -194,6 +196,11 @@ class ReportLines(Lines[ReportRow]):
             each: self._common([word, campaign.campaign_id, each], each, **named) for each in lists
         }
 
+    def made(self, rows: Sequence[ReportRow], received: int) -> tuple[list[Event | Line], list[Unreadable]]:
+        for common in self._lists.values():
+            common.equal.clear()
+        return super().made(rows, received)
+
     def _of(self, row: ReportRow) -> Line | Event | Unreadable | None:
         common = self._lists.get(row.list_id)
         if common is None:
@@ -210,7 +217,7 @@ class ReportLines(Lines[ReportRow]):
     def _opened(self, row: Open, person: _Person, common: _Common) -> Line | Event | Unreadable:
         url, ip, date = row.url if isinstance(row, Click) else "", row.ip_address or "", row.date
         same = _encode((person.key, date, ip, url))
-        number = self._equal[same] = self._equal.get(same, -1) + 1
+        number = common.equal[same] = common.equal.get(same, -1) + 1
         place = _Place(
             url,
             ip,
