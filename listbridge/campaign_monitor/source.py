@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from typing import Any, cast, get_args
 
 import msgspec
 
 from listbridge.campaign_monitor import CampaignMonitor, gaps, repairs, revisits, zones
+from listbridge.campaign_monitor.ahead import Lanes, in_order, looking
 from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.dated import (
     OVERLAP_MINUTES,
@@ -25,7 +27,7 @@ from listbridge.campaign_monitor.dated import (
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
+from listbridge.campaign_monitor.errors import ApiError, NotVisible, PermissionMissing
 from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.gaps import Gap
 from listbridge.campaign_monitor.lines import Lines, ReportLines, Row, StateLines
@@ -63,8 +65,11 @@ class CampaignMonitorSource:
         suppression: SuppressionList,
         registrar: Registrar | None,
         store: Store,
+        lanes: Lanes,
     ) -> None:
+        """`lanes` are those by which the client makes its calls."""
         self._client = client
+        self._lanes = lanes
         self._store = store
         self._choice = choice
         self._memory = memory
@@ -80,14 +85,19 @@ class CampaignMonitorSource:
 
         Raises `ZoneChanged` when the zone is another one than at the first run, until that is confirmed.
         """
-        account = self._load()
-        zones.keep(self._store, account.client_id, account.zone.key)
+        with ThreadPoolExecutor(1, "suppressed") as pool:
+            suppression = pool.submit(self._suppression.refresh)
+            account = self._load()
+            zones.keep(self._store, account.client_id, account.zone.key)
+            suppression.result()
         lists = ", ".join(account.lists.values())
         done = [f"client {account.client_name}, time zone {account.zone.key}, lists: {lists}"]
-        self._suppression.refresh()
         if self._registrar:
             done += self._registrar.register(account, self._aside, self._choice.polls)
         return done
+
+    def end(self) -> None:
+        self._lanes.end()
 
     def close(self) -> None:
         """Take the webhooks away."""
@@ -96,11 +106,14 @@ class CampaignMonitorSource:
 
     def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
         """The lists' states first, then the reports of what went to the lists, in the order of sending."""
-        for list_id in self._load().lists:
-            yield from self._states(list_id, positions, began)
-        for list_id, why in self._aside.items():
-            yield Resource(f"list {list_id}", (), None, problem=why)
-        yield from self._visiting().resources(positions, began)
+        account, visits, many = self._load(), self._visiting(), self._choice.in_flight
+        with looking(many) as pool:
+            visits.begin(pool)
+            for list_id, stats in in_order(pool, self._stats, account.lists, many):
+                yield from self._states(list_id, stats, positions, began)
+            for list_id, why in self._aside.items():
+                yield Resource(f"list {list_id}", (), None, problem=why)
+            yield from visits.resources(pool, positions, began)
 
     def _visiting(self) -> Visits:
         if self._visits is None:
@@ -126,8 +139,10 @@ class CampaignMonitorSource:
 
     def _load(self) -> Account:
         if self._account is None:
-            details = self._client.client(self.account).basic_details
-            lists = {each.list_id: each.name for each in self._client.lists(self.account)}
+            with ThreadPoolExecutor(1, "lists") as pool:
+                named = pool.submit(self._client.lists, self.account)
+                details = self._client.client(self.account).basic_details
+            lists = {each.list_id: each.name for each in named.result()}
             remember_lists(self._store, self.account, lists)
             missing = [each for each in self._choice.lists if each not in lists]
             if missing and len(missing) == len(self._choice.lists):
@@ -140,17 +155,23 @@ class CampaignMonitorSource:
             self._account = Account(details.client_id, details.company_name, found, chosen)
         return self._account
 
-    def _states(self, list_id: str, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+    def _stats(self, list_id: str) -> tuple[str, ListStats | ApiError]:
+        try:
+            return list_id, self._client.list_stats(list_id)
+        except (NotVisible, PermissionMissing) as gone:
+            return list_id, gone
+
+    def _states(
+        self, list_id: str, stats: ListStats | ApiError, positions: Mapping[str, str], began: int
+    ) -> Iterator[Resource]:
         """The list's states. Who left is always looked for; the active rest while the statistics stay.
 
         A gap that was found since the run `began` is made up for by this run.
         """
         account = self._load()
         name = account.lists[list_id]
-        try:
-            stats = self._client.list_stats(list_id)
-        except (NotVisible, PermissionMissing) as gone:
-            yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
+        if isinstance(stats, ApiError):
+            yield Resource(name, (), None, problem=f"the list is not shown to this credential: {stats}")
             return
         after = min(gaps.last_end(self._store, list_id), began) if self._registrar else 0
         for state in STATES:
@@ -215,7 +236,8 @@ class CampaignMonitorSource:
             return self._client.report(campaign.campaign_id, report, date=date, page=number)
 
         lines = self._report_lines(campaign, report, lists)
-        for stretch in read_dated(fetch, _date_of, **self._reading(account, position)):
+        known = self._reading(account, position)
+        for stretch in read_dated(fetch, _date_of, reading=self._lanes.reading, **known):
             yield _batch(_in_zone(stretch.until, account), stretch, lines)
 
     def _report_lines(self, campaign: Campaign, report: str, lists: frozenset[str]) -> ReportLines:
@@ -246,12 +268,13 @@ class CampaignMonitorSource:
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        make, read = self._report_lines(campaign, report, lists), 0
-        for page in pages(fetch, first=first):
-            read += 1
-            total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
-            at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
-            yield _batch(at, Stretch(page.results, at, page.unreadable), make)
+        lines, read = self._report_lines(campaign, report, lists), 0
+        with self._lanes.reading(fetch) as ordered:
+            for page in pages(ordered, first=first):
+                read += 1
+                total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
+                at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
+                yield _batch(at, Stretch(page.results, at, page.unreadable), lines)
         if not read:  # there are fewer pages than there were
             yield Batch(NOT_COMPLETE)
 

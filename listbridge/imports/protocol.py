@@ -67,6 +67,10 @@ class Source(Protocol):
         """Read on from the resource's position to its end."""
         ...
 
+    def end(self) -> None:
+        """No more is read: let go of what was asked for and is still on its way."""
+        ...
+
     def close(self) -> None:
         """Undo what `prepare` made for this workflow alone, such as webhooks."""
         ...

@@ -122,7 +122,7 @@ def test_the_service_says_how_long_to_wait(importer):
 
 
 def test_the_back_off_doubles_until_something_was_read(importer):
-    importer.server.simulator.faults.add(Fault(kind="500", match="GET ", times=3))
+    importer.server.simulator.faults.add(Fault(kind="500", match="suppressionlist", times=3))
     workflow = importer.create(webhooks=False)
     failures = []
     for _ in range(3):
