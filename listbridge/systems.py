@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +43,7 @@ from settings import Settings
 
 SLOT_MARGIN_SECONDS = 5.0
 Stopping = Callable[[], bool]
+Count = Callable[[Mapping[str, int]], None]
 OnCall = Callable[[float], None]
 """Is told how many seconds a call took, from whichever thread made it."""
 
@@ -123,11 +124,13 @@ def campaign_monitor_client(
     watch: AfterCall = unwatched,
     patient: bool = False,
     lanes: Lanes | None = None,
+    count: Count | None = None,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
     Imports are `patient`, and who says so: they let exports go first. `stopping` ends a wait for the budget.
-    `watch` hears of every call. With `lanes` only so many are on their way at a time.
+    `watch` hears of every call. With `lanes` only so many are on their way at a time. `count` takes the
+    counters of the progress.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
@@ -159,7 +162,11 @@ def campaign_monitor_client(
             client = accounts.name_of(authorization.base_url, workflow.config.client_id)
             budget.account = accounts.join(store, _credential(context, authorization), client)
             joined = True
-        log.count(store, workflow.id, {"api_calls": 1, "rate_limited": int(outcome is Outcome.REFUSED)})
+        counters = {"api_calls": 1, "rate_limited": int(outcome is Outcome.REFUSED)}
+        if count is not None:
+            count(counters)
+        else:
+            log.count(store, workflow.id, counters)
 
     return CampaignMonitor(
         auth_of(
@@ -191,8 +198,9 @@ def _campaign_monitor_source(
 ) -> Source:
     config = workflow.imports
     lanes = Lanes(context.settings.api_calls_in_flight)
+    counting = log.Counting(context.store, workflow.id)
     client = campaign_monitor_client(
-        context, authorization, workflow=workflow, stopping=stopping, lanes=lanes
+        context, authorization, workflow=workflow, stopping=stopping, lanes=lanes, count=counting.add
     )
     public_url = context.settings.public_url
     registrar = (
@@ -200,7 +208,7 @@ def _campaign_monitor_source(
         if config.webhooks
         else None
     )
-    return _source_of(context, config, client, registrar, lanes)
+    return _source_of(context, config, client, registrar, lanes, counting.flush)
 
 
 def _campaign_monitor_surveyor(
@@ -224,11 +232,12 @@ def _source_of(
     client: CampaignMonitor,
     registrar: Registrar | None,
     lanes: Lanes,
+    ended: Callable[[], None] = lambda: None,
 ) -> Source:
     suppression = SuppressionList(context.store, client, config.client_id)
     memory = Memory(context.store, config.client_id)
     choice = choice_of(config, context.settings.api_calls_in_flight)
-    return CampaignMonitorSource(client, choice, memory, suppression, registrar, context.store, lanes)
+    return CampaignMonitorSource(client, choice, memory, suppression, registrar, context.store, lanes, ended)
 
 
 def choice_of(config: ImportConfig, in_flight: int) -> Choice:

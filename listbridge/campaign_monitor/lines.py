@@ -52,7 +52,7 @@ class _Person(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """What a time gives a line: epoch ms, day, `,"_time":…,"_received":…` and perhaps `,"_day":…`."""
+    """What a time gives a line: epoch ms, day, `","_time":…,"_received":…` and perhaps `,"_day":…`."""
 
     time: int
     day: int
@@ -61,12 +61,13 @@ class _Moment(NamedTuple):
 
 
 class _Common(NamedTuple):
-    """What the rows of one kind and list have in common: how their identities begin, and `,"list_id":…`.
+    """What the rows of one kind and list have in common: the hash of how their identities begin, and
+    `,"list_id":…`.
 
     `equal` is the number of the last one of each that are equal, among those that are made together.
     """
 
-    identity: bytes
+    identity: blake2b
     values: bytes
     equal: dict[bytes, int]
 
@@ -109,7 +110,7 @@ class Lines(ABC, Generic[Row]):
     def __init__(self, account: Account) -> None:
         self._account = account
         self._received = 0
-        self._moments: dict[tuple[str, int], _Moment] = {}
+        self._moments: dict[str, _Moment] = {}
 
     def made(self, rows: Sequence[Row], received: int) -> tuple[list[Event | Line], list[Unreadable]]:
         """Events of rows that were read at that time (epoch ms), and the rows that can't be any, in order.
@@ -137,13 +138,9 @@ class Lines(ABC, Generic[Row]):
 
     def _moment(self, text: str, after: int = 0) -> _Moment:
         """So many milliseconds after that time. Raises ValueError for a text that is none."""
-        found = self._moments.get((text, after))
-        if found is None:
-            at, day = to_epoch_ms(text, self._account.zone) + after, day_of(text)
-            head = b',"_time":%d,"_received":%d' % (at, self._received)
-            found = _Moment(at, day, head, b"" if day == at // DAY_MS else b',"_day":%d' % day)
-            self._moments[text, after] = found
-        return found
+        at, day = to_epoch_ms(text, self._account.zone) + after, day_of(text)
+        head = b'","_time":%d,"_received":%d' % (at, self._received)
+        return _Moment(at, day, head, b"" if day == at // DAY_MS else b',"_day":%d' % day)
 
     def _common(self, identity: Sequence[str], list_id: str, **values: str) -> _Common:
         account = self._account
@@ -154,27 +151,25 @@ class Lines(ABC, Generic[Row]):
             "client_name": account.client_name,
             **values,
         }
-        kept = {name: value for name, value in held.items() if value}
-        return _Common(_encode([self.stream, *identity])[:-1] + b",", _inner(_encode(kept)), {})
+        kept = _encode({name: value for name, value in held.items() if value})
+        begun = _encode([self.stream, *identity])[:-1] + b","
+        return _Common(blake2b(begun, digest_size=ID_BYTES), b"," + kept[1:-1], {})
 
     def _line(self, person: _Person, moment: _Moment, common: _Common, own: bytes, end: bytes) -> Line | None:
-        """`own` is how the identity ends, `end` the row's own values; None when something is too long."""
-        if not person.email or len(common.values) + len(end) > MAX_TEXT:
+        """`own` is how the identity ends, `end` an object of the row's own values; None when something is
+        too long."""
+        key, hash_, email, other_key = person
+        time, day, head, other_day = moment
+        values = common.values
+        if not email or len(values) + len(end) > MAX_TEXT:
             return None
-        identity = blake2b(common.identity + own, digest_size=ID_BYTES).digest()
-        parts = (
-            b'{"_id":"',
-            hexlify(identity),
-            b'"',
-            moment.head,
-            person.email,
-            common.values,
-            end,
-            person.other_key,
-            moment.other_day,
-            b"}",
-        )
-        return Line(self.stream, person.key, person.hash, moment.time, moment.day, identity, b"".join(parts))
+        hashed = common.identity.copy()
+        hashed.update(own)
+        identity = hashed.digest()
+        more = b"," if len(end) > 2 else b""
+        parts = (b'{"_id":"', hexlify(identity), head, email, values, more, end[1:-1])
+        body = b"".join(parts) + other_key + other_day + b"}"
+        return Line(self.stream, key, hash_, time, day, identity, body)
 
 
 class ReportLines(Lines[ReportRow]):
@@ -210,40 +205,43 @@ class ReportLines(Lines[ReportRow]):
             return self._plain(row)
         if isinstance(row, Open):
             return self._opened(row, person, common)
-        if isinstance(row, Recipient | Sent):
+        if isinstance(row, _SENT):
             return self._sent(row, person, common)
         return self._plain(row)
 
     def _opened(self, row: Open, person: _Person, common: _Common) -> Line | Event | Unreadable:
         url, ip, date = row.url if isinstance(row, Click) else "", row.ip_address or "", row.date
-        same = _encode((person.key, date, ip, url))
-        number = common.equal[same] = common.equal.get(same, -1) + 1
-        place = _Place(
-            url,
-            ip,
-            row.city or "",
-            row.region or "",
-            row.country_code or "",
-            row.country_name or "",
-            row.latitude,
-            row.longitude,
-        )
-        if not self._with_places:
-            place.ip, place.latitude, place.longitude = "", None, None
-        own = same[1:-1] + b",%d]" % number
-        made = self._line(person, self._moment(date), common, own, _inner(_encode(place)))
-        return made or self._plain(row, number)
+        same = _encode((person[0], date, ip, url))
+        equal = common.equal
+        number = equal[same] = equal.get(same, -1) + 1
+        city, region = row.city or "", row.region or ""
+        cc, country = row.country_code or "", row.country_name or ""
+        if self._with_places:
+            end = _Place(url, ip, city, region, cc, country, row.latitude, row.longitude)
+        else:
+            end = _Place(url, "", city, region, cc, country)
+        own = same[1:-1] + (b",%d]" % number)
+        return self._line(person, self._at(date), common, own, _encode(end)) or self._plain(row, number)
 
     def _sent(self, row: Recipient | Sent, person: _Person, common: _Common) -> Line | Event | Unreadable:
         if isinstance(row, Sent):
-            own, date = _encode((person.key, row.date))[1:], row.date
+            own, date = _encode((person[0], row.date))[1:], row.date
         else:
-            own, date = _encode((person.key,))[1:], self._campaign.sent_date
-        return self._line(person, self._moment(date), common, own, b"") or self._plain(row)
+            own, date = _encode((person[0],))[1:], self._campaign.sent_date
+        return self._line(person, self._at(date), common, own, b"{}") or self._plain(row)
+
+    def _at(self, date: str) -> _Moment:
+        found = self._moments.get(date)
+        if found is None:
+            found = self._moments[date] = self._moment(date)
+        return found
 
     def _plain(self, row: ReportRow, number: int = 0) -> Event | Unreadable:
         made = report_event(self._account, self._campaign, self._report, row, lambda _: number)
         return without_places(made) if isinstance(made, Event) and not self._with_places else made
+
+
+_SENT = (Recipient, Sent)
 
 
 class StateLines(Lines[Subscriber]):
@@ -260,19 +258,19 @@ class StateLines(Lines[Subscriber]):
         person = _person(row.email_address)
         if person is None:
             return status_event(self._account, self._list_id, row)
-        name, word, joined = row.name or "", status_of(row.state), row.list_joined_date
-        fields = sorted(custom_values(row.custom_fields).items()) if row.custom_fields else []
-        end = _State(
-            name,
-            row.state,
-            word,
-            [_Entry(key, value) for key, value in fields] or (),
-            to_epoch_ms(joined, self._account.zone) if joined else None,
-        )
+        name, state, joined = row.name or "", row.state, row.list_joined_date
+        word, joined_at = status_of(state), to_epoch_ms(joined, self._account.zone) if joined else None
+        if row.custom_fields:
+            fields = sorted(custom_values(row.custom_fields).items())
+            entries = [_Entry(key, value) for key, value in fields] or ()
+        else:
+            fields, entries = [], ()
         moment = self._moment(row.date, AFTER_ITS_MINUTE_MS if word in OPTED_OUT else 0)
-        own = _encode((person.key, row.state, minute_of(row.date), name, fields))[1:]
-        made = self._line(person, moment, self._all, own, _inner(_encode(end)))
-        return made or status_event(self._account, self._list_id, row)
+        own = _encode((person[0], state, minute_of(row.date), name, fields))[1:]
+        end = _encode(_State(name, state, word, entries, joined_at))
+        return self._line(person, moment, self._all, own, end) or status_event(
+            self._account, self._list_id, row
+        )
 
 
 @lru_cache(maxsize=32_768)
@@ -282,8 +280,3 @@ def _person(address: str) -> _Person | None:
         return None
     email = b',"email":' + _encode(address) if len(address) <= MAX_TEXT else b""
     return _Person(key, hash_of(key.encode()), email, b"" if key == address else b',"_key":' + _encode(key))
-
-
-def _inner(encoded: bytes) -> bytes:
-    """The members of an encoded object after a comma, or nothing."""
-    return b"," + encoded[1:-1] if len(encoded) > 2 else b""

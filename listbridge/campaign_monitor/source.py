@@ -66,9 +66,11 @@ class CampaignMonitorSource:
         registrar: Registrar | None,
         store: Store,
         lanes: Lanes,
+        ended: Callable[[], None],
     ) -> None:
-        """`lanes` are those by which the client makes its calls."""
+        """`lanes` are those by which the client makes its calls; `ended` is told when the last was made."""
         self._client = client
+        self._ended = ended
         self._lanes = lanes
         self._store = store
         self._choice = choice
@@ -98,6 +100,7 @@ class CampaignMonitorSource:
 
     def end(self) -> None:
         self._lanes.end()
+        self._ended()
 
     def close(self) -> None:
         """Take the webhooks away."""
