@@ -53,7 +53,7 @@ trouble = st.one_of(
     st.tuples(st.just("kill"), st.integers(0, 250), st.booleans()),
     st.tuples(st.just("kill"), st.integers(0, 60), st.booleans()),
 )
-rounds = st.lists(st.tuples(in_time, trouble, st.sampled_from([1, 1, 4])), min_size=1, max_size=5)
+rounds = st.lists(st.tuples(in_time, trouble, st.sampled_from([1, 4, 12])), min_size=1, max_size=5)
 
 pytestmark = pytest.mark.on_one_server
 
