@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from changing_account import ChangingAccount, MortalRedis, MortalStore, SmallestPages
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from listbridge import authorizations, systems
 from listbridge.mappings.active import ActivePrograms
@@ -87,13 +88,7 @@ def changing(context, importer_class, monkeypatch):
     store.client.close()
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(15)
 @given(
     date_filter=st.sampled_from(["inclusive", "exclusive", "day"]),
     start=st.integers(1, 5),

@@ -74,7 +74,9 @@ lanes = st.builds(Scrambled, st.integers(1, 6), st.integers(0, 10_000))
     stops,
     lanes,
 )
-def test_a_report_that_grows_while_it_is_read_ahead_is_counted_exactly(rows, additions, service, stops, ahead):
+def test_a_report_that_grows_while_it_is_read_ahead_is_counted_exactly(
+    rows, additions, service, stops, ahead
+):
     changes = {call: adding(added) for call, added in additions.items()}
     resource = Resource([row(SPAN), *rows], changes=changes, **service)
     reader = Reader(resource, partial(read_dated, reading=ahead.reading))
