@@ -1,4 +1,4 @@
-"""Pages that are read before their turn, in any order, against a service that changes between any two calls."""
+"""Pages that are read before their turn, in any order, of a service that changes between any two calls."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -144,7 +144,7 @@ def test_no_more_calls_are_on_their_way_than_there_are_lanes():
 def test_a_call_that_somebody_waits_for_goes_before_those_that_are_read_ahead():
     ahead, order = Lanes(1), []
     ahead.enter()
-    waiting = ahead.submit(lambda number: (ahead.enter(), order.append("ahead"), ahead.leave()), 1)
+    waiting = ahead.submit(lambda _: (ahead.enter(), order.append("ahead"), ahead.leave()), 1)
     awaited = threading.Event()
 
     def direct():
