@@ -32,7 +32,8 @@ class Lanes:
     def __init__(self, most: int) -> None:
         self._free = most
         self._awaited = 0
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._first, self._later = threading.Condition(lock), threading.Condition(lock)
         self._local = threading.local()
         self._room = threading.Semaphore(2 * most)
         self._pool = ThreadPoolExecutor(most, "ahead", self._mark)
@@ -42,20 +43,28 @@ class Lanes:
 
     def enter(self) -> None:
         """Wait until the calling thread may make a call; `leave` ends it."""
-        ahead = getattr(self._local, "ahead", False)
-        with self._changed:
-            self._awaited += not ahead
-            while not self._free or (ahead and self._awaited):
-                self._changed.wait()
-            self._awaited -= not ahead
+        with self._first:
+            if getattr(self._local, "ahead", False):
+                while not self._free or self._awaited:
+                    self._later.wait()
+            else:
+                self._awaited += 1
+                try:
+                    while not self._free:
+                        self._first.wait()
+                finally:
+                    self._awaited -= 1
             self._free -= 1
-            if self._free:
-                self._changed.notify_all()
+            self._let_in()
 
     def leave(self) -> None:
-        with self._changed:
+        with self._first:
             self._free += 1
-            self._changed.notify_all()
+            self._let_in()
+
+    def _let_in(self) -> None:
+        if self._free:
+            (self._first if self._awaited else self._later).notify()
 
     def submit(self, fetch: Fetch[T], number: int) -> Future[Page[T]] | None:
         """Ask for a page before its turn; None when enough are. `give_back` the room when it is taken."""
