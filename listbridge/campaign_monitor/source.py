@@ -9,7 +9,7 @@ the engine leaves alone what can't have changed (`revisits`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from typing import Any, cast, get_args
@@ -107,7 +107,7 @@ class CampaignMonitorSource:
         if self._registrar:
             self._registrar.remove()
 
-    def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+    def resources(self, positions: Mapping[str, str], began: int) -> Generator[Resource, None, None]:
         """The lists' states first, then the reports of what went to the lists, in the order of sending."""
         account, visits, many = self._load(), self._visiting(), self._choice.in_flight
         with looking(many) as pool:

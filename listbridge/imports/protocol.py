@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,7 +59,7 @@ class Source(Protocol):
         """Make ready (names, time zone, webhooks); -> what was done, in words for the log."""
         ...
 
-    def resources(self, positions: Mapping[str, str], began: int) -> Iterable[Resource]:
+    def resources(self, positions: Mapping[str, str], began: int) -> Generator[Resource, None, None]:
         """What there is to read, given the positions by cursor name; the run began then (epoch ms)."""
         ...
 
