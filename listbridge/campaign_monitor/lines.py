@@ -167,8 +167,8 @@ class Lines(ABC, Generic[Row]):
         hashed.update(own)
         identity = hashed.digest()
         more = b"," if len(end) > 2 else b""
-        parts = (b'{"_id":"', hexlify(identity), head, email, values, more, end[1:-1])
-        body = b"".join(parts) + other_key + other_day + b"}"
+        rest = b"%b%b}" % (other_key, other_day) if other_key or other_day else b"}"
+        body = b"".join((b'{"_id":"', hexlify(identity), head, email, values, more, end[1:-1], rest))
         return Line(self.stream, key, hash_, time, day, identity, body)
 
 
@@ -220,20 +220,20 @@ class ReportLines(Lines[ReportRow]):
             end = _Place(url, ip, city, region, cc, country, row.latitude, row.longitude)
         else:
             end = _Place(url, "", city, region, cc, country)
-        own = same[1:-1] + (b",%d]" % number)
-        return self._line(person, self._at(date), common, own, _encode(end)) or self._plain(row, number)
+        own = same[1:-1] + (b",%d]" % number if number else b",0]")
+        moment = self._moments.get(date) or self._at(date)
+        return self._line(person, moment, common, own, _encode(end)) or self._plain(row, number)
 
     def _sent(self, row: Recipient | Sent, person: _Person, common: _Common) -> Line | Event | Unreadable:
         if isinstance(row, Sent):
             own, date = _encode((person[0], row.date))[1:], row.date
         else:
             own, date = _encode((person[0],))[1:], self._campaign.sent_date
-        return self._line(person, self._at(date), common, own, b"{}") or self._plain(row)
+        moment = self._moments.get(date) or self._at(date)
+        return self._line(person, moment, common, own, b"{}") or self._plain(row)
 
     def _at(self, date: str) -> _Moment:
-        found = self._moments.get(date)
-        if found is None:
-            found = self._moments[date] = self._moment(date)
+        found = self._moments[date] = self._moment(date)
         return found
 
     def _plain(self, row: ReportRow, number: int = 0) -> Event | Unreadable:
