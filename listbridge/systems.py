@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from listbridge.campaign_monitor import (
     zones,
 )
 from listbridge.campaign_monitor.abandoned import receive_abandoned
+from listbridge.campaign_monitor.ahead import Lanes
 from listbridge.campaign_monitor.answers import quota_of
 from listbridge.campaign_monitor.caretaker import CampaignMonitorCaretaker
 from listbridge.campaign_monitor.destination import CampaignMonitorList
@@ -42,6 +43,7 @@ from settings import Settings
 
 SLOT_MARGIN_SECONDS = 5.0
 Stopping = Callable[[], bool]
+Count = Callable[[Mapping[str, int]], None]
 OnCall = Callable[[float], None]
 """Is told how many seconds a call took, from whichever thread made it."""
 
@@ -121,11 +123,14 @@ def campaign_monitor_client(
     stopping: Stopping = never,
     watch: AfterCall = unwatched,
     patient: bool = False,
+    lanes: Lanes | None = None,
+    count: Count | None = None,
 ) -> CampaignMonitor:
     """A client that keeps to the account's budget; calls are counted in the workflow's progress.
 
     Imports are `patient`, and who says so: they let exports go first. `stopping` ends a wait for the budget.
-    `watch` hears of every call.
+    `watch` hears of every call. With `lanes` only so many are on their way at a time. `count` takes the
+    counters of the progress.
     """
     settings, store = context.settings, context.store
     budget = Budget(store, account_of(context, authorization), limits_of(settings))
@@ -134,10 +139,19 @@ def campaign_monitor_client(
     joined = False
 
     def before(_endpoint: str) -> None:
-        pacer.before()
+        if lanes is None:
+            return pacer.before()
+        lanes.enter()
+        try:
+            pacer.before()
+        except BaseException:
+            lanes.leave()
+            raise
 
     def after(call: CallRecord) -> None:
         nonlocal joined
+        if lanes is not None:
+            lanes.leave()
         outcome, rest_seconds, quota = _lesson(call)
         pacer.after(outcome, rest_seconds=rest_seconds, quota=quota)
         watch(call)
@@ -148,7 +162,11 @@ def campaign_monitor_client(
             client = accounts.name_of(authorization.base_url, workflow.config.client_id)
             budget.account = accounts.join(store, _credential(context, authorization), client)
             joined = True
-        log.count(store, workflow.id, {"api_calls": 1, "rate_limited": int(outcome is Outcome.REFUSED)})
+        counters = {"api_calls": 1, "rate_limited": int(outcome is Outcome.REFUSED)}
+        if count is not None:
+            count(counters)
+        else:
+            log.count(store, workflow.id, counters)
 
     return CampaignMonitor(
         auth_of(
@@ -179,14 +197,18 @@ def _campaign_monitor_source(
     context: Context, authorization: Authorization, workflow: Workflow, stopping: Stopping
 ) -> Source:
     config = workflow.imports
-    client = campaign_monitor_client(context, authorization, workflow=workflow, stopping=stopping)
+    lanes = Lanes(context.settings.api_calls_in_flight)
+    counting = log.Counting(context.store, workflow.id)
+    client = campaign_monitor_client(
+        context, authorization, workflow=workflow, stopping=stopping, lanes=lanes, count=counting.add
+    )
     public_url = context.settings.public_url
     registrar = (
         Registrar(context.store, context.secrets, client, workflow.id, public_url)
         if config.webhooks
         else None
     )
-    return _source_of(context, config, client, registrar)
+    return _source_of(context, config, client, registrar, lanes, counting.flush)
 
 
 def _campaign_monitor_surveyor(
@@ -197,17 +219,25 @@ def _campaign_monitor_surveyor(
     def watch(call: CallRecord) -> None:
         on_call(call.seconds)
 
-    client = campaign_monitor_client(context, authorization, stopping=stopping, watch=watch, patient=True)
-    return _source_of(context, config, client, None)
+    lanes = Lanes(context.settings.api_calls_in_flight)
+    client = campaign_monitor_client(
+        context, authorization, stopping=stopping, watch=watch, patient=True, lanes=lanes
+    )
+    return _source_of(context, config, client, None, lanes)
 
 
 def _source_of(
-    context: Context, config: ImportConfig, client: CampaignMonitor, registrar: Registrar | None
+    context: Context,
+    config: ImportConfig,
+    client: CampaignMonitor,
+    registrar: Registrar | None,
+    lanes: Lanes,
+    ended: Callable[[], None] = lambda: None,
 ) -> Source:
     suppression = SuppressionList(context.store, client, config.client_id)
     memory = Memory(context.store, config.client_id)
     choice = choice_of(config, context.settings.api_calls_in_flight)
-    return CampaignMonitorSource(client, choice, memory, suppression, registrar, context.store)
+    return CampaignMonitorSource(client, choice, memory, suppression, registrar, context.store, lanes, ended)
 
 
 def choice_of(config: ImportConfig, in_flight: int) -> Choice:

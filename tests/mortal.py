@@ -26,7 +26,7 @@ class MortalStore(Store):
             raise Killed
         return super().script(source, keys, args)
 
-    def scripts(self, source, calls):
+    def scripts(self, source, calls, **_):
         return [self.script(source, *call) for call in calls]
 
 

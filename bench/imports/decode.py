@@ -13,7 +13,8 @@ import msgspec
 
 from bench.imports.accounts import Plan, made
 from listbridge.campaign_monitor.answers import Answer, decode_page
-from listbridge.campaign_monitor.events import Account, numbering, report_event, status_event
+from listbridge.campaign_monitor.events import Account
+from listbridge.campaign_monitor.lines import Lines, ReportLines, StateLines
 from listbridge.campaign_monitor.models import Campaign, Subscriber
 from listbridge.campaign_monitor.reports import REPORTS
 from simulator.paging import PageRequest, envelope
@@ -25,7 +26,7 @@ AGAIN = 200
 
 @dataclass(frozen=True)
 class Decoded:
-    """Milliseconds of a page of 1,000 rows, medians; `events_ms` is what follows, up to ids and JSON."""
+    """Milliseconds of a page of 1,000 rows, medians; `events_ms` is what follows: ids and lines of JSON."""
 
     page: str
     kib: float
@@ -46,29 +47,25 @@ def run(*, say: Callable[[str], None]) -> list[Decoded]:
     for name in ("recipients", "opens", "clicks"):
         rows = campaign.reports[name].rows()
 
-        def make(row: Any, name: str = name, number: Any = None) -> Any:
-            return report_event(told, sent, name, row, number or numbering())
-
-        found.append(_measured(name, rows, REPORTS[name].row, make))  # type: ignore[index]
+        lines = ReportLines(told, sent, name, {target.list_id}, with_places=True)
+        found.append(_measured(name, rows, REPORTS[name].row, lines))  # type: ignore[index]
         say(str(found[-1]))
     people = [subscriber_row(account, target, person) for person in target.subscribers.values()]
-    found.append(_measured("active", people, Subscriber, lambda row: status_event(told, target.list_id, row)))
+    found.append(_measured("active", people, Subscriber, StateLines(told, target.list_id)))
     return found
 
 
-def _measured(name: str, rows: Any, kind: Any, make: Callable[[Any], Any]) -> Decoded:
+def _measured(name: str, rows: Any, kind: Any, lines: Lines[Any]) -> Decoded:
     body = msgspec.json.encode(envelope(rows, ROWS, PageRequest(1, ROWS, "date", False)))
     answer = Answer("GET /page", 200, {}, body)
     page = decode_page(answer, kind)
     if len(page.results) != ROWS:
         raise RuntimeError(f"{len(page.results)} rows of {name} were read instead of {ROWS}")
 
-    def events() -> None:
-        for row in page.results:
-            event = make(row)
-            _ = event.id
+    def written() -> None:
+        lines.made(page.results, 0)
 
-    return Decoded(name, len(body) / 1024, _ms(lambda: decode_page(answer, kind)), _ms(events))
+    return Decoded(name, len(body) / 1024, _ms(lambda: decode_page(answer, kind)), _ms(written))
 
 
 def _ms(work: Callable[[], Any]) -> float:

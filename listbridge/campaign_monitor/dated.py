@@ -13,12 +13,14 @@ A row whose date can't be read is given with the others and never moves the posi
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from listbridge.campaign_monitor.ahead import Reading, one_by_one
 from listbridge.campaign_monitor.errors import PagesInconsistent
 from listbridge.campaign_monitor.events import minute_of
 from listbridge.campaign_monitor.models import Page, UnreadableRow
@@ -63,43 +65,46 @@ def read_dated(
     *,
     latest: str,
     overlap_minutes: int = OVERLAP_MINUTES,
+    reading: Reading = one_by_one,
 ) -> Iterator[Stretch[T]]:
     """Read rows that stay, from `position` (a minute; None or empty for all) to the end, in whole minutes.
 
     Rows of the last minute are given too and come again in the next run, which starts
-    `overlap_minutes` earlier. `latest` is the minute of now, which no position goes beyond. Raises
-    `PagesInconsistent` when the resource changed too often.
+    `overlap_minutes` earlier. `latest` is the minute of now, which no position goes beyond. `reading` may
+    read pages before their turn. Raises `PagesInconsistent` when the resource changed too often.
     """
     minute = _minutes(date_of)
     least = min(position or "", latest)
     start = shifted(least, -overlap_minutes)
     try:
-        for stretch in _forwards(fetch, minute, start):
+        for stretch in _forwards(fetch, minute, start, reading):
             yield replace(stretch, until=max(least, min(stretch.until, latest)))
     except _Unordered:
         stretch = _whole(fetch, minute, start)
         yield replace(stretch, until=max(least, min(stretch.until, latest)))
 
 
-def _forwards(fetch: Fetch[T], minute: Minute[T], first: str) -> Iterator[Stretch[T]]:
+def _forwards(fetch: Fetch[T], minute: Minute[T], first: str, reading: Reading) -> Iterator[Stretch[T]]:
     """Stretches to the end, and all of them again when a row came before what was being read."""
     for _ in range(MAX_READ_AGAIN):
         rows, moved = 0, False
-        for stretch, has_moved in _to_the_end(fetch, minute, first):
+        for stretch, has_moved in _to_the_end(fetch, minute, first, reading):
             moved = has_moved
             rows += len(stretch.rows) + len(stretch.unreadable)
             yield stretch
         if not moved or not _came_late(fetch, minute, first, rows):
             return
-    yield from (stretch for stretch, _ in _to_the_end(fetch, minute, first))
+    yield from (stretch for stretch, _ in _to_the_end(fetch, minute, first, reading))
 
 
-def _to_the_end(fetch: Fetch[T], minute: Minute[T], first: str) -> Iterator[tuple[Stretch[T], bool]]:
+def _to_the_end(
+    fetch: Fetch[T], minute: Minute[T], first: str, reading: Reading
+) -> Iterator[tuple[Stretch[T], bool]]:
     """Stretches, each with: did rows move while there were stretches before the page that was read?"""
     start, restarts, moved = first, 0, False
     while restarts < MAX_RESTARTS:
         try:
-            for stretch in _attempt(fetch, minute, start):
+            for stretch in _attempt(fetch, minute, start, reading):
                 start, restarts = stretch.until, 0
                 yield stretch, moved
             return
@@ -116,32 +121,38 @@ def _came_late(fetch: Fetch[T], minute: Minute[T], first: str, rows: int) -> boo
     return page.total_number_of_records > rows + early
 
 
-def _attempt(fetch: Fetch[T], minute: Minute[T], start: str) -> Iterator[Stretch[T]]:
+def _attempt(fetch: Fetch[T], minute: Minute[T], start: str, reading: Reading) -> Iterator[Stretch[T]]:
     """Pages from `start` on, a stretch for every page that completes a minute and one for the end."""
     since = shifted(start, -1) or None
     recent: list[Page[T]] = []
     held: list[T] = []
+    times: list[str] = []
     undated: list[T] = []
     bad: list[UnreadableRow] = []
     read = 0
-    for page in pages(lambda number: fetch(since, number)):
-        read += 1
-        if recent and recent[-1].total_number_of_records != page.total_number_of_records:
-            _check_unmoved(recent, lambda number: fetch(since, number))
-        minutes = [minute(row) for row in page.results]
-        _in_order([*map(minute, held[-1:]), *filter(None, minutes)])
-        rows = list(zip(minutes, page.results, strict=True))
-        held += [row for at, row in rows if at and at >= start]
-        undated += [row for at, row in rows if not at]
-        bad += page.unreadable
-        recent = [page] if len({*minutes}) > 1 else [*recent, page]
-        if page.is_last or not held or minute(held[0]) == minute(held[-1]):
-            continue
-        boundary = minute(held[-1])
-        yield Stretch([*undated, *(row for row in held if minute(row) < boundary)], boundary, bad, read)
-        held, undated, bad, read = [row for row in held if minute(row) == boundary], [], [], 0
+    with reading(lambda number: fetch(since, number)) as ordered:
+        for page in pages(ordered):
+            read += 1
+            if recent and recent[-1].total_number_of_records != page.total_number_of_records:
+                _check_unmoved(recent, lambda number: fetch(since, number))
+            rows, minutes = page.results, [*map(minute, page.results)]
+            recent = [page] if len({*minutes}) > 1 else [*recent, page]
+            if "" in minutes:
+                undated += [row for at, row in zip(minutes, rows, strict=True) if not at]
+                rows = [row for at, row in zip(minutes, rows, strict=True) if at]
+                minutes = [*filter(None, minutes)]
+            _in_order([*times[-1:], *minutes])
+            early = bisect_left(minutes, start)
+            held += rows[early:]
+            times += minutes[early:]
+            bad += page.unreadable
+            if page.is_last or not held or times[0] == times[-1]:
+                continue
+            whole = bisect_left(times, times[-1])
+            yield Stretch([*undated, *held[:whole]], times[-1], bad, read)
+            held, times, undated, bad, read = held[whole:], times[whole:], [], [], 0
     if held or undated or bad:
-        yield Stretch([*undated, *held], minute(held[-1]) if held else start, bad, read)
+        yield Stretch([*undated, *held], times[-1] if times else start, bad, read)
 
 
 def _check_unmoved(recent: Sequence[Page[T]], fetch: Callable[[int], Page[T]]) -> None:
@@ -255,11 +266,12 @@ def _newest(rows: Iterable[T], minute: Minute[T]) -> str:
 
 
 def _minutes(date_of: Callable[[T], str]) -> Minute[T]:
-    return lambda row: _readable(minute_of(date_of(row)))
+    return lambda row: _readable(date_of(row))
 
 
-@lru_cache(maxsize=65_536)
-def _readable(minute: str) -> str:
+@lru_cache(maxsize=16_384)
+def _readable(date: str) -> str:
+    minute = minute_of(date)
     try:
         return minute if datetime.fromisoformat(minute).isoformat(" ", "minutes") == minute else ""
     except ValueError:

@@ -7,7 +7,7 @@ the zone; the time goes in as the text that the API gave.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date as date_type
 from functools import lru_cache
@@ -282,20 +282,3 @@ def _who(account: Account, list_id: str, address: str) -> dict[str, Any]:
 
 def _unreadable(stream: str, row: msgspec.Struct) -> Unreadable:
     return Unreadable(stream, msgspec.json.encode(row), "the e-mail address is not readable")
-
-
-def sort_out(made: Iterable[Event | Unreadable]) -> tuple[list[Event], list[Unreadable]]:
-    """Events and what could not become one, each in order."""
-    events: list[Event] = []
-    unreadable: list[Unreadable] = []
-    for item in made:
-        if isinstance(item, Event):
-            events.append(item)
-        else:
-            unreadable.append(item)
-    return events, unreadable
-
-
-def rows_of(rows: Sequence[ReportRow], lists: frozenset[str]) -> list[ReportRow]:
-    """The rows of the lists that were chosen."""
-    return [row for row in rows if row.list_id in lists]

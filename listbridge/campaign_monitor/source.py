@@ -9,13 +9,15 @@ the engine leaves alone what can't have changed (`revisits`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
+from typing import Any, cast, get_args
 
 import msgspec
 
 from listbridge.campaign_monitor import CampaignMonitor, gaps, repairs, revisits, zones
+from listbridge.campaign_monitor.ahead import Lanes, in_order, looking
 from listbridge.campaign_monitor.calls.subscribers import State
 from listbridge.campaign_monitor.dated import (
     OVERLAP_MINUTES,
@@ -25,22 +27,15 @@ from listbridge.campaign_monitor.dated import (
     read_dated,
     started_at,
 )
-from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
-from listbridge.campaign_monitor.events import (
-    Account,
-    numbering,
-    report_event,
-    rows_of,
-    sort_out,
-    status_event,
-    without_places,
-)
+from listbridge.campaign_monitor.errors import ApiError, NotVisible, PermissionMissing
+from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.gaps import Gap
+from listbridge.campaign_monitor.lines import Lines, ReportLines, Row, StateLines
 from listbridge.campaign_monitor.mailings import Mailing
 from listbridge.campaign_monitor.memory import Memory
 from listbridge.campaign_monitor.models import Campaign, ListStats, Page, Subscriber
 from listbridge.campaign_monitor.paging import pages
-from listbridge.campaign_monitor.reports import REPORTS, DatedRow, ReportName, ReportRow
+from listbridge.campaign_monitor.reports import REPORTS, ReportName, ReportRow
 from listbridge.campaign_monitor.suppression import SuppressionList
 from listbridge.campaign_monitor.timezones import to_text, zone
 from listbridge.campaign_monitor.visits import NOT_COMPLETE, Choice, Visits
@@ -50,17 +45,13 @@ from listbridge.imports.cursors import cursor_of, cursors
 from listbridge.imports.protocol import Batch, Resource
 from listbridge.store import keys
 from listbridge.store.store import Store, now_ms
-from listbridge.streams.events import Event, Unreadable
-from listbridge.streams.schemas import CM_ACTIVITY, CM_USER
+from listbridge.streams.events import Unreadable
 
 STATES: tuple[State, ...] = get_args(State)
 ZONE_CHANGE_MINUTES = 27 * 60
 """How far before its position a run starts after the client's zone has changed: zones lie 26 hours apart."""
 
 NO_LIST = "the client has no such list, or does not show it; it is taken up again when it is there"
-
-T = TypeVar("T")
-Making = Callable[[ReportRow], Event | Unreadable]
 
 
 class CampaignMonitorSource:
@@ -74,8 +65,13 @@ class CampaignMonitorSource:
         suppression: SuppressionList,
         registrar: Registrar | None,
         store: Store,
+        lanes: Lanes,
+        ended: Callable[[], None],
     ) -> None:
+        """`lanes` are those by which the client makes its calls; `ended` is told when the last was made."""
         self._client = client
+        self._ended = ended
+        self._lanes = lanes
         self._store = store
         self._choice = choice
         self._memory = memory
@@ -91,27 +87,36 @@ class CampaignMonitorSource:
 
         Raises `ZoneChanged` when the zone is another one than at the first run, until that is confirmed.
         """
-        account = self._load()
-        zones.keep(self._store, account.client_id, account.zone.key)
+        with ThreadPoolExecutor(1, "suppressed") as pool:
+            suppression = pool.submit(self._suppression.refresh)
+            account = self._load()
+            zones.keep(self._store, account.client_id, account.zone.key)
+            suppression.result()
         lists = ", ".join(account.lists.values())
         done = [f"client {account.client_name}, time zone {account.zone.key}, lists: {lists}"]
-        self._suppression.refresh()
         if self._registrar:
             done += self._registrar.register(account, self._aside, self._choice.polls)
         return done
+
+    def end(self) -> None:
+        self._lanes.end()
+        self._ended()
 
     def close(self) -> None:
         """Take the webhooks away."""
         if self._registrar:
             self._registrar.remove()
 
-    def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+    def resources(self, positions: Mapping[str, str], began: int) -> Generator[Resource, None, None]:
         """The lists' states first, then the reports of what went to the lists, in the order of sending."""
-        for list_id in self._load().lists:
-            yield from self._states(list_id, positions, began)
-        for list_id, why in self._aside.items():
-            yield Resource(f"list {list_id}", (), None, problem=why)
-        yield from self._visiting().resources(positions, began)
+        account, visits, many = self._load(), self._visiting(), self._choice.in_flight
+        with looking(many) as pool:
+            visits.begin(pool)
+            for list_id, stats in in_order(pool, self._stats, account.lists, many):
+                yield from self._states(list_id, stats, positions, began)
+            for list_id, why in self._aside.items():
+                yield Resource(f"list {list_id}", (), None, problem=why)
+            yield from visits.resources(pool, positions, began)
 
     def _visiting(self) -> Visits:
         if self._visits is None:
@@ -137,8 +142,10 @@ class CampaignMonitorSource:
 
     def _load(self) -> Account:
         if self._account is None:
-            details = self._client.client(self.account).basic_details
-            lists = {each.list_id: each.name for each in self._client.lists(self.account)}
+            with ThreadPoolExecutor(1, "lists") as pool:
+                named = pool.submit(self._client.lists, self.account)
+                details = self._client.client(self.account).basic_details
+            lists = {each.list_id: each.name for each in named.result()}
             remember_lists(self._store, self.account, lists)
             missing = [each for each in self._choice.lists if each not in lists]
             if missing and len(missing) == len(self._choice.lists):
@@ -151,17 +158,23 @@ class CampaignMonitorSource:
             self._account = Account(details.client_id, details.company_name, found, chosen)
         return self._account
 
-    def _states(self, list_id: str, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
+    def _stats(self, list_id: str) -> tuple[str, ListStats | ApiError]:
+        try:
+            return list_id, self._client.list_stats(list_id)
+        except (NotVisible, PermissionMissing) as gone:
+            return list_id, gone
+
+    def _states(
+        self, list_id: str, stats: ListStats | ApiError, positions: Mapping[str, str], began: int
+    ) -> Iterator[Resource]:
         """The list's states. Who left is always looked for; the active rest while the statistics stay.
 
         A gap that was found since the run `began` is made up for by this run.
         """
         account = self._load()
         name = account.lists[list_id]
-        try:
-            stats = self._client.list_stats(list_id)
-        except (NotVisible, PermissionMissing) as gone:
-            yield Resource(name, (), None, problem=f"the list is not shown to this credential: {gone}")
+        if isinstance(stats, ApiError):
+            yield Resource(name, (), None, problem=f"the list is not shown to this credential: {stats}")
             return
         after = min(gaps.last_end(self._store, list_id), began) if self._registrar else 0
         for state in STATES:
@@ -183,13 +196,13 @@ class CampaignMonitorSource:
         def fetch(date: str | None, number: int) -> Page[Subscriber]:
             return self._client.subscribers(list_id, state, date=date, page=number)
 
-        make = partial(status_event, account, list_id)
+        lines = StateLines(account, list_id)
         reading = self._reading(account, position)
         missed = self._missed(list_id, state)
         goes_on = is_unfinished(reading["position"])
         for stretch in read_backwards(fetch, lambda person: person.date, **reading):
             position = _in_zone(stretch.until, account)
-            batch = _batch(position, stretch.rows, make, CM_USER, stretch)
+            batch = _batch(position, stretch, lines)
             if missed is not None:
                 # First: of a batch that is stored in part, these would not be found missing again.
                 told = repairs.told_of(self._store, account, list_id, state, stretch.rows, missed)
@@ -225,21 +238,13 @@ class CampaignMonitorSource:
                 )
             return self._client.report(campaign.campaign_id, report, date=date, page=number)
 
-        for stretch in read_dated(fetch, _date_of, **self._reading(account, position)):
-            make = self._placed(partial(report_event, account, campaign, report, number=numbering()))
-            until = _in_zone(stretch.until, account)
-            yield _batch(until, rows_of(stretch.rows, lists), make, CM_ACTIVITY, stretch)
+        lines = self._report_lines(campaign, report, lists)
+        known = self._reading(account, position)
+        for stretch in read_dated(fetch, _date_of, reading=self._lanes.reading, **known):
+            yield _batch(_in_zone(stretch.until, account), stretch, lines)
 
-    def _placed(self, make: Making) -> Making:
-        """`make` as was asked for: without what tells where exactly somebody was."""
-        if self._choice.with_places:
-            return make
-
-        def made(row: ReportRow) -> Event | Unreadable:
-            event = make(row)
-            return without_places(event) if isinstance(event, Event) else event
-
-        return made
+    def _report_lines(self, campaign: Campaign, report: str, lists: frozenset[str]) -> ReportLines:
+        return ReportLines(self._load(), campaign, report, lists, with_places=self._choice.with_places)
 
     def _reading(self, account: Account, position: str | None) -> dict[str, Any]:
         """From where a dated resource is read, how far before that, and the minute of now there."""
@@ -260,20 +265,19 @@ class CampaignMonitorSource:
         The position is `page:total` or `done:total`. When the total changed on the way, the sending
         goes on and rows moved between the pages: -1 stands for it, and all are read again.
         """
-        account = self._load()
         report: ReportName = "recipients"
         first, total = _page_and_total(position)
 
         def fetch(number: int) -> Page[ReportRow]:
             return self._client.report(campaign.campaign_id, report, page=number)
 
-        make, read = partial(report_event, account, campaign, report, number=numbering()), 0
-        for page in pages(fetch, first=first):
-            read += 1
-            total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
-            at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
-            stretch = Stretch(page.results, at, page.unreadable)
-            yield _batch(at, rows_of(page.results, lists), make, CM_ACTIVITY, stretch)
+        lines, read = self._report_lines(campaign, report, lists), 0
+        with self._lanes.reading(fetch) as ordered:
+            for page in pages(ordered, first=first):
+                read += 1
+                total = page.total_number_of_records if total in (None, page.total_number_of_records) else -1
+                at = f"{'done' if page.is_last else page.page_number + 1}:{total}"
+                yield _batch(at, Stretch(page.results, at, page.unreadable), lines)
         if not read:  # there are fewer pages than there were
             yield Batch(NOT_COMPLETE)
 
@@ -327,27 +331,12 @@ def _in_zone(position: str, account: Account) -> str:
     return f"{position}@{account.zone.key}"
 
 
-def _date_of(row: ReportRow) -> str:
-    assert isinstance(row, DatedRow), "recipients are read by page"
-    return row.date
+_date_of: Callable[[ReportRow], str] = attrgetter("date")
+"""Of a row with a date: recipients are read by page."""
 
 
-def _batch(
-    position: str,
-    rows: Sequence[T],
-    make: Callable[[T], Event | Unreadable],
-    stream: str,
-    stretch: Stretch[T],
-) -> Batch:
-    events, unreadable = sort_out(_made(make, row, stream) for row in rows)
-    unreadable += [Unreadable(stream, bad.raw, bad.reason) for bad in stretch.unreadable]
+def _batch(position: str, stretch: Stretch[Row], lines: Lines[Row]) -> Batch:
+    events, unreadable = lines.made(stretch.rows, now_ms())
+    unreadable += [Unreadable(lines.stream, bad.raw, bad.reason) for bad in stretch.unreadable]
     count = len(stretch.rows) + len(stretch.unreadable)
     return Batch(position, events, unreadable, count, stretch.pages)
-
-
-def _made(make: Callable[[T], Event | Unreadable], row: T, stream: str) -> Event | Unreadable:
-    """A row whose time or values can't be understood is set aside, not the page."""
-    try:
-        return make(row)
-    except ValueError as error:
-        return Unreadable(stream, msgspec.json.encode(row), str(error))

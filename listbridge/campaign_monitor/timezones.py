@@ -16,7 +16,7 @@ from .zone_labels import ZONES
 _LABEL = re.compile(r"\s*\((?:GMT|UTC)(?:[+-]\d\d?:?\d\d)?\)\s*(?P<name>.+)", re.IGNORECASE | re.DOTALL)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_DAY_MS = 86_400_000
 _YEAR_1 = -62_135_596_800_000
 _YEAR_10000 = 253_402_300_800_000
 
@@ -54,7 +54,8 @@ def to_epoch_ms(text: str, zone: ZoneInfo) -> int:
     """
     if not _TIME.fullmatch(text):
         raise ValueError(f"a time is YYYY-MM-DD HH:MM[:SS], not {text[:40]!r}")
-    at = (datetime.fromisoformat(text).replace(tzinfo=zone) - _EPOCH) // _MILLISECOND
+    since = datetime.fromisoformat(text).replace(tzinfo=zone) - _EPOCH
+    at = since.days * _DAY_MS + since.seconds * 1000
     if not _YEAR_1 <= at < _YEAR_10000:
         raise ValueError(f"a time lies in the years 1 to 9999 of UTC; {text} does not")
     return at

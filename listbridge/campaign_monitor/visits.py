@@ -6,13 +6,13 @@ A visit costs a call for the summary. By its counts the engine leaves alone what
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
 from listbridge.campaign_monitor import CampaignMonitor, revisits
+from listbridge.campaign_monitor.ahead import in_order
 from listbridge.campaign_monitor.errors import NotVisible, PermissionMissing
 from listbridge.campaign_monitor.events import Account
 from listbridge.campaign_monitor.mailings import Counted, Mailing, automated, counts_of
@@ -63,47 +63,67 @@ class Visits:
         """One that was visited."""
         return self._mailings[identifier]
 
-    def resources(self, positions: Mapping[str, str], began: int) -> Iterator[Resource]:
-        """The reports of campaigns, then those of automated e-mails; what is gone comes with its problem."""
-        for found in self._visited(began):
+    def begin(self, pool: ThreadPoolExecutor) -> None:
+        """Ask for what there is."""
+        self._page = pool.submit(self._campaign_page, 1)
+        self._named = pool.submit(self._journeys)
+
+    def resources(
+        self, pool: ThreadPoolExecutor, positions: Mapping[str, str], began: int
+    ) -> Iterator[Resource]:
+        """The reports of campaigns, then those of automated e-mails; what is gone comes with its problem.
+
+        After `begin`.
+        """
+        for found in self._visited(pool, began):
             if isinstance(found, Mailing):
                 yield from self._reports(found, positions, began)
             else:
                 yield found
 
-    def _visited(self, began: int) -> Iterator[Mailing | Resource]:
-        campaigns, visit = self._campaigns(), partial(self._visit, began=began)
-        with ThreadPoolExecutor(self._choice.in_flight, thread_name_prefix="visit") as pool:
-            while some := list(islice(campaigns, self._choice.in_flight)):
-                yield from filter(None, pool.map(visit, some))
-            try:
-                journeys = self._journeys()
-            except (NotVisible, PermissionMissing) as refused:
-                yield _gone("journeys", f"they are not shown to this credential: {refused}")
-                return
-            for emails in pool.map(self._visit_journey, journeys):
-                yield from emails
+    def _visited(self, pool: ThreadPoolExecutor, began: int) -> Iterator[Mailing | Resource]:
+        many = self._choice.in_flight
+        asked = (self._asked(pool, campaign, began) for campaign in self._campaigns())
+        yield from filter(None, in_order(pool, lambda visit: visit(), asked, many))
+        try:
+            journeys = self._named.result()
+        except (NotVisible, PermissionMissing) as refused:
+            yield _gone("journeys", f"they are not shown to this credential: {refused}")
+            return
+        for emails in in_order(pool, self._visit_journey, journeys, many):
+            yield from emails
 
     def _campaigns(self) -> Iterator[Campaign]:
         """In the order of sending, or against it; each once, though pages may shift."""
         seen: set[str] = set()
-        since = self._choice.since
-
-        def fetch(number: int) -> Page[Campaign]:
-            return self._client.campaigns(
-                self._account.client_id,
-                page=number,
-                sent_from=revisits.day_before(since) if since else None,
-                order_direction="desc" if self._choice.newest_first else "asc",
-            )
-
-        for page in pages(fetch):
+        for page in pages(lambda number: self._page.result() if number == 1 else self._campaign_page(number)):
             for campaign in page.results:
-                if campaign.campaign_id not in seen and campaign.sent_date[: len("2010-12-14")] >= since:
+                sent_on = campaign.sent_date[: len("2010-12-14")]
+                if campaign.campaign_id not in seen and sent_on >= self._choice.since:
                     seen.add(campaign.campaign_id)
                     yield campaign
 
-    def _visit(self, campaign: Campaign, began: int) -> Mailing | Resource | None:
+    def _campaign_page(self, number: int) -> Page[Campaign]:
+        since = self._choice.since
+        return self._client.campaigns(
+            self._account.client_id,
+            page=number,
+            sent_from=revisits.day_before(since) if since else None,
+            order_direction="desc" if self._choice.newest_first else "asc",
+        )
+
+    def _asked(
+        self, pool: ThreadPoolExecutor, campaign: Campaign, began: int
+    ) -> Callable[[], Mailing | Resource | None]:
+        """What visits the campaign. Where all lists are read, its counts are asked for at once."""
+        sent_at = _moment(campaign.sent_date, self._account, began)
+        counts = partial(self._counts, campaign.campaign_id, sent_at, began)
+        soon = counts if self._choice.lists else pool.submit(counts).result
+        return partial(self._visit, campaign, sent_at, soon)
+
+    def _visit(
+        self, campaign: Campaign, sent_at: int, counts: Callable[[], Counted]
+    ) -> Mailing | Resource | None:
         """The campaign with its counts; None when it went to none of the lists, a resource if it is gone."""
         campaign_id = campaign.campaign_id
         try:
@@ -113,16 +133,16 @@ class Visits:
             lists = sent_to & self._account.lists.keys()
             if not lists:
                 return None
-            sent_at = _moment(campaign.sent_date, self._account, began)
-            good_since = self._good_since(began, revisits.visit_ms(began - sent_at))
-            counted = self._memory.counts(
-                f"campaign:{campaign_id}", good_since, lambda: self._counted(campaign_id)
-            )
+            counted = counts()
         except (NotVisible, PermissionMissing) as gone:
             return _gone(campaign.name, f"the campaign is gone, or not for this credential: {gone}")
         made = Mailing("campaign", campaign, tuple(sorted(lists)), sent_at, counted)
         self._mailings[campaign_id] = made
         return made
+
+    def _counts(self, campaign_id: str, sent_at: int, began: int) -> Counted:
+        good_since = self._good_since(began, revisits.visit_ms(began - sent_at))
+        return self._memory.counts(f"campaign:{campaign_id}", good_since, lambda: self._counted(campaign_id))
 
     def _counted(self, campaign_id: str) -> Counted:
         at = now_ms()

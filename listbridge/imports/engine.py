@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
@@ -64,7 +65,7 @@ class Watch:
 class Puller:
     """Reads all of a source but what was read to its end since `started_at`, when this run began (epoch ms).
 
-    It runs once: `in_flight` resources at a time, each with one call on its way at most.
+    It runs once: `in_flight` resources at a time, each read on while what was read before is stored.
 
     `on_batch` gets each step's counts: for progress, and to ring for a fold. `watch` is told what is found
     and read.
@@ -100,9 +101,12 @@ class Puller:
         result = PullResult()
         held = cursors(self._store, self._source.account)
         positions = {name: cursor.position for name, cursor in held.items() if cursor.position}
-        resources = self._source.resources(positions, self._started_at)
         futures: list[Future[None]] = []
-        with self._ahead, ThreadPoolExecutor(self._in_flight, thread_name_prefix="pull") as pool:
+        with (
+            self._ahead,
+            ThreadPoolExecutor(self._in_flight, thread_name_prefix="pull") as pool,
+            closing(self._source.resources(positions, self._started_at)) as resources,
+        ):
             try:
                 for resource in resources:
                     if self._ends():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from listbridge.streams.events import Event, Unreadable
+from listbridge.streams.lines import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Batch:
     """What one step of reading gave, and the position after it."""
 
     position: str
-    events: Sequence[Event] = ()
+    events: Sequence[Event | Line] = ()
     unreadable: Sequence[Unreadable] = ()
     rows: int = field(default=0)
     """Rows that the system gave, those that were not ours to keep included."""
@@ -58,12 +59,16 @@ class Source(Protocol):
         """Make ready (names, time zone, webhooks); -> what was done, in words for the log."""
         ...
 
-    def resources(self, positions: Mapping[str, str], began: int) -> Iterable[Resource]:
+    def resources(self, positions: Mapping[str, str], began: int) -> Generator[Resource, None, None]:
         """What there is to read, given the positions by cursor name; the run began then (epoch ms)."""
         ...
 
     def read(self, resource: Resource) -> Iterator[Batch]:
         """Read on from the resource's position to its end."""
+        ...
+
+    def end(self) -> None:
+        """No more is read: let go of what was asked for and is still on its way."""
         ...
 
     def close(self) -> None:

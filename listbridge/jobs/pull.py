@@ -111,11 +111,11 @@ class _Run:
 
         source = system_of(authorization).source(self._context, authorization, workflow, stop)
         started_at = begin(store, workflow.id)
-        log.write(store, workflow.id, "run started")
-        for line in source.prepare():
-            log.write(store, workflow.id, line)
         tracker = Tracker(store, workflow.id)
+        log.write(store, workflow.id, "run started")
         try:
+            for line in source.prepare():
+                log.write(store, workflow.id, line)
             result = Puller(
                 store,
                 source,
@@ -126,6 +126,7 @@ class _Run:
                 watch=tracker,
             ).run()
         finally:
+            source.end()
             self._counting.flush()
             tracker.flush()
         for line in result.skipped:

@@ -47,9 +47,14 @@ def tag(partition: int, partitions: int) -> str:
     return name
 
 
+def hash_of(key: bytes) -> int:
+    """What the partition of a person's key (or of the raw bytes of what has none) hangs on: its CRC-32."""
+    return zlib.crc32(key)
+
+
 def partition_of(key: bytes, partitions: int) -> int:
-    """CRC-32 of the person's key (or of the raw bytes of what has none) modulo the partitions."""
-    return zlib.crc32(key) % partitions
+    """The key's hash modulo the partitions."""
+    return hash_of(key) % partitions
 
 
 class PartitionKeys:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import ClusterCrossSlotError, MovedError, NoScriptError
+from redis.exceptions import ClusterCrossSlotError, ExecAbortError, MovedError, NoScriptError
 from redis.retry import Retry
 
 from listbridge.store import keys
@@ -109,20 +109,29 @@ class Store:
             self.client.script_load(source)
             return self.client.execute_command(*call)
 
-    def scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+    def scripts(
+        self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], *, at_once: bool = False
+    ) -> list[Any]:
         """Run one script for several partitions, in one round trip where the server allows it.
 
-        Every script is safe to repeat: when a reply is lost, all of them may run again.
+        Every script is safe to repeat: when a reply is lost, all of them may run again. `at_once`: a single
+        server is kept from others meanwhile, and writes all of it to its disk together.
         """
         if self.cluster:
             return self.cluster.run(source, self._sha(source), calls)
         if len(calls) == 1:
             return [self.script(source, *calls[0])]
+        at_once = at_once and self.one_command
         try:
-            return self._pipelined(source, calls)
+            return self._pipelined(source, calls, at_once)
         except NoScriptError:
             self.client.script_load(source)
-            return self._pipelined(source, calls)
+            return self._pipelined(source, calls, at_once)
+        except (ClusterCrossSlotError, ExecAbortError):  # a cluster of one server
+            if not at_once:
+                raise
+            self.one_command = False
+            return self.scripts(source, calls)
 
     def small_scripts(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
         """The same for calls that take the server no time worth speaking of: they are one command there.
@@ -142,9 +151,11 @@ class Store:
             return self.scripts(source, calls)
         return answers
 
-    def _pipelined(self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+    def _pipelined(
+        self, source: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], at_once: bool
+    ) -> list[Any]:
         sha = self._sha(source)
-        pipe = self.client.pipeline(transaction=False)
+        pipe = self.client.pipeline(transaction=at_once)
         for names, args in calls:
             pipe.execute_command("EVALSHA", sha, len(names), *names, *args)
         return pipe.execute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -58,26 +59,30 @@ def count(store: Store, workflow_id: str, counters: Mapping[str, int]) -> None:
 
 
 class Counting:
-    """Adds to the progress counters now and then; what was not written yet when its process is killed is
-    not counted. One thread at a time may use it."""
+    """Adds to the progress counters now and then, for any thread; what was not written yet when its process
+    is killed is not counted."""
 
     def __init__(self, store: Store, workflow_id: str, *, seconds: float = 0.5) -> None:
         self._store, self._id, self._seconds = store, workflow_id, seconds
         self._waiting: Counter[str] = Counter()
         self._next = 0.0
+        self._lock = threading.Lock()
 
     def add(self, counters: Mapping[str, int]) -> None:
         """Count, and write if it is time."""
-        self._waiting.update(counters)
-        if time.monotonic() >= self._next:
+        with self._lock:
+            self._waiting.update(counters)
+            is_time = time.monotonic() >= self._next
+        if is_time:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
-        if self._waiting:
-            count(self._store, self._id, self._waiting)
-            self._waiting.clear()
-        self._next = time.monotonic() + self._seconds
+        with self._lock:
+            waiting, self._waiting = self._waiting, Counter()
+            self._next = time.monotonic() + self._seconds
+        if waiting:
+            count(self._store, self._id, waiting)
 
 
 def _forget_of_nobody(store: Store, workflow_id: str, written: str) -> None:

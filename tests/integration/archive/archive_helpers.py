@@ -91,7 +91,7 @@ class MortalStore(Store):
         self.life.step()
         return answer
 
-    def scripts(self, source, calls):
+    def scripts(self, source, calls, **_):
         return [self.script(source, *call) for call in calls]
 
 
@@ -121,7 +121,7 @@ class RepeatingStore(Store):
         super().script(source, keys, args)
         return super().script(source, keys, args)
 
-    def scripts(self, source, calls):
+    def scripts(self, source, calls, **_):
         return [self.script(source, *call) for call in calls]
 
 

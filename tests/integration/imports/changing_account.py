@@ -67,11 +67,13 @@ class MortalStore(Store):
 
     one_command = False
 
-    def _pipelined(self, source, calls):
+    def _pipelined(self, source, calls, at_once):
         def some():
-            return super(MortalStore, self)._pipelined(source, calls[: len(calls) // 2])
+            return super(MortalStore, self)._pipelined(source, calls[: len(calls) // 2], at_once)
 
-        return self.client.fate.step(lambda: super(MortalStore, self)._pipelined(source, calls), some)
+        return self.client.fate.step(
+            lambda: super(MortalStore, self)._pipelined(source, calls, at_once), some
+        )
 
 
 def small(call):

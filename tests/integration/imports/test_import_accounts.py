@@ -30,7 +30,7 @@ def import_of(importer, server):
 @pytest.mark.parametrize("kind", ["500", "429", "401-permission", "drop-before", "slow"])
 def test_an_account_that_fails_does_not_slow_another(importer, account_of, kind):
     other = account_of(seed=2)
-    other.simulator.faults.add(Fault(kind=kind, match="GET ", after=5, times=-1, seconds=0.3))
+    other.simulator.faults.add(Fault(kind=kind, match="GET ", after=3, times=-1, seconds=0.3))
     failing, fine = import_of(importer, other), importer.create(webhooks=False)
     ends = {}
 

@@ -122,7 +122,7 @@ def test_the_service_says_how_long_to_wait(importer):
 
 
 def test_the_back_off_doubles_until_something_was_read(importer):
-    importer.server.simulator.faults.add(Fault(kind="500", match="GET ", times=3))
+    importer.server.simulator.faults.add(Fault(kind="500", match="suppressionlist", times=3))
     workflow = importer.create(webhooks=False)
     failures = []
     for _ in range(3):
@@ -156,7 +156,7 @@ def test_an_unexpected_error_is_raised_and_not_tried_again_at_once(importer, mon
     def broken(*_):
         raise KeyError("surprise")
 
-    monkeypatch.setattr("listbridge.campaign_monitor.source.status_event", broken)
+    monkeypatch.setattr("listbridge.campaign_monitor.source.StateLines.made", broken)
     workflow = importer.create(webhooks=False)
     with pytest.raises(KeyError):
         importer.run(workflow)

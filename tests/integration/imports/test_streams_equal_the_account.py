@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from changing_account import ChangingAccount, MortalRedis, MortalStore, SmallestPages
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from listbridge import authorizations, systems
 from listbridge.mappings.active import ActivePrograms
@@ -53,7 +54,7 @@ trouble = st.one_of(
     st.tuples(st.just("kill"), st.integers(0, 250), st.booleans()),
     st.tuples(st.just("kill"), st.integers(0, 60), st.booleans()),
 )
-rounds = st.lists(st.tuples(in_time, trouble, st.sampled_from([1, 1, 4])), min_size=1, max_size=5)
+rounds = st.lists(st.tuples(in_time, trouble, st.sampled_from([1, 4, 12])), min_size=1, max_size=5)
 
 pytestmark = pytest.mark.on_one_server
 
@@ -87,13 +88,7 @@ def changing(context, importer_class, monkeypatch):
     store.client.close()
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(15)
 @given(
     date_filter=st.sampled_from(["inclusive", "exclusive", "day"]),
     start=st.integers(1, 5),

@@ -69,7 +69,7 @@ class MortalStore(Store):
             raise Killed
         return super().script(source, keys, args)
 
-    def scripts(self, source, calls):
+    def scripts(self, source, calls, **_):
         return [self.script(source, *call) for call in calls]
 
 
@@ -81,9 +81,9 @@ class RepeatingStore(Store):
         super().script(source, keys, args)
         return super().script(source, keys, args)
 
-    def scripts(self, source, calls):
-        super().scripts(source, calls)
-        return super().scripts(source, calls)
+    def scripts(self, source, calls, **options):
+        super().scripts(source, calls, **options)
+        return super().scripts(source, calls, **options)
 
 
 def let_leases_end(store):

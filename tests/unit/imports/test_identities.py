@@ -12,8 +12,6 @@ from listbridge.campaign_monitor.events import (
     custom_values,
     numbering,
     report_event,
-    rows_of,
-    sort_out,
     status_event,
     status_of,
 )
@@ -344,18 +342,7 @@ def test_a_row_without_a_readable_address_is_set_aside_as_it_came(address):
     row = msgspec.structs.replace(OPEN, email_address=address)
     person = msgspec.structs.replace(PERSON, email_address=address)
     made = [report_event(ACCOUNT, CAMPAIGN, "opens", row, numbering()), status_event(ACCOUNT, "l1", person)]
-    events, unreadable = sort_out(made)
-    assert events == []
+    unreadable = [one for one in made if isinstance(one, Unreadable)]
     assert [one.stream for one in unreadable] == ["cm_activity", "cm_user"]
     assert msgspec.json.decode(unreadable[0].raw)["EmailAddress"] == address
     assert {one.reason for one in unreadable} == {"the e-mail address is not readable"}
-
-
-def test_events_and_the_unreadable_keep_their_order():
-    first, bad, last = event(OPEN), Unreadable("cm_activity", b"{}", "why"), event(CLICK)
-    assert sort_out([first, bad, last]) == ([first, last], [bad])
-
-
-def test_rows_of_lists_that_were_not_chosen_are_left_out():
-    other = msgspec.structs.replace(OPEN, list_id="l2")
-    assert rows_of([OPEN, other], frozenset({"l2"})) == [other]
