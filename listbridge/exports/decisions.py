@@ -12,7 +12,15 @@ from dataclasses import replace
 
 from listbridge.exports.delivered import Delivered, Refused
 from listbridge.exports.protocol import Flags, Row, Way
-from listbridge.exports.rows import build_row, content_of, fault_of, moving, retired_labels, wanted_options
+from listbridge.exports.rows import (
+    address_of,
+    build_row,
+    content_of,
+    fault_of,
+    moving,
+    retired_labels,
+    wanted_options,
+)
 from listbridge.exports.terms import (
     COMES_BACK,
     DUPLICATE,
@@ -61,7 +69,7 @@ def decide(
     unsure = in_doubt or refused is not None
     row = build_row(person, spec, options, delivered, unsure=unsure, raised=raised)
     row = moving(row, person, spec, delivered, refused)
-    person = replace(person, status=status_of(person))
+    person = replace(person, status=_status_at(row, person, spec))
     if delivered is not None and not unsure and delivered.holds(row, spec.field_key):
         return Skip("unchanged")
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
@@ -110,6 +118,14 @@ def status_of(person: Person) -> tuple[str, int] | None:
     if out is None or _active_after(person, out[1]):
         return person.status
     return out
+
+
+def _status_at(row: Row, person: Person, spec: ListSpec) -> tuple[str, int] | None:
+    """The status that counts for a row: a row that is cleared where it is has that address's."""
+    here = row.email.lower()
+    if row.options or here == address_of(person, spec).lower():
+        return status_of(person)
+    return person.elsewhere.get(here)
 
 
 def opt_in(person: Person, spec: ListSpec, *, stale: bool = False) -> int | None:

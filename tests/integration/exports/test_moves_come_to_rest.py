@@ -172,6 +172,28 @@ PLAYS = {
         ([("moves", (2, 1), {}), ("leave", (0, "b"), {})], {12: ("leave", (0, "a"), {})}),
         ([("moves", (1, 0), {})], {10: ("leave", (1, "a"), {})}),
     ],
+    "who wanted an address where another opted out, and leaves the audience": [
+        (
+            [
+                ("moves", (2, 1), {}),
+                ("act", (1, "unsubscribed"), {"told": True}),
+                ("moves", (0, 2), {}),
+                ("leave", (2, "a"), {}),
+            ],
+            {},
+        )
+    ],
+    "the same, and the place that they leave is wanted by two": [
+        (
+            [
+                ("moves", (1, 2), {}),
+                ("moves", (2, 0), {}),
+                ("act", (0, "unsubscribed"), {"told": True}),
+                ("leave", (2, "a"), {}),
+            ],
+            {},
+        )
+    ],
     "who waits for an address that was dead": [
         ([("moves", (2, 0), {}), ("act", (0, "bounced"), {"told": True})], {}),
         ([("moves", (0, 3), {})], {}),
