@@ -130,7 +130,8 @@ def test_who_is_refused_under_both_addresses_is_one_person(at_both, monkeypatch)
     (export,) = registry.exports_to(at_both.context.store, at_both.b.list_id)
     lines = [line["message"] for line in log.read(at_both.context.store, export.id)]
     told = [line for line in lines if "could not be unsubscribed" in line]
-    assert told and all(line.startswith("1 people") for line in told)
+    assert told
+    assert all(line.startswith("1 people") for line in told)
 
 
 def test_our_own_unsubscription_stays_known_for_ours_when_another_address_was_refused_first(
