@@ -199,8 +199,9 @@ class Spreader:
         with ThreadPoolExecutor(self._in_flight, thread_name_prefix="spread") as pool:
             for part in self._store.parts:
                 again = self._again(part)
-                if not self._look(pool, part, again, stop):
-                    return self.result
+                for start in range(0, len(again), LOOKED_AT_ONCE):
+                    if not self._look(pool, part, again[start : start + LOOKED_AT_ONCE], stop):
+                        return self.result
                 for people, cursor in self._changed(part):
                     if not self._look(pool, part, people, stop):
                         return self.result

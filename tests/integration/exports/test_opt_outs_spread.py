@@ -224,6 +224,17 @@ def test_a_refused_unsubscription_is_tried_again_when_the_person_changes(fed, mo
     assert fed.states(ANN) == ["Unsubscribed"] * 3
 
 
+def test_of_many_who_are_tried_again_few_profiles_are_read_at_once(fed, monkeypatch):
+    store, looks, look = fed.context.store, [], Spreader._due
+    monkeypatch.setattr(spread, "LOOKED_AT_ONCE", 2)
+    monkeypatch.setattr(Spreader, "_due", lambda *given: looks.append(len(given[2])) or look(*given))
+    again = store.part(ANN).spread_again(fed.b.list_id)
+    store.client.zadd(again, {f"person{number}@example.com": 1 for number in range(5)})
+    fed.deliver()
+    assert not store.client.exists(again)
+    assert max(looks) == 2
+
+
 @pytest.mark.parametrize("code", [203, 204, 205, 206, 207])
 def test_a_refusal_that_says_that_they_are_gone_is_not_repeated(fed, monkeypatch, code):
     refuse(monkeypatch, code)
