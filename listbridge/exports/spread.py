@@ -33,10 +33,9 @@ ASKED_AT_ONCE = 40
 
 Statuses = Mapping[str, tuple[str, int]]
 """List -> a person's status there and its time (epoch ms), as the streams tell it."""
-What = Literal["begun", "unsubscribed", "out", "stays", "absent", "refused"]
+What = Literal["begun", "unsubscribed", "out", "stays", "absent"]
 FIRST_AGAIN_MS, LAST_AGAIN_MS = 60 * MINUTE_MS, 24 * 60 * MINUTE_MS
 """How long a refused unsubscription rests: as long as it has been refused for, within these."""
-UNSETTLED = frozenset({"begun", "refused"})
 GONE = frozenset({"not_in_list", "suppressed", "deleted", "unsubscribed", "bounced"})
 """Refusals that say that nobody mails them there any more."""
 
@@ -45,9 +44,10 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """What became of an opt-out of `since` (epoch ms) from the list `origin`, when (system's clock).
 
     `begun`: nobody knows yet; `unsubscribed`: by us; `out`: they had left by themselves; `stays`: they have
-    subscribed in a later minute; `absent`: the list does not have them; `refused`: the list has them, and
-    the system refuses to take them off, since `at`: it is tried again. `who`: a fingerprint of who was who
-    around them, empty for somebody whose address never changed.
+    subscribed in a later minute; `absent`: the list does not have them. `who`: a fingerprint of who was who
+    around them, empty for somebody whose address never changed. `refused`: it has begun, the list has them,
+    and the system refuses to take them off, since `at`: it is tried again. (A field of its own, because an
+    older program reads no other word in `what`.)
     """
 
     since: int
@@ -55,6 +55,7 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     what: What
     at: int
     who: str = ""
+    refused: bool = False
 
 
 pack = msgspec.msgpack.Encoder().encode
@@ -140,7 +141,7 @@ def _was_ours(store: Store, keys: Sequence[str], list_id: str, since: int) -> bo
     answers = pipe.execute()
     begun = []
     for verdict in filter(None, answers[::2]):
-        if (held := unpack(verdict)).what in ("begun", "unsubscribed", "refused"):
+        if (held := unpack(verdict)).what in ("begun", "unsubscribed"):
             begun.append(held.at)
     for told in filter(None, answers[1::2]):
         if (row := unpack_delivered(told)).left:
@@ -273,7 +274,7 @@ class Spreader:
         found = opt_out_of(self._store, known.key, known.statuses, self._family, known.others)
         if found is None or found.since < self._since:
             return None
-        settled = verdict is not None and verdict.what not in UNSETTLED and verdict.who == known.who
+        settled = verdict is not None and verdict.what != "begun" and verdict.who == known.who
         if settled and verdict is not None and verdict.since >= found.since:
             return None
         return replace(found, who=known.who)
@@ -287,11 +288,11 @@ class Spreader:
         before = self._begin(some)
         for each, what in pool.map(lambda each: (each, self._carry(each, addresses[each.key])), some):
             was = before.get(each.key)
-            if what == "refused":
+            if what is None:
                 self._try_again(each, was)
                 continue
             if was is not None and was.since == each.since and what != "unsubscribed":
-                if was.what == "unsubscribed" or (was.what == "refused" and what == "out"):
+                if was.what == "unsubscribed" or (was.refused and what == "out"):
                     # What we did beside a refusal, under another address, is still known to be ours.
                     self._keep(each, "unsubscribed", was.at)
                     self._forget_again(each)
@@ -309,12 +310,12 @@ class Spreader:
     def _try_again(self, each: OptOut, was: Verdict | None) -> None:
         """First the time at which it is tried again: a kill in between repeats the call and no more."""
         now = self._destination.clock_offset_ms() + now_ms()
-        same = was is not None and was.what == "refused" and was.since == each.since
+        same = was is not None and was.refused and was.since == each.since
         first = was.at if was is not None and same else now
         rest = min(max(now - first, FIRST_AGAIN_MS), LAST_AGAIN_MS)
         again = self._store.part(each.key).spread_again(self._list)
         self._store.client.zadd(again, {each.key: now_ms() + rest})
-        self._keep(each, "refused", first)
+        self._keep(each, "begun", first, refused=True)
 
     def _places(self, some: Sequence[OptOut]) -> dict[str, tuple[str, ...]]:
         """The addresses at which the list may have each of them: their own, and where their row went to or
@@ -351,24 +352,25 @@ class Spreader:
         before = self._verdicts(some)
         for each in some:
             was = before.get(each.key)
-            if was is None or was.since != each.since or was.what not in ("begun", "unsubscribed"):
+            same = was is not None and was.since == each.since and not was.refused
+            if was is None or not same or was.what not in ("begun", "unsubscribed"):
                 self._keep(each, "begun")
         return before
 
-    def _keep(self, each: OptOut, what: What, at: int = 0) -> None:
+    def _keep(self, each: OptOut, what: What, at: int = 0, *, refused: bool = False) -> None:
         """Under all keys of the person, the newest last: whichever stays theirs, it is known."""
         at = at or self._destination.clock_offset_ms() + now_ms()
-        packed = pack(Verdict(each.since, each.origin, what, at, each.who))
+        packed = pack(Verdict(each.since, each.origin, what, at, each.who, refused))
         for key in reversed(each.keys):
             self._store.client.hset(self._store.part(key).spread(self._list), key, packed)
 
-    def _carry(self, each: OptOut, addresses: Sequence[str]) -> What:
-        """Runs in a thread of its own. What counts most of what became of the addresses."""
+    def _carry(self, each: OptOut, addresses: Sequence[str]) -> What | None:
+        """Runs in a thread of its own. What counts most of what became of the addresses; None: a refusal."""
         found = {self._carry_to(each, address) for address in addresses}
-        order: tuple[What, ...] = ("refused", "unsubscribed", "stays", "out", "absent")
+        order: tuple[What | None, ...] = (None, "unsubscribed", "stays", "out", "absent")
         return next(what for what in order if what in found)
 
-    def _carry_to(self, each: OptOut, address: str) -> What:
+    def _carry_to(self, each: OptOut, address: str) -> What | None:
         try:
             state = self._destination.state_of(address)
             if state is None:
@@ -390,7 +392,7 @@ class Spreader:
         if outcome.code in GONE:
             return "out"
         self.result.refused[each.key] = outcome.code
-        return "refused"
+        return None
 
 
 def _minute(at: int) -> int:

@@ -1,5 +1,6 @@
 """Who leaves one list of a client is unsubscribed from others that say so; nothing loops, nothing is lost."""
 
+import msgspec
 import pytest
 from family import family_of
 from marshmallow import ValidationError
@@ -212,6 +213,15 @@ def test_an_unsubscription_that_is_refused_is_said_and_tried_again_ever_more_rar
     fed.deliver()
     assert fed.states(ANN) == ["Unsubscribed"] * 3
     assert not store.client.exists(store.part(ANN).spread_again(fed.b.list_id))
+
+
+def test_a_program_that_knows_no_refused_unsubscriptions_reads_that_one_has_begun(fed, monkeypatch):
+    refuse(monkeypatch, 1)
+    fed.act("unsubscribe", fed.a, ANN)
+    fed.deliver()
+    store = fed.context.store
+    held = msgspec.msgpack.decode(store.client.hget(store.part(ANN).spread(fed.b.list_id), ANN))
+    assert (held[2], held[5:]) == ("begun", [True])
 
 
 def test_a_refused_unsubscription_is_tried_again_when_the_person_changes(fed, monkeypatch):
