@@ -120,6 +120,8 @@ class MovingWorld(World):
             return
         at, moment, address = self.out[row.key]
         subscribed_since = held is not None and minute(held.at) > minute(at)
+        if subscribed_since:
+            del self.out[row.key]  # that is how an opt-out of theirs ends
         if moment <= self.asked_at[address] and not subscribed_since and address != row.email:
             self.undone.append((row.key, address, row.email))
 

@@ -207,6 +207,22 @@ FROM_THE_START = {
         ([("act", (2, "unsubscribed"), {"told": False})], {0: ("moves", (0, 2), {})}),
         ([("moves", (0, 1), {}), ("act", (2, "subscribe"), {"told": False})], {}),
     ],
+    "who opted out, and subscribes anew at another address that they leave again": [
+        ([("leave", (0, "a"), {})], {}),
+        (
+            [("moves", (2, 0), {}), ("act", (2, "unsubscribed"), {"told": False})],
+            {0: ("moves", (1, 0), {}), 1: ("act", (0, "subscribe"), {"told": False})},
+        ),
+        ([("moves", (2, 1), {})], {}),
+    ],
+    "who is on the way to an address has opted out at the one before": [
+        ([("leave", (0, "a"), {})], {}),
+        (
+            [("moves", (2, 0), {}), ("act", (2, "unsubscribed"), {"told": False})],
+            {0: ("moves", (1, 0), {}), 1: "crash after"},
+        ),
+        ([("moves", (2, 1), {})], {}),
+    ],
     "who vacates an address where they have opted out, and subscribes there again": [
         ([("moves", (0, 0), {})], {5: ("act", (0, "deleted"), {"told": False})}),
         ([("moves", (1, 0), {})], {0: ("moves", (0, 2), {}), 1: ("enter", (0, "a"), {})}),
