@@ -222,6 +222,7 @@ FROM_THE_START = {
         ([("moves", (0, 3), {})], {}),
     ],
     "the same after a call whose answer was cut": [
+        ([], {}),
         (
             [("moves", (0, 1), {})],
             {
