@@ -81,7 +81,7 @@ class ClusterClient(RedisCluster):
         """Run one script for the keys and arguments of each call, on all masters at a time.
 
         The keys of one call are of one slot. Raises the error of the first call that failed. Where a master
-        does not know the script, only what it did not run is sent again: what has run would find its own work.
+        does not know the script, only its calls are sent again: one that has run would find its own work.
         """
         answers = self._each("EVALSHA", sha, calls)
         unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
