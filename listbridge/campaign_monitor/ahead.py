@@ -2,7 +2,7 @@
 
 Pages are handed over in their order. Rows of reports stay, so the total that a page tells says when it was
 made: one that counts fewer rows than the page before was made before it, and is asked for again. Any other
-stands as if it had been asked for in its turn. Where it counts fewer again, rows were taken out after all, and
+stands as if it had been asked for in its turn. Where it counts fewer again, rows were taken out after all and
 the totals of what was asked for before tell nothing: all of it is dropped.
 """
 
