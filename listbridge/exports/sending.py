@@ -483,10 +483,10 @@ class Sender:
             self._result.sent += 1
             self._result.drop(item.send.row.dropped)
             history = entry_of(item, "stored")
-            if item.told is None or not item.moves:
-                return Record(key, "stored", item.due, history=history)
-            self._result.moved += 1
             others = item.send.row.other_options
+            if item.told is None or not (item.moves or others != item.told.others):
+                return Record(key, "stored", item.due, history=history)
+            self._result.moved += item.moves
             told = struct_replace(item.told, earlier=(), known=True, others=others)
             return Record(key, "moved", item.due, pack(told), history=history)
         return self._refusal(item, outcome.code, outcome.message)
