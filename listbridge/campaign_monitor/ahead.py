@@ -2,7 +2,8 @@
 
 Pages are handed over in their order. Rows of reports stay, so the total that a page tells says when it was
 made: one that counts fewer rows than the page before was made before it, and is asked for again. Any other
-stands as if it had been asked for in its turn.
+stands as if it had been asked for in its turn. Where it counts fewer again, rows were taken out after all and
+the totals of what was asked for before tell nothing: all of it is dropped.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ class _Ahead(Generic[T]):
         page = self._taken(number)
         if page is None or page.total_number_of_records < self._total:
             page = self._fetch(number)
+            if page.total_number_of_records < self._total:
+                self.drop()
         self._total = page.total_number_of_records
         for following in range(page.page_number + 1, page.number_of_pages + 1):
             if following not in self._coming:

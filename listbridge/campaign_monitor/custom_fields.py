@@ -8,7 +8,6 @@ from typing import Literal
 DataType = Literal["Text", "Number", "MultiSelectOne", "MultiSelectMany", "Date", "Country", "USState"]
 
 
-@lru_cache(maxsize=4096)
 def field_key(key: str) -> str:
     """The form in which two spellings of one custom field are equal.
 

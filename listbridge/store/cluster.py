@@ -80,23 +80,34 @@ class ClusterClient(RedisCluster):
     def run(self, script: str, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run one script for the keys and arguments of each call, on all masters at a time.
 
-        The keys of one call are of one slot. Raises the error of the first call that failed.
+        The keys of one call are of one slot. Raises the error of the first call that failed. Where a master
+        does not know the script, only its calls are sent again: one that has run would find its own work.
         """
-        try:
-            return self._each("EVALSHA", sha, calls)
-        except NoScriptError:
-            return self._each("EVAL", script, calls)  # by which the master keeps it
+        answers = self._each("EVALSHA", sha, calls)
+        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            again = self._each("EVAL", script, [calls[place] for place in unknown])  # which the master keeps
+            for place, answer in zip(unknown, again, strict=True):
+                answers[place] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
 
     def _each(
         self, command: str, text: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]
     ) -> list[Any]:
+        """What each call answered, or the error of the server instead."""
         if len(calls) == 1:
             names, args = calls[0]
-            return [self.execute_command(command, text, len(names), *names, *args)]
+            try:
+                return [self.execute_command(command, text, len(names), *names, *args)]
+            except NoScriptError as error:
+                return [error]
         pipe = self.pipeline()
         for names, args in calls:
             pipe.execute_command(command, text, len(names), *names, *args)
-        return pipe.execute()
+        return pipe.execute(raise_on_error=False)
 
     def nodes(self) -> list[redis.Redis]:
         """A client of each master."""

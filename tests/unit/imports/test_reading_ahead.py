@@ -100,6 +100,20 @@ def test_rows_that_come_before_what_is_read_ahead_shift_nothing_out(many, seed, 
     assert counted(before) <= reader.seen <= counted(resource.rows)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(5, 40), st.integers(0, 10_000), st.integers(1, 24), st.booleans(), st.integers(1, 6))
+def test_a_row_that_is_taken_out_while_pages_are_read_ahead_doubles_nothing(
+    many, seed, call, inclusive, most
+):
+    """A person was deleted for good, and so was a row of theirs: equal ones that stay are counted once."""
+    before = [row(minute // 7) for minute in range(many)]
+    resource = Resource(list(before), inclusive=inclusive, page_size=4)
+    resource.changes = {call: lambda rows: rows.pop(Random(seed).randrange(len(rows)))}
+    reader = Reader(resource, partial(read_dated, reading=Scrambled(most, seed).reading))
+    reader.run()
+    assert reader.seen <= counted(before)
+
+
 @pytest.mark.parametrize("most", [1, 3, 16])
 def test_a_report_that_stays_is_read_by_the_same_calls(most):
     still, ahead = (Resource([row(minute) for minute in range(97)]) for _ in range(2))

@@ -50,6 +50,32 @@ def test_a_script_that_no_master_knows_any_more_is_sent_again(clustered):
     assert clustered.script(SET, [clustered.parts[-1].version], ["x"]) == b"x"
 
 
+def test_what_has_run_is_not_run_again_because_another_master_forgot_the_script(clustered):
+    calls = [([part.version], [part.number]) for part in clustered.parts]
+    assert clustered.scripts(ADD, calls) == [1] * 16
+    for forgetful in clustered.servers:
+        clustered.client.flushall()
+        forgetful.script_flush()
+
+        assert clustered.scripts(ADD, calls) == [1] * 16
+
+
+def test_an_error_of_one_call_is_raised_where_another_master_forgot_the_script(clustered):
+    calls = [([part.version], [part.number]) for part in clustered.parts]
+    clustered.scripts(ADD, calls)
+    clustered.client.flushall()
+    clustered.servers[0].script_flush()
+    wrong = next(
+        part
+        for part in clustered.parts
+        if clustered.cluster.get_node_from_key(part.version).redis_connection is not clustered.servers[0]
+    )
+    clustered.client.set(wrong.version, "x")
+
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        clustered.scripts(ADD, calls)
+
+
 def test_a_pipeline_over_all_masters_answers_in_its_order(clustered):
     pipe = clustered.client.pipeline(transaction=False)
     for part in clustered.parts:
