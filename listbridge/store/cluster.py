@@ -59,6 +59,11 @@ class ClusterClient(RedisCluster):
     def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         return self.patiently(lambda: super(ClusterClient, self).execute_command(*args, **kwargs))  # type: ignore[no-untyped-call]
 
+    def close(self) -> None:
+        """Close the connections; redis-py leaves those that were made by a URL to the garbage collector."""
+        self.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+        super().close()
+
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
         """Commands that go to each master in one go. Those of one slot keep their order."""
         if transaction or shard_hint:

@@ -99,6 +99,18 @@ def test_an_error_in_a_pipeline_does_not_show_what_was_sent(clustered):
     assert "ann@example.com" not in str(caught.value)
 
 
+def test_a_closed_client_leaves_no_connection_open(masters):
+    store = connect(masters.url, 16)
+    store.scripts(SET, [([part.version], [part.number]) for part in store.parts])
+    pools = [server.connection_pool for server in store.servers]
+    held = [each for pool in pools for each in pool._available_connections]
+
+    store.client.close()
+
+    assert len(held) >= 3
+    assert not any(each.is_connected for each in held)
+
+
 def test_every_key_of_every_master_is_found(clustered):
     for part in clustered.parts:
         clustered.client.sadd(part.audience("vip"), "ann")
