@@ -2,7 +2,8 @@
 linters need besides, each package with its version and the SHA-256 sums of all its files.
 
 The versions are those of `constraints.txt`, so that the files hold for every machine that the registry has
-files for. The registry is the one that pip is set to.
+files for; what a package needs only with another Python or on another of the `SYSTEMS` is in them, too. The
+registry is the one that pip is set to by `PIP_INDEX_URL`, or pip's own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import requests
 from pip._internal.models.index import PyPI
+from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -30,22 +32,65 @@ from pip._vendor.packaging.utils import (
 ROOT = Path(__file__).resolve().parents[1]
 RUN, DEV = "requirements.lock", "requirements-dev.lock"
 INDEX = os.environ.get("PIP_INDEX_URL") or PyPI.simple_url
+PYTHONS = ("3.11.0", "3.11.99", "3.12.0", "3.13.0", "3.14.0")
+SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
 JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
 
 Page = Mapping[str, Any]
 
 
 def pinned(wanted: Iterable[str]) -> dict[str, str]:
-    """Package -> version, of all that pip would install for these requirements."""
+    """Package -> version, of all that pip would install for these requirements, on any machine."""
+    asked = list(wanted)
+    while True:
+        packages = [each["metadata"] for each in resolved(asked)["install"]]
+        found = {each["name"]: each["version"] for each in packages}
+        more = elsewhere(packages)
+        if not more:
+            return dict(sorted(found.items(), key=lambda each: each[0].lower()))
+        asked += more
+
+
+def resolved(wanted: Iterable[str]) -> dict[str, Any]:
+    """Pip's report of what it would install here."""
     with tempfile.TemporaryDirectory() as directory:
         asked, told = Path(directory, "wanted.txt"), Path(directory, "report.json")
         asked.write_text("\n".join(wanted) + "\n", encoding="utf-8")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         pip += ["--dry-run", "--ignore-installed", "--report", str(told), "--requirement", str(asked)]
         subprocess.run([*pip, "--constraint", str(ROOT / "constraints.txt")], check=True)
-        report = json.loads(told.read_text(encoding="utf-8"))
-    found = {each["metadata"]["name"]: each["metadata"]["version"] for each in report["install"]}
-    return dict(sorted(found.items(), key=lambda each: each[0].lower()))
+        return dict(json.loads(told.read_text(encoding="utf-8")))
+
+
+def elsewhere(packages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What these packages (their metadata) need on other machines only, and is not among them."""
+    packages = list(packages)
+    here = {canonicalize_name(each["name"]) for each in packages}
+    needed = [Requirement(text) for each in packages for text in each.get("requires_dist", ())]
+    return sorted(
+        {
+            f"{each.name}{each.specifier}"
+            for each in needed
+            if _is_needed(each) and canonicalize_name(each.name) not in here
+        }
+    )
+
+
+def _is_needed(requirement: Requirement) -> bool:
+    """Does it hold anywhere, without any extra?"""
+    return requirement.marker is None or any(
+        requirement.marker.evaluate(
+            {
+                "python_version": ".".join(python.split(".")[:2]),
+                "python_full_version": python,
+                "platform_system": system,
+                "sys_platform": platform,
+                "extra": "",
+            }
+        )
+        for python in PYTHONS
+        for system, platform in SYSTEMS.items()
+    )
 
 
 def page_of(name: str) -> Page:

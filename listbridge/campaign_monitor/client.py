@@ -21,7 +21,7 @@ from .http import AfterCall, Auth, BeforeCall, Transport
 
 BASE_URL = "https://api.createsend.com/api/v3.3"
 CLOCK_REST_SECONDS = 2.0
-"""How long the service is not asked for its clock again after it did not tell."""
+"""How long at least the service is not asked for its clock again after it did not tell."""
 
 
 class CampaignMonitor(
@@ -68,12 +68,14 @@ class CampaignMonitor(
         """The service's clock minus ours as it is now, in milliseconds.
 
         Where nothing is known of it, or our clock was moved since, the service is asked, one call; if that
-        fails, the answer is None, and it is not asked again for a while.
+        fails, the answer is None, and it is not asked again for a while, nor sooner than it took to fail.
         """
         if self._transport.known_offset_ms is None and time.monotonic() >= self._ask_clock_at:
-            self._ask_clock_at = time.monotonic() + CLOCK_REST_SECONDS
+            began = time.monotonic()
             with suppress(Retriable, ApiError):
                 self.system_date()
+            ended = time.monotonic()
+            self._ask_clock_at = ended + max(CLOCK_REST_SECONDS, ended - began)
         return self._transport.known_offset_ms
 
     def close(self) -> None:

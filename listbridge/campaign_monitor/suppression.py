@@ -25,19 +25,20 @@ NEWEST = 100
 WHOLE_MS = 600_000
 """How often at most the whole list is read again outside an import."""
 
-# KEYS: set, what it held when the reading began, new set, times; ARGV: now, total -> who left.
+# KEYS: set, what it held when the reading began, new set, times, who left; ARGV: now, total.
 # Whoever another look has added meanwhile stays: they came after the reading, and may not be forgotten.
 # Safe to repeat: both sets stay until they expire.
 _REPLACE = """
 local left = redis.call('SDIFF', KEYS[2], KEYS[3])
 for first = 1, #left, 1000 do
   redis.call('SREM', KEYS[1], unpack(left, first, math.min(first + 999, #left)))
+  redis.call('SADD', KEYS[5], unpack(left, first, math.min(first + 999, #left)))
 end
 redis.call('SUNIONSTORE', KEYS[1], KEYS[1], KEYS[3])
 redis.call('EXPIRE', KEYS[2], 60)
 redis.call('EXPIRE', KEYS[3], 60)
 redis.call('HSET', KEYS[4], 'whole', ARGV[1], 'gap', ARGV[2] - redis.call('SCARD', KEYS[3]))
-return left
+return #left
 """
 MAX_READINGS = 10
 
@@ -56,6 +57,7 @@ class SuppressionList:
         self._client_id = client_id
         self._set = keys.suppressed(client_id, "addresses")
         self._times = keys.suppressed(client_id, "times")
+        self._left = keys.suppressed(client_id, "left")
 
     def among(self, addresses: Sequence[str]) -> set[str]:
         """Those of the addresses that are suppressed, case aside, as of now: one small call."""
@@ -72,6 +74,7 @@ class SuppressionList:
         Who left is looked at again by every export.
         """
         now = now_ms()
+        self._tell_who_left()
         whole, gap = cast(list[bytes | None], self._store.client.hmget(self._times, ["whole", "gap"]))
         if whole is None or gap is None:
             self._read_whole(now)
@@ -96,10 +99,18 @@ class SuppressionList:
                 totals.add(page.total_number_of_records)
             # Somebody who came or left between two pages has moved the others.
             if len(totals) == 1:
-                left = self._store.script(_REPLACE, [self._set, before, new, self._times], [now, *totals])
-                touch(self._store, [person.decode() for person in left])
+                names = [self._set, before, new, self._times, self._left]
+                self._store.script(_REPLACE, names, [now, *totals])
+                self._tell_who_left()
                 return
         raise PagesInconsistent(f"the suppression list changed during each of {MAX_READINGS} readings")
+
+    def _tell_who_left(self) -> None:
+        """Those too whom a process that was killed had not told of."""
+        left = [*cast(set[bytes], self._store.client.smembers(self._left))]
+        if left:
+            touch(self._store, [person.decode() for person in left])
+            self._store.client.srem(self._left, *left)
 
     def _read_newest(self, gap: int) -> int:
         """Newest first, until a page holds nobody new and the stated total says that nobody is missing.

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from listbridge.exports.claims import set_free
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.log import entries
 
 _ELEMENTS = {b"hash", b"set", b"zset"}
@@ -118,9 +119,15 @@ def waiting_of(store: Store, person: str) -> list[tuple[str, str, bytes]]:
 
 
 def remove_elsewhere(store: Store, person: str) -> None:
-    """Take the person's claims out, in whichever partition they are."""
+    """Take the person's claims out, in whichever partition they are.
+
+    Then who was refused because of the person is tried again: the address is free.
+    """
     for name, _, address in claims_of(store, person):
         store.client.hdel(name, address.decode())
+    part = store.part(person)
+    for name in _scan(store, part.claimants("*")):
+        set_free(store, keys.place_of(part, name).partition(":")[2], [person], now_ms())
     for name, _, member in waiting_of(store, person):
         store.client.zrem(name, member)
 

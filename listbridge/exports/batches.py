@@ -48,6 +48,7 @@ class Planned:
 
     `begun`: a call was made, and another follows: that of `step`, and then `steps`. `ends` is the record that
     is due then, if not that of a stored row. `asks_new`: a move must ask for the new address as well.
+    `checks`: all is written, and the addresses that were cleared are looked at once more.
     """
 
     part: PartitionKeys
@@ -61,6 +62,7 @@ class Planned:
     steps: tuple[tuple[Row, Way], ...] = ()
     ends: Record | None = None
     asks_new: bool = False
+    checks: bool = False
 
     @property
     def row(self) -> Row:
@@ -158,8 +160,20 @@ def as_of_step(item: Planned, outcome: Outcome | None) -> Outcome | None:
     return Outcome(item.candidate.key, OutcomeKind.STORED)
 
 
+def must_check(item: Planned) -> bool:
+    """Was an address cleared last that somebody moves away from? They may have opted out there since the look
+    before, and nobody would hear of it there any more."""
+    cleared = item.step is not None and item.step.email != item.send.row.email
+    return cleared and not item.checks and item.ends is None and bool(item.send.row.options)
+
+
+def checking(item: Planned) -> Batch:
+    """The look at the addresses that were cleared."""
+    return looking_again(replace(item, step=None, checks=True), Flags(way=Way.MOVE))
+
+
 def looking_again(item: Planned, flags: Flags) -> Batch:
-    """The look at all addresses of somebody whose move was overtaken."""
+    """The look at all addresses of somebody who moves, again."""
     row = item.send.row
     known = places(item.candidate.key, item.told, item.candidate.refused, OF_THE_PERSON)
     here = (row.email.lower(), *row.formerly)

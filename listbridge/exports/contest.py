@@ -123,7 +123,9 @@ class Contest:
         if is_cleared(held.delivered, in_doubt=held.doubt is not None):
             return Verdict.OURS
         if code in OPTED_OUT:
-            return Verdict.ANOTHERS  # who opted out may subscribe again, and then it is their row
+            # Who opted out at this address may subscribe again, and then it is their row.
+            here = held.refused is not None and (held.refused.address or owner) == address
+            return Verdict.ANOTHERS if here else Verdict.OURS
         wait_for(self.store, self.spec.list_id, address, key)
         due_again(self.store, self.spec.list_id, [owner], self.now)
         return Verdict.WAIT

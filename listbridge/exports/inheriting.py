@@ -85,7 +85,8 @@ def _taken_in(key: str, own: Delivered | None, other: Candidate, field: str) -> 
             own = struct_replace(told, address="", known=other.in_list, tries=0)
     at = own.address or key
     earlier = tuple(dict.fromkeys(each for each in (*own.earlier, *there) if each != at))
-    return struct_replace(own, earlier=earlier)
+    vacated = own.vacated and (told is None or told.vacated)
+    return struct_replace(own, earlier=earlier, vacated=vacated)
 
 
 def is_news(store: Store, list_id: str, key: str, person: Person) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from listbridge.exports.decisions import is_later
 from listbridge.exports.delivered import Delivered, Refused, places, went_to
 from listbridge.exports.protocol import Found, Row
-from listbridge.exports.terms import MINUTE_MS, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send
+from listbridge.exports.terms import MINUTE_MS, NOT_IN_LIST, OF_THE_PERSON, OPTED_OUT, Mode, Person, Send
 
 GONE = "deleted"
 """The code for whom the list has under no address any more: somebody took them out."""
@@ -131,8 +131,8 @@ def route(row: Row, looked: Looked, terms: Terms) -> Route:
         return Rename(movable[0], others, resubscribe=there[movable[0]].status in OPTED_OUT)
     if not row.options:
         return Nothing()
-    if not terms.adds or (terms.known and not there and not looked.lost and not returns):
-        return _gone(row, there, terms, held)
+    if not terms.adds or (not returns and terms.known and _is_nowhere(looked)):
+        return _gone(row, looked, terms, held)
     return Write(held)
 
 
@@ -226,10 +226,24 @@ def _out_at_new(looked: Looked, terms: Terms) -> OptOut | None:
     return ("suppressed", terms.now) if looked.suppressed and looked.new is None else None
 
 
-def _gone(row: Row, there: Mapping[str, Found], terms: Terms, held: tuple[str, ...]) -> Hold:
-    for address, found in there.items():
-        return Hold(found.status, f"{found.status} in this list under {address}", found.since, address, held)
-    old = (*row.moved_from, *row.formerly)[0]
+def _is_nowhere(looked: Looked) -> bool:
+    """Are all rows that went out for the person gone, none of them because the address is another's?
+
+    Who was only refused has none; they are if what refused them is gone, too.
+    """
+    asked = looked.olds.keys() - looked.strange or looked.olds.keys()
+    return not looked.lost and all(looked.olds[address] is None for address in asked)
+
+
+def _gone(row: Row, looked: Looked, terms: Terms, held: tuple[str, ...]) -> Hold:
+    asked = [each for each in row.moved_from if each not in looked.strange]
+    for address in asked:
+        if (found := looked.olds.get(address)) is not None:
+            message = f"{found.status} in this list under {address}"
+            return Hold(found.status, message, found.since, address, held)
+    if not asked and not looked.lost and any(looked.olds.values()):
+        return Hold(NOT_IN_LIST, "not in the list, which is only updated", terms.now, row.email.lower())
+    old = (*asked, *row.moved_from, *row.formerly)[0]
     return Hold(GONE, f"the list has {old} no more: somebody took it out", terms.now, old)
 
 

@@ -25,6 +25,7 @@ from listbridge.exports.batches import (
     as_vacated,
     call_for,
     calls_of,
+    checking,
     clearings,
     entry_of,
     is_halfway,
@@ -33,6 +34,7 @@ from listbridge.exports.batches import (
     is_overtaken,
     looking_again,
     must_ask_new,
+    must_check,
     rest_ms,
     rows_at_once,
     stepping,
@@ -266,7 +268,7 @@ class Sender:
             known = {address: self._looked_up(prepared, address) for address in asked}
             new = known.pop(row.email) if asks_new else None
             before, vacates = item.candidate.delivered, item.send.vacates is not None
-            ours = item.candidate.doubt is not None or vacates
+            ours = item.candidate.doubt is not None or vacates or item.checks
             unsure = before is not None and (bool(before.earlier) or not item.candidate.in_list)
             lost = {address: known.pop(address) for address in row.formerly}
             suppressed_too = row.email in suppressed
@@ -348,6 +350,8 @@ class Sender:
         if item.send.vacates is not None and not is_of_the_person(chosen):
             steps, record = vacation(row, found), self._vacated(item, item.send.vacates)
             return stepping(replace(item, ends=record), steps) if steps else record
+        if item.checks and not isinstance(chosen, Hold):
+            return self._as_record(item, Outcome(item.candidate.key, OutcomeKind.STORED))
         if isinstance(chosen, Nothing):
             return Record(item.candidate.key, "absent", item.due, history=entry_of(item, "absent"))
         steps = clearings(row, chosen.clears, found)
@@ -453,6 +457,8 @@ class Sender:
                 following.append(stepping(item, steps))
             elif outcome is not None and is_overtaken(item, outcome) and not item.asks_new:
                 following.append(looking_again(item, batch.flags))
+            elif stored and must_check(item):
+                following.append(checking(item))
             elif stored and item.ends is not None:
                 settled.append((item, item.ends))
             else:
@@ -477,10 +483,10 @@ class Sender:
             self._result.sent += 1
             self._result.drop(item.send.row.dropped)
             history = entry_of(item, "stored")
-            if item.told is None or not item.moves:
-                return Record(key, "stored", item.due, history=history)
-            self._result.moved += 1
             others = item.send.row.other_options
+            if item.told is None or not (item.moves or others != item.told.others):
+                return Record(key, "stored", item.due, history=history)
+            self._result.moved += item.moves
             told = struct_replace(item.told, earlier=(), known=True, others=others)
             return Record(key, "moved", item.due, pack(told), history=history)
         return self._refusal(item, outcome.code, outcome.message)

@@ -96,11 +96,11 @@ class OptOut:
 @dataclass(slots=True)
 class SpreadResult:
     """People: unsubscribed by us, those who stay because they subscribed later, and those whom the system
-    refused to take off, each as its code."""
+    refused to take off, each with its code."""
 
     unsubscribed: int = 0
     stay: int = 0
-    refused: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def joined(newest: str, told: Mapping[str, Statuses]) -> Statuses:
@@ -290,15 +290,20 @@ class Spreader:
                 self._try_again(each, was)
                 continue
             if was is not None and was.since == each.since and what != "unsubscribed":
-                if was.what == "unsubscribed":
-                    self._keep(each, was.what, was.at)
+                if was.what == "unsubscribed" or (was.what == "refused" and what == "out"):
+                    # What we did beside a refusal, under another address, is still known to be ours.
+                    self._keep(each, "unsubscribed", was.at)
+                    self._forget_again(each)
                     continue
                 if was.what == "begun" and what == "out":
                     what = "unsubscribed"  # by the attempt before, which nobody heard the end of
             self._keep(each, what)
-            self._store.client.zrem(self._store.part(each.key).spread_again(self._list), each.key)
+            self._forget_again(each)
             self.result.unsubscribed += what == "unsubscribed"
             self.result.stay += what == "stays"
+
+    def _forget_again(self, each: OptOut) -> None:
+        self._store.client.zrem(self._store.part(each.key).spread_again(self._list), each.key)
 
     def _try_again(self, each: OptOut, was: Verdict | None) -> None:
         """First the time at which it is tried again: a kill in between repeats the call and no more."""
@@ -383,7 +388,7 @@ class Spreader:
             return "unsubscribed"
         if outcome.code in GONE:
             return "out"
-        self.result.refused.append(outcome.code)
+        self.result.refused[each.key] = outcome.code
         return "refused"
 
 

@@ -158,7 +158,7 @@ def spread(
 
 
 def _tell(store: Store, workflows: Sequence[Workflow], result: SpreadResult) -> None:
-    for code, people in Counter(result.refused).items():
+    for code, people in Counter(result.refused.values()).items():
         line = (
             f"{people} people could not be unsubscribed ({code}), though they left another list of the "
             "client; it is tried again after an hour, later daily: take them off by hand if it goes on"

@@ -120,6 +120,8 @@ class MovingWorld(World):
             return
         at, moment, address = self.out[row.key]
         subscribed_since = held is not None and minute(held.at) > minute(at)
+        if subscribed_since:
+            del self.out[row.key]  # that is how an opt-out of theirs ends
         if moment <= self.asked_at[address] and not subscribed_since and address != row.email:
             self.undone.append((row.key, address, row.email))
 
@@ -195,6 +197,8 @@ class MovingWorld(World):
             held = self.subscribers.get(address)
             if held is not None and held.state in OPTED_OUT:
                 continue
+            if held is None and self.statuses.get(address, ("", 0))[0] in OF_THE_PERSON:
+                continue  # who opted out there has left with the row, and the address stays out for others
             assert len(claimants) == people
             free = [key for key in claimants if key not in self.out and not self._is_held(key)]
             if free and len(free) == people:

@@ -1,5 +1,6 @@
 """Exports against the simulated API, over HTTP."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -390,6 +391,8 @@ def test_an_export_whose_authorization_is_gone_fails_with_the_reason(export):
 
 @pytest.mark.also_on_a_cluster
 def test_2500_people_cost_three_calls(export):
+    patient = replace(export.context.settings, api_read_timeout_seconds=30)
+    export.context = replace(export.context, settings=patient)
     export.create("vip")
     for start in range(0, 2500, 500):
         export.happen(*(("enter", f"p{n}@example.com", "vip") for n in range(start, start + 500)))

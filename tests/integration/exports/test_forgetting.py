@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from addressed import OLD, changes, codes, create, offer_options, states
 from click.testing import CliRunner
 
 import settings as settings_module
@@ -161,3 +162,19 @@ def test_over_http_the_answer_is_the_proof(export, delivered):
     assert client.delete(f"/v1/profiles/{ANN}?suppress=perhaps").status_code == 422
     Folder(export.context.store, export.context.program).run()
     assert names_in_store(export.context, ANN) == set()
+
+
+def test_who_waits_for_the_address_of_somebody_who_is_erased_gets_it(export):
+    offer_options(export)
+    create(export)
+    changes(export, (ANN, OLD))
+    export.deliver()
+    changes(export, (BOB, OLD))
+    export.deliver()
+    assert codes(export) == {BOB: "duplicate_address"}
+
+    [done] = forget(export.context, [ANN])
+    assert done.complete
+    export.deliver_until_rest()
+
+    assert (codes(export), states(export)) == ({}, {OLD: ["vip"]})

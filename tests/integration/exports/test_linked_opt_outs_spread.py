@@ -5,11 +5,13 @@ from family import family_of
 
 from listbridge import audiences
 from listbridge.campaign_monitor import destination
-from listbridge.exports.spread import unpack
+from listbridge.campaign_monitor.client import CampaignMonitor
+from listbridge.campaign_monitor.errors import RowRefused
+from listbridge.exports.spread import opt_out_of, unpack
 from listbridge.jobs.deliver import deliver
 from listbridge.store import keys
 from listbridge.systems import account_of
-from listbridge.workflows import registry, service
+from listbridge.workflows import log, registry, service
 from simulator.faults import Fault
 
 OLD, NEW = "ann@old.example", "ann@new.example"
@@ -96,3 +98,55 @@ def test_a_row_whose_move_is_in_doubt_is_unsubscribed_where_it_is(family):
     context.store.client.delete(keys.pace(account_of(context, family.authorization)))
     deliver(context, family.b.list_id)
     assert "Active" not in in_b(family).values()
+
+
+@pytest.fixture
+def at_both(family):
+    """The person is in B under both of their addresses."""
+    family.act("subscribe", family.b, NEW)
+    family.later()
+    family.act("change-email", family.c, OLD, new_email=NEW)
+    family.deliver()
+    assert in_b(family) == {OLD: "Active", NEW: "Active"}
+    family.later(120)
+    return family
+
+
+def refuse(monkeypatch, *addresses):
+    real = CampaignMonitor.unsubscribe
+
+    def unsubscribe(self, list_id, email):
+        if email in addresses:
+            raise RowRefused("no", status=400, code=1)
+        return real(self, list_id, email)
+
+    monkeypatch.setattr(CampaignMonitor, "unsubscribe", unsubscribe)
+
+
+def test_who_is_refused_under_both_addresses_is_one_person(at_both, monkeypatch):
+    refuse(monkeypatch, OLD, NEW)
+    at_both.act("unsubscribe", at_both.a, OLD)
+    at_both.deliver()
+    (export,) = registry.exports_to(at_both.context.store, at_both.b.list_id)
+    lines = [line["message"] for line in log.read(at_both.context.store, export.id)]
+    told = [line for line in lines if "could not be unsubscribed" in line]
+    assert told
+    assert all(line.startswith("1 people") for line in told)
+
+
+def test_our_own_unsubscription_stays_known_for_ours_when_another_address_was_refused_first(
+    at_both, monkeypatch
+):
+    refuse(monkeypatch, OLD)
+    at_both.act("unsubscribe", at_both.a, OLD)
+    at_both.deliver()
+    assert in_b(at_both) == {OLD: "Active", NEW: "Unsubscribed"}
+    store, list_id = at_both.context.store, at_both.b.list_id
+    at = unpack(store.client.hget(store.part(NEW).spread(list_id), NEW)).at
+    at_both.act("delete", at_both.b, OLD)
+    store.client.zadd(store.part(NEW).spread_again(list_id), {NEW: 1})
+    at_both.deliver()
+    assert not store.client.exists(store.part(NEW).spread_again(list_id))
+    assert opt_out_of(store, NEW, {list_id: ("unsubscribed", at)}, {list_id}, (OLD,)) is None
+    later = {list_id: ("unsubscribed", at + 3_600_000)}
+    assert opt_out_of(store, NEW, later, {list_id}, (OLD,)) is not None

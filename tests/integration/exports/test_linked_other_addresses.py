@@ -1,7 +1,7 @@
 """Linked keys in lists whose rows go to the address in another field."""
 
 import pytest
-from addressed import changes, codes, create, delivered, offer_options, others_write, states
+from addressed import BOB, CAT, C, changes, codes, create, delivered, offer_options, others_write, states
 from test_linked_addresses import told_elsewhere, told_keys, webhooks_arrive
 
 from simulator.account import Webhook
@@ -125,3 +125,23 @@ def test_who_goes_back_to_an_address_is_moved_there_though_our_own_move_was_take
     changes(export, (KEY, W1))
     export.deliver_until_rest()
     assert (codes(export), states(export)) == ({}, {W1: ["vip"]})
+
+
+def test_who_had_vacated_an_address_and_inherits_a_row_is_cleared_there_when_they_leave(export):
+    create(export)
+    delivered(export, (NEWER_KEY, W1), (CAT, C), (KEY, W2))
+    webhooks_arrive(export)
+    changes(export, (NEWER_KEY, C))
+    export.deliver_until_rest()
+    changes(export, (BOB, W1))
+    export.deliver_until_rest()
+    assert (codes(export), states(export)) == (
+        {NEWER_KEY: "duplicate_address"},
+        {W1: ["vip"], C: ["vip"], W2: ["vip"]},
+    )
+    told_elsewhere(export, KEY, NEWER_KEY)
+    export.deliver_until_rest()
+    export.happen(("exit", NEWER_KEY, "vip"), ("exit", KEY, "vip"))
+    export.deliver_until_rest()
+
+    assert states(export) == {W1: ["vip"], C: ["vip"], W2: []}

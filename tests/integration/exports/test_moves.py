@@ -192,6 +192,23 @@ def test_who_was_refused_before_any_row_was_stored_is_held_under_another_address
     assert codes(export) == {ANN: "unsubscribed"}
 
 
+def test_who_comes_from_an_address_that_only_refused_them_keeps_others_options_at_the_new_one(export):
+    create(export, "vip", "gold")
+    export.act("subscribe", OLD)
+    export.act("unsubscribe", OLD)
+    delivered(export, (ANN, OLD))
+    export.act("subscribe", OLD)
+    export.act("subscribe", NEW, values={FIELD: ["theirs"]})
+    changes(export, (ANN, NEW))
+    export.deliver()
+    assert states(export) == {OLD: [], NEW: ["theirs", "vip"]}
+
+    changes(export, (ANN, NEW), audience="gold")
+    export.deliver()
+
+    assert states(export) == {OLD: [], NEW: ["gold", "theirs", "vip"]}
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
 def test_a_corrected_address_is_added_where_mail_to_the_old_one_came_back(export, told):
     create(export)

@@ -207,6 +207,51 @@ FROM_THE_START = {
         ([("act", (2, "unsubscribed"), {"told": False})], {0: ("moves", (0, 2), {})}),
         ([("moves", (0, 1), {}), ("act", (2, "subscribe"), {"told": False})], {}),
     ],
+    "who opts out at the old address between the look and the write": [
+        ([], {0: ("moves", (1, 3), {}), 8: ("moves", (1, 0), {})}),
+        ([], {}),
+        (
+            [
+                ("moves", (0, 1), {}),
+                ("act", (1, "subscribe"), {"told": False}),
+                ("act", (2, "unsubscribed"), {"told": False}),
+                ("tell", (), {}),
+            ],
+            {7: ("act", (0, "unsubscribed"), {"told": False})},
+        ),
+        ([("moves", (0, 3), {})], {}),
+    ],
+    "the same after a call whose answer was cut": [
+        ([], {}),
+        (
+            [("moves", (0, 1), {})],
+            {
+                0: ("moves", (1, 3), {}),
+                1: ("act", (3, "subscribe"), {"told": False}),
+                2: ("act", (1, "unsubscribed"), {"told": False}),
+            },
+        ),
+        (
+            [("act", (1, "subscribe"), {"told": True})],
+            {0: "cut", 2: ("moves", (1, 0), {}), 7: ("act", (1, "unsubscribed"), {"told": False})},
+        ),
+    ],
+    "who opted out, and subscribes anew at another address that they leave again": [
+        ([("leave", (0, "a"), {})], {}),
+        (
+            [("moves", (2, 0), {}), ("act", (2, "unsubscribed"), {"told": False})],
+            {0: ("moves", (1, 0), {}), 1: ("act", (0, "subscribe"), {"told": False})},
+        ),
+        ([("moves", (2, 1), {})], {}),
+    ],
+    "who is on the way to an address has opted out at the one before": [
+        ([("leave", (0, "a"), {})], {}),
+        (
+            [("moves", (2, 0), {}), ("act", (2, "unsubscribed"), {"told": False})],
+            {0: ("moves", (1, 0), {}), 1: "crash after"},
+        ),
+        ([("moves", (2, 1), {})], {}),
+    ],
     "who vacates an address where they have opted out, and subscribes there again": [
         ([("moves", (0, 0), {})], {5: ("act", (0, "deleted"), {"told": False})}),
         ([("moves", (1, 0), {})], {0: ("moves", (0, 2), {}), 1: ("enter", (0, "a"), {})}),

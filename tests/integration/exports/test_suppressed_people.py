@@ -1,6 +1,7 @@
 """Who is on the suppression list and was never in the list is not added, whatever the API would do."""
 
 import pytest
+from mortal import Killed
 
 from listbridge.campaign_monitor import suppression as suppression_module
 from listbridge.campaign_monitor.suppression import NEWEST, SuppressionList
@@ -91,6 +92,29 @@ def test_who_was_taken_off_the_suppression_list_is_added_after_the_next_import(e
     assert export.held(ANN) == ["vip"]
     assert export.refusals() == {}
     assert export.state(only) is State.RUNNING
+
+
+def test_who_was_taken_off_the_suppression_list_is_added_though_the_import_was_killed(
+    export, api, suppression, monkeypatch
+):
+    export.create("vip")
+    api.suppress(export.client.client_id, [ANN])
+    export.happen(("enter", ANN, "vip"))
+    export.deliver()
+    api.unsuppress(export.client.client_id, ANN)
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(suppression_module, "touch", killed)
+    with pytest.raises(Killed):
+        suppression.refresh()
+    monkeypatch.undo()
+    suppression.refresh()
+
+    export.deliver()
+    assert export.held(ANN) == ["vip"]
+    assert not export.context.store.client.exists(keys.suppressed(export.client.client_id, "left"))
 
 
 def test_a_known_member_of_the_list_is_told_without_reading_the_suppression_list(export):

@@ -4,7 +4,9 @@ import time
 
 import pytest
 
-from listbridge.campaign_monitor import clock
+from listbridge.campaign_monitor import CampaignMonitor, clock
+from listbridge.campaign_monitor.errors import NetworkProblem
+from listbridge.campaign_monitor.http import ApiKey
 
 URL = "http://service.example/api"
 HOUR = 3_600_000
@@ -51,3 +53,23 @@ def test_a_clock_that_is_put_right_by_little_still_holds(clocks):
     clock.hear(URL, NOW)
     clocks["ours"] += 800
     assert clock.offset_ms(URL) == 0
+
+
+@pytest.mark.parametrize("seconds", [0, 120])
+def test_a_service_that_does_not_tell_holds_nobody_up_again_and_again(clocks, monkeypatch, seconds):
+    asked, steady = [], {"seconds": 0.0}
+    monkeypatch.setattr(time, "monotonic", lambda: steady["seconds"])
+
+    def system_date(_):
+        asked.append(steady["seconds"])
+        steady["seconds"] += seconds
+        raise NetworkProblem("no answer")
+
+    monkeypatch.setattr(CampaignMonitor, "system_date", system_date)
+    api = CampaignMonitor(ApiKey("k"), base_url=URL)
+    for _ in range(500):
+        assert api.asked_offset_ms() is None
+    assert asked == [0]
+    steady["seconds"] += max(2, seconds)
+    api.asked_offset_ms()
+    assert len(asked) == 2

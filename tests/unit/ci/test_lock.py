@@ -1,5 +1,6 @@
 """The lock files: every package with its version and the sums of all its files."""
 
+import importlib.metadata
 import importlib.util
 import re
 import tomllib
@@ -66,3 +67,32 @@ def test_every_package_of_the_lock_files_has_a_sum():
     for name in ("requirements.lock", "requirements-dev.lock"):
         for each in re.split(r"\n(?=\S)", (ROOT / name).read_text().strip()):
             assert re.fullmatch(r"\S+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+", each), each
+
+
+def test_what_another_python_or_system_needs_is_found(lock):
+    packages = [
+        {
+            "name": "redis",
+            "requires_dist": [
+                'async-timeout>=4.0.3; python_full_version < "3.11.3"',
+                'macpipe>=1; sys_platform == "darwin"',
+                'colorama; sys_platform == "win32"',
+                'old; python_version < "3.11"',
+                'PyJWT>=2; extra == "jwt"',
+                "Amqp<6",
+            ],
+        },
+        {"name": "amqp"},
+    ]
+    assert lock.elsewhere(packages) == ["async-timeout>=4.0.3", "macpipe>=1"]
+
+
+def test_the_lock_files_hold_what_each_package_needs_with_another_python_or_system(lock):
+    """Pip takes nothing without a sum, so one package that is missing there stops the installation."""
+    packages = [
+        {"name": name, "requires_dist": importlib.metadata.requires(name) or []}
+        for name in versions("requirements.lock", "requirements-dev.lock").keys() - {"async-timeout"}
+    ]
+    locked = versions("requirements.lock", "requirements-dev.lock")
+    missing = {re.match(r"[\w.-]+", each)[0].lower() for each in lock.elsewhere(packages)}
+    assert missing <= locked.keys()

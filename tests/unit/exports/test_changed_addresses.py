@@ -53,6 +53,7 @@ def held(code, address, *clears, since=NOW, at_new=False):
 
 
 GONE = Hold("deleted", f"the list has {OLD} no more: somebody took it out", 0, OLD)
+NOT_THERE = Hold("not_in_list", "not in the list, which is only updated", 0, NEW)
 KNOWN, OPTED_IN = Terms(), Terms(opted_in_at=LATER)
 
 
@@ -116,6 +117,14 @@ KNOWN, OPTED_IN = Terms(), Terms(opted_in_at=LATER)
          Terms(adds=False), Rename(OLD)),
         ("two, one opted out", looked({MID: active("A"), OLD: out()}, None), KNOWN,
          held("unsubscribed", OLD, MID)),
+        ("refused there, active since", looked(active(), None, strange=frozenset({OLD})), KNOWN, Write()),
+        ("refused there, active since, only updated", looked(active(), None, strange=frozenset({OLD})),
+         Terms(adds=False), NOT_THERE),
+        ("refused there, and gone since", looked(None, None, strange=frozenset({OLD})), KNOWN, GONE),
+        ("taken out, once refused elsewhere", looked({OLD: None, MID: active()}, None,
+         strange=frozenset({MID})), KNOWN, GONE),
+        ("taken out, once refused elsewhere, only updated", looked({MID: active(), OLD: None}, None,
+         strange=frozenset({MID})), Terms(adds=False), GONE),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
