@@ -59,6 +59,11 @@ class ClusterClient(RedisCluster):
     def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         return self.patiently(lambda: super(ClusterClient, self).execute_command(*args, **kwargs))  # type: ignore[no-untyped-call]
 
+    def close(self) -> None:
+        """Close the connections; redis-py leaves those that were made by a URL to the garbage collector."""
+        self.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+        super().close()
+
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
         """Commands that go to each master in one go. Those of one slot keep their order."""
         if transaction or shard_hint:
@@ -132,6 +137,11 @@ class ClusterClient(RedisCluster):
         self.replace_default_node()
 
 
+def _is_answer(error: Exception) -> bool:
+    """Is it what a master said of a command, and not that there is none just now?"""
+    return isinstance(error, redis.ResponseError) and not isinstance(error, PASSING)
+
+
 class _Pipeline(ClusterPipeline):
     """A pipeline that is repeated as a whole."""
 
@@ -143,6 +153,7 @@ class _Pipeline(ClusterPipeline):
         self.parent_execute_command = self._again
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Without `raise_on_error` what a master refused is among the answers; that one is away is raised."""
         queued = [(each.args, each.options) for each in self._execution_strategy.command_queue]
         self.reset()  # type: ignore[no-untyped-call]
 
@@ -155,8 +166,8 @@ class _Pipeline(ClusterPipeline):
         def whole() -> list[Any]:
             answers = once()
             # redis-py would name the command with its arguments, and these are people's addresses.
-            for answer in answers if raise_on_error else ():
-                if isinstance(answer, Exception):
+            for answer in answers:
+                if isinstance(answer, Exception) and (raise_on_error or not _is_answer(answer)):
                     raise answer
             return answers
 

@@ -6,6 +6,8 @@ import time
 
 import pytest
 import redis
+from redis.cluster import ClusterPipeline
+from redis.exceptions import ClusterDownError
 
 from listbridge.store.local_cluster import LocalCluster
 from listbridge.store.store import StoreError, connect
@@ -97,6 +99,18 @@ def test_an_error_in_a_pipeline_does_not_show_what_was_sent(clustered):
     assert "ann@example.com" not in str(caught.value)
 
 
+def test_a_closed_client_leaves_no_connection_open(masters):
+    store = connect(masters.url, 16)
+    store.scripts(SET, [([part.version], [part.number]) for part in store.parts])
+    pools = [server.connection_pool for server in store.servers]
+    held = [each for pool in pools for each in pool._available_connections]
+
+    store.client.close()
+
+    assert len(held) >= 3
+    assert not any(each.is_connected for each in held)
+
+
 def test_every_key_of_every_master_is_found(clustered):
     for part in clustered.parts:
         clustered.client.sadd(part.audience("vip"), "ann")
@@ -174,6 +188,21 @@ def test_what_a_dead_master_would_hold_is_an_error_and_the_rest_goes_on(masters,
         masters.wait_until_whole()
         impatient.client.close()
     clustered.ping()
+
+
+def test_scripts_are_sent_again_while_a_master_is_away(clustered, monkeypatch):
+    away = [ClusterDownError("the cluster is down"), redis.ConnectionError("cut")]
+    execute = ClusterPipeline.execute
+
+    def without_one(pipe, raise_on_error=True):
+        answers = execute(pipe, raise_on_error)
+        return [away.pop(), *answers[1:]] if away else answers
+
+    monkeypatch.setattr(ClusterPipeline, "execute", without_one)
+    calls = [([part.version], [part.number]) for part in clustered.parts]
+
+    assert clustered.scripts(SET, calls) == [str(part.number).encode() for part in clustered.parts]
+    assert not away
 
 
 def test_a_master_that_is_killed_and_started_again_loses_nothing_that_was_answered(masters):
