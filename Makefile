@@ -8,7 +8,7 @@ FUZZ_EXAMPLES ?= 3000
 FUZZ_ROUTE_EXAMPLES ?= 100
 ARGS ?=
 EXAMPLES ?= 1
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 
 .PHONY: install demo test test-cluster faults check fuzz lock format bench-aggregation bench-exports bench-imports bench-receiver bench-scaling clean
 
