@@ -83,7 +83,7 @@ def test_the_status_says_since_when_the_storage_fails(run, context):
     assert made.exit_code == 1
     assert "Not a directory" in told["error"]
     assert told["last_success"] <= told["error_since"] <= told["last_pass"]
-    assert "Not a directory" in run("archive", "status").output.replace("\n", " ")
+    assert "Not a directory" in " ".join(run("archive", "status").output.split())
 
 
 def test_a_verification_that_finds_damage_ends_with_1_and_names_it(run, filled):
