@@ -7,6 +7,7 @@ import threading
 
 import redis
 
+from listbridge.campaign_monitor.clock import steady_ms
 from listbridge.campaign_monitor.gaps import BEAT_SECONDS, beat
 from listbridge.store.store import Store, now_ms
 
@@ -18,8 +19,11 @@ def start(store: Store, seconds: float = BEAT_SECONDS) -> threading.Event:
     over = threading.Event()
 
     def keep_on() -> None:
+        last: int | None = None
         while True:
-            say(store)
+            now = steady_ms()
+            if say(store, None if last is None else now - last):
+                last = now
             if over.wait(seconds):
                 return
 
@@ -27,10 +31,15 @@ def start(store: Store, seconds: float = BEAT_SECONDS) -> threading.Event:
     return over
 
 
-def say(store: Store) -> None:
-    """Say it once; a store that can't be used takes no deliveries either, so that is part of a gap."""
+def say(store: Store, quiet_ms: int | None = None) -> bool:
+    """Say it once, so long after this process said it last; -> whether that is stored.
+
+    A store that can't be used takes no deliveries either, so that is part of a gap.
+    """
     try:
-        if beat(store, now_ms()):
+        if beat(store, now_ms(), quiet_ms=quiet_ms):
             logger.warning("deliveries of webhooks may have been missed: lists are read again")
     except redis.RedisError as error:
         logger.warning("the heartbeat could not be stored: %s", type(error).__name__)
+        return False
+    return True

@@ -45,5 +45,10 @@ def offset_ms(base_url: str) -> int | None:
     return None if moved else told.service - told.ours
 
 
+def steady_ms() -> int:
+    """A clock that nobody moves, and that goes on while the machine sleeps (ms)."""
+    return time.clock_gettime_ns(_STEADY) // 1_000_000
+
+
 def _now() -> tuple[int, int]:
-    return time.time_ns() // 1_000_000, time.clock_gettime_ns(_STEADY) // 1_000_000
+    return time.time_ns() // 1_000_000, steady_ms()

@@ -22,7 +22,7 @@ AHEAD_MS = 3_600_000
 MOST = 1000
 
 # KEYS: last beat, gaps; ARGV: now, the silence that is none (ms), how many gaps are kept, how far ahead the
-# last beat may lie (ms)
+# last beat may lie (ms), for how long whoever says it did not (ms; empty: not known)
 # -> 1 when a gap has ended. Repeated with the same time it finds none.
 _BEAT = """
 local last, now = tonumber(redis.call('GET', KEYS[1]) or ARGV[1]), tonumber(ARGV[1])
@@ -31,7 +31,8 @@ if now <= last then
   redis.call('SET', KEYS[1], last)
   return 0
 end
-local missed = now - last > tonumber(ARGV[2])
+local own = tonumber(ARGV[5])
+local missed = now - last > tonumber(ARGV[2]) and not (own and own <= tonumber(ARGV[2]))
 if missed then
   redis.call('ZADD', KEYS[2], ARGV[1], string.format('%.0f:%.0f', last, now))
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[3]))
@@ -48,9 +49,14 @@ class Gap(msgspec.Struct, frozen=True, order=True):
     until: int
 
 
-def beat(store: Store, now: int) -> bool:
-    """Say that deliveries are taken; -> whether they were not for a while."""
-    return bool(store.script(_BEAT, [keys.RECEIVING, keys.gaps()], [now, SILENCE_MS, MOST, AHEAD_MS]))
+def beat(store: Store, now: int, *, quiet_ms: int | None = None) -> bool:
+    """Say that deliveries are taken; -> whether they were not for a while.
+
+    `quiet_ms`: how long ago, by a clock that nobody moves, the same process said it last. Where that is no
+    silence, our clock was moved, and nothing was missed.
+    """
+    own = "" if quiet_ms is None else quiet_ms
+    return bool(store.script(_BEAT, [keys.RECEIVING, keys.gaps()], [now, SILENCE_MS, MOST, AHEAD_MS, own]))
 
 
 def note(store: Store, list_id: str, gap: Gap) -> None:
