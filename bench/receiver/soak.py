@@ -39,6 +39,7 @@ REPEATED: Final = 0.2
 """Of the posts, those that came before."""
 RECENT: Final = 400
 SAMPLE_SECONDS: Final = 2.0
+TELL_SECONDS: Final = 300.0
 WARM_UP_SECONDS: Final = 120.0
 ARCHIVE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 60.0
@@ -93,9 +94,18 @@ def run(minutes: float, *, say: Callable[[str], None]) -> list[Soak]:
             warm = min(WARM_UP_SECONDS, seconds / 3)
             say(f"soak: {warm:.0f} s to warm up, then {seconds - warm:.0f} s")
             samples: list[dict[str, float]] = []
+            told = time.monotonic()
+
+            def look() -> None:
+                nonlocal told
+                samples.append(_sample(here, leaders))
+                if time.monotonic() - told >= TELL_SECONDS:
+                    told = time.monotonic()
+                    say(_told(samples[-1], len(samples) * SAMPLE_SECONDS / 60))
+
             traffic.go(warm, lambda: None)
             before = kinds(here.context.store)
-            traffic.go(seconds - warm, lambda: samples.append(_sample(here, leaders)))
+            traffic.go(seconds - warm, look)
             after = kinds(here.context.store)
             if gone := [name for name, pid in leaders.items() if supervisor.pid(name) != pid]:
                 raise RuntimeError(f"{', '.join(gone)} ended: {log.getvalue()[-2000:]}")
@@ -181,6 +191,11 @@ def _sample(here: World, leaders: dict[str, int]) -> dict[str, float]:
     found = {name: processes.resident_mb(leader) for name, leader in leaders.items()}
     found["store"] = processes.resident_mb_of(server["process_id"])
     return {"at": time.monotonic(), **found, WHOLE: server["used_memory"] / (1 << 20)}
+
+
+def _told(sample: dict[str, float], minutes: float) -> str:
+    held = ", ".join(f"{name} {value:.1f}" for name, value in sample.items() if name != "at")
+    return f"soak: after {minutes:.0f} min of samples, MiB: {held}"
 
 
 def _summary(
