@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,9 +22,10 @@ from cli.demo.comparison import Feed
 from cli.demo.stage import API_KEY, Stage
 from cli.processes import Child, Supervisor
 from cli.services import answers, services
+from faults.disks import Disk, small_disk
 from faults.ledger import AUDIENCES
 from faults.proxy import Proxy
-from faults.world import FIELD, NoDisk, Plan, World, database
+from faults.world import FIELD, Plan, World, database
 from listbridge.context import build
 from listbridge.store.embedded import EmbeddedStore
 from settings import Settings
@@ -43,8 +43,11 @@ def world(directory: Path, plan: Plan, log: TextIO, log_path: Path, seed: int) -
         simulator_port, http_port = _free_ports(2)
         url = f"http://127.0.0.1:{simulator_port}"
         settings = _settings(directory, plan, url, http_port)
+        disk = None
         if plan.tmpfs_mb:
-            stack.enter_context(_tmpfs(settings.data_dir, plan.tmpfs_mb))
+            stack.enter_context(small_disk(settings.data_dir, plan.tmpfs_mb))
+        elif plan.disk_mb:
+            disk = stack.enter_context(Disk(settings.data_dir, plan.disk_mb))
         embedded = stack.enter_context(_store(settings, plan))
         filled = replace(settings, redis_url=embedded.url, broker_url=database(embedded.url, 1))
         proxy = None
@@ -71,6 +74,7 @@ def world(directory: Path, plan: Plan, log: TextIO, log_path: Path, seed: int) -
             log_path,
             seed,
             proxy,
+            disk,
             store_lock=lock,
         )
         made.child_env = dict(ours[0].env)
@@ -145,20 +149,6 @@ def _settings(directory: Path, plan: Plan, simulator_url: str, http_port: int) -
         sweep_seconds=0.5,
         archive_seconds=3,
     )
-
-
-@contextmanager
-def _tmpfs(directory: Path, megabytes: int) -> Iterator[None]:
-    """A small disk. Raises `NoDisk` when this user may not mount one."""
-    directory.mkdir(parents=True)
-    options = ("-o", f"size={megabytes}m", "tmpfs")
-    done = subprocess.run(["mount", "-t", "tmpfs", *options, str(directory)], capture_output=True, text=True)
-    if done.returncode:
-        raise NoDisk(f"no small disk could be mounted: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
 def _clocked(settings: Settings) -> Callable[[Child], Child]:

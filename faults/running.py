@@ -17,11 +17,12 @@ from threading import Thread
 
 from faults.catalogue import Fault
 from faults.comparing import Verdict, compare
+from faults.disks import NoDisk
 from faults.installation import world
 from faults.keeping import keep
 from faults.ledger import AUDIENCES
 from faults.load import Load
-from faults.world import NeverQuiet, NoDisk, Plan, World
+from faults.world import NeverQuiet, Plan, World
 
 LOAD_SECONDS = 3.0
 ROUND_SECONDS = 40.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -14,12 +16,13 @@ from typing import cast
 
 from cli.demo.change import LISTBRIDGE
 from faults.catalogue import fault
-from faults.processes import some_time
+from faults.processes import OURS, some_time
 from faults.world import Plan, World, wait
 
 EVERYSEC = Plan(appendfsync="everysec")
 TORN = b"*3\r\n$3\r\nSET\r\n$9\r\nlb:torn-k"
 TMPFS_MB = 64
+DISK_MB = 256
 
 
 @fault("kill-store-everysec", "SIGKILL of the store, twice (`appendfsync everysec`)", EVERYSEC)
@@ -34,22 +37,6 @@ def torn_tail(world: World, chance: random.Random) -> None:
     some_time(chance)
     with world.store_killed(), world.aof().open("ab") as file:
         file.write(TORN)
-
-
-@fault(
-    "power-cut-everysec",
-    "SIGKILL of the store; what was written in the last second is cut off its file (`appendfsync everysec`)",
-    EVERYSEC,
-    gives_up="what was acknowledged in the last second before a power cut",
-    excused=("lost", "people", "rows"),
-)
-def power_cut_everysec(world: World, chance: random.Random) -> None:
-    some_time(chance)
-    file = world.aof()
-    on_disk = file.stat().st_size
-    time.sleep(1.0)
-    with world.store_killed(), file.open("r+b") as held:
-        held.truncate(on_disk)
 
 
 @fault("damaged-profile", "a byte of a stored profile flipped in the file; then `profiles rebuild`")
@@ -140,6 +127,23 @@ def disk_full(world: World, chance: random.Random) -> None:
     wait(world.store_answers, 60, "the store to come back")
 
 
+def power_cut(world: World, chance: random.Random) -> None:
+    """Every process ends at once, and of the data directory stays what had reached the disk."""
+    some_time(chance)
+    assert world.disk is not None
+    with world.store_killed():
+        _kill_what_runs(world)
+        world.disk.cut_power()
+        _kill_what_runs(world)  # was begun meanwhile, on the disk of before
+
+
+def _kill_what_runs(world: World) -> None:
+    for name in OURS:
+        if pid := world.stage.supervisor.pid(name):
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
 if sys.platform == "linux":
     for _name, _plan in (
         ("disk-full", Plan(tmpfs_mb=TMPFS_MB)),
@@ -147,3 +151,12 @@ if sys.platform == "linux":
     ):
         _what = f"no space for the store's file and the archive for three seconds (`{_plan.appendfsync}`)"
         fault(_name, _what, _plan)(disk_full)
+    _what = "power cut: every process ends, and what had not reached the disk is gone, file system included"
+    fault("power-cut", f"{_what} (`always`)", Plan(disk_mb=DISK_MB))(power_cut)
+    fault(
+        "power-cut-everysec",
+        f"{_what} (`everysec`)",
+        Plan(appendfsync="everysec", disk_mb=DISK_MB),
+        gives_up="what was acknowledged in about the last second before a power cut",
+        excused=("lost", "people", "rows"),
+    )(power_cut)

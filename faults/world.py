@@ -19,6 +19,7 @@ import requests
 
 from cli.demo.comparison import Feed
 from cli.demo.stage import API_KEY, Stage
+from faults.disks import Disk
 from faults.ledger import Ledger
 from faults.proxy import Proxy
 from faults.races import Added
@@ -42,10 +43,6 @@ class NeverQuiet(Exception):
     """Something was still to be done when the time was over; the message says what."""
 
 
-class NoDisk(Exception):
-    """This user may not mount a file system."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """How an installation is set up."""
@@ -53,6 +50,9 @@ class Plan:
     appendfsync: str = "always"
     proxied: bool = False
     tmpfs_mb: int = 0
+    """The data directory is a disk in memory of that size."""
+    disk_mb: int = 0
+    """The data directory is a disk whose power can be cut."""
     people: int = 600
     activity_rows: int = 3000
 
@@ -67,6 +67,7 @@ class World:
     log_path: Path
     seed: int = 1
     proxy: Proxy | None = None
+    disk: Disk | None = None
     feeds: list[Feed] = field(default_factory=list)
     import_id: str = ""
     child_env: dict[str, str] = field(default_factory=dict)

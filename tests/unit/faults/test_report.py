@@ -9,8 +9,9 @@ import faults.__main__  # noqa: F401 - enters all faults
 from faults import report, running
 from faults.catalogue import FAULTS, Fault
 from faults.comparing import Verdict
+from faults.disks import NoDisk
 from faults.running import Round, Terms
-from faults.world import NoDisk, Plan
+from faults.world import Plan
 
 TERMS = Terms(time.monotonic() + 86_400, print)
 CLEAN = Verdict(acknowledged=100, lost=0, doubled=0, people=0, rows=0, undone=0)
