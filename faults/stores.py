@@ -21,6 +21,12 @@ from faults.world import Plan, World, wait
 
 EVERYSEC = Plan(appendfsync="everysec")
 TORN = b"*3\r\n$3\r\nSET\r\n$9\r\nlb:torn-k"
+SELECT = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"
+SET = b"*3\r\n$3\r\nSET\r\n$7\r\nlb:load\r\n$1\r\n0\r\n"
+DELETE = b"*2\r\n$3\r\nDEL\r\n$7\r\nlb:load\r\n"
+LOADED = 10_000_000
+"""Commands that a server needs some ten seconds to load."""
+CHUNK = 1000
 TMPFS_MB = 64
 DISK_MB = 256
 
@@ -37,6 +43,16 @@ def torn_tail(world: World, chance: random.Random) -> None:
     some_time(chance)
     with world.store_killed(), world.aof().open("ab") as file:
         file.write(TORN)
+
+
+@fault("slow-load", "SIGKILL of the store, whose file has ten million commands more to load")
+def slow_load(world: World, chance: random.Random) -> None:
+    some_time(chance)
+    with world.store_killed(), world.aof().open("ab") as file:
+        file.write(SELECT)
+        for _ in range(LOADED // CHUNK):
+            file.write(SET * CHUNK)
+        file.write(DELETE)
 
 
 @fault("damaged-profile", "a byte of a stored profile flipped in the file; then `profiles rebuild`")
