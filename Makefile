@@ -10,7 +10,7 @@ ARGS ?=
 EXAMPLES ?= 1
 TEST_PROCESSES ?= 4
 
-.PHONY: install demo test test-cluster faults check fuzz lock format bench-aggregation bench-exports bench-imports bench-receiver bench-scaling clean
+.PHONY: install demo test test-cluster test-rabbitmq faults check fuzz lock format bench-aggregation bench-exports bench-imports bench-receiver bench-scaling clean
 
 install: $(STAMP)
 
@@ -35,6 +35,9 @@ test: install
 
 test-cluster: install
 	TEST_CLUSTER=1 TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+test-rabbitmq: install
+	$(BIN)/python -m pytest tests/integration/spine/rabbitmq.py $(ARGS)
 
 faults: install
 	@$(BIN)/python -m faults $(ARGS)

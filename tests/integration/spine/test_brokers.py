@@ -4,36 +4,19 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 import redis
+from broker_helpers import CELERY, PASSWORD, WORKER, free_ports, running, wait_for
 from spine_helpers import sample
 
 from listbridge.aggregation.fold import has_lag
 from listbridge.context import load_program
 from listbridge.standing import queues
-from listbridge.store.server import PORTS, port_is_free, server_binary
+from listbridge.store.server import server_binary
 from listbridge.streams.log import append
 from settings import as_environ
-
-PASSWORD = "a-password-of-the-tests"
-
-
-def free_ports(count):
-    return [port for port in PORTS[3000:] if port_is_free(port)][:count]
-
-
-@contextmanager
-def running(command, **options):
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture
@@ -64,29 +47,15 @@ def watched(tmp_path):
             yield master, replica, f"sentinel://:{PASSWORD}@127.0.0.1:{sentinel}/0?master_name=bells"
 
 
-def wait_for(ready, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(redis.RedisError):
-            if ready():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-CELERY = (sys.executable, "-m", "celery", "-q", "-A", "workers.app")
-
-
 def test_workers_go_on_after_the_failover_of_their_broker(context, watched, tmp_path):
     master, replica, url = watched
     settings = replace(context.settings, broker_url=url, sweep_seconds=0.5)
     program, store = load_program(settings), context.store
     environ = {**os.environ, **as_environ(settings), "POLARS_MAX_THREADS": "1"}
-    worker = [*CELERY, "worker", "-P", "solo", "-Q", "fold,schedule", "--without-gossip", "--without-mingle"]
 
     with (
         (tmp_path / "processes").open("ab") as log,
-        running(worker, env=environ, stdout=log, stderr=log),
+        running(WORKER, env=environ, stdout=log, stderr=log),
         running([*CELERY, "beat"], env=environ, stdout=log, stderr=log),
     ):
         append(store, sample())
@@ -111,7 +80,7 @@ with app.connection_for_write() as connection, suppress(OSError):
 
 
 def test_rabbitmq_is_greeted(tmp_path):
-    """There is no RabbitMQ here: what is shown is that our options are none that its client refuses."""
+    """Without a RabbitMQ: our options are none that its client refuses. With one: `make test-rabbitmq`."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(30)
         environ = {
