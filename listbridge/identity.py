@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from listbridge.aggregation.functions import email
+from listbridge.remembering import remembers_short_texts
 
 
 def person_key(address: object) -> str | None:
@@ -12,6 +11,6 @@ def person_key(address: object) -> str | None:
     return _key(address) if isinstance(address, str) else None
 
 
-@lru_cache(maxsize=65_536)
+@remembers_short_texts(65_536)
 def _key(address: str) -> str | None:
     return email(address)

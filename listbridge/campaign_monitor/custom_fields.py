@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
+
+from listbridge.remembering import remembers_short_texts
 
 DataType = Literal["Text", "Number", "MultiSelectOne", "MultiSelectMany", "Date", "Country", "USState"]
 
 
+@remembers_short_texts(4096)
 def field_key(key: str) -> str:
     """The form in which two spellings of one custom field are equal.
 
@@ -15,18 +17,7 @@ def field_key(key: str) -> str:
     (`[SubscriptionDate]`) by code that runs against the live API; the service makes the key from the
     name by removing spaces. So brackets, white space and case are removed here.
     """
-    return _short_key(key) if len(key) <= SHORT else _key(key)
-
-
-SHORT = 256
-"""Characters of the keys that are worth remembering."""
-
-
-def _key(key: str) -> str:
     return "".join(key.translate(_BRACKETS).split()).casefold()
-
-
-_short_key = lru_cache(maxsize=4096)(_key)
 
 
 _BRACKETS = str.maketrans("", "", "[]")

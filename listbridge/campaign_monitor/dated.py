@@ -17,7 +17,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Generic, TypeVar
 
 from listbridge.campaign_monitor.ahead import Reading, one_by_one
@@ -25,6 +24,7 @@ from listbridge.campaign_monitor.errors import PagesInconsistent
 from listbridge.campaign_monitor.events import minute_of
 from listbridge.campaign_monitor.models import Page, UnreadableRow
 from listbridge.campaign_monitor.paging import pages
+from listbridge.remembering import remembers_short_texts
 
 OVERLAP_MINUTES = 60
 """How far before its position a run starts: for rows that are entered late, and for clocks that go back."""
@@ -269,7 +269,7 @@ def _minutes(date_of: Callable[[T], str]) -> Minute[T]:
     return lambda row: _readable(date_of(row))
 
 
-@lru_cache(maxsize=16_384)
+@remembers_short_texts(16_384)
 def _readable(date: str) -> str:
     minute = minute_of(date)
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from binascii import hexlify
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
 
@@ -32,6 +31,7 @@ from listbridge.campaign_monitor.models import Campaign, Subscriber
 from listbridge.campaign_monitor.reports import Click, Open, Recipient, ReportRow, Sent
 from listbridge.campaign_monitor.timezones import to_epoch_ms
 from listbridge.identity import person_key
+from listbridge.remembering import remembers_short_texts
 from listbridge.store.keys import hash_of
 from listbridge.streams.events import DAY_MS, ID_BYTES, MAX_TEXT, Event, Unreadable
 from listbridge.streams.lines import Line
@@ -273,7 +273,7 @@ class StateLines(Lines[Subscriber]):
         )
 
 
-@lru_cache(maxsize=32_768)
+@remembers_short_texts(32_768)
 def _person(address: str) -> _Person | None:
     key = person_key(address)
     if key is None:
