@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import msgspec
+
 from listbridge.campaign_monitor import InvalidRequest
 from listbridge.campaign_monitor.list_setup import ALL_LISTS, MANY, Offer, look, named
 from listbridge.campaign_monitor.models import CustomField, ListDetails
@@ -113,7 +115,8 @@ class ListExam:
     @cached_property
     def _offer(self) -> Offer:
         """What the exports need and what of it is missing; every segment is looked at."""
-        ask = wanted_setup(self.feeds, setup_of(self.context.store, self.list_id))
+        as_begun = [msgspec.structs.replace(each, not_begun=0) for each in self.feeds]
+        ask = wanted_setup(as_begun, setup_of(self.context.store, self.list_id))
         return look(self.account.api, self.list_id, replace(ask, checked=()), verb=self.verb)
 
     def _has_started(self) -> bool:

@@ -78,13 +78,13 @@ def destination_for(
 ) -> Destination:
     """The list, by an active export's credential. The oldest export's consent is sent; all that unsubscribe
     must agree to do it everywhere."""
-    exports = [each.export for each in feeds]
+    exports = [each.export for each in registry.deciding(feeds)]
     unsubscribing = [
         each for each in exports if each.on_exit == "unsubscribe" or each.opt_out_scope == "client"
     ]
     config = msgspec.structs.replace(
         workflow.export,
-        consent_to_track=feeds[0].export.consent_to_track,
+        consent_to_track=exports[0].consent_to_track,
         unsubscribe_from_all_lists=all(each.unsubscribe_from_all_lists for each in unsubscribing),
     )
     asking = msgspec.structs.replace(workflow, config=config)

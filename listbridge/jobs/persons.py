@@ -26,6 +26,7 @@ from listbridge.profiles.views import fields_of
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import now_ms
 from listbridge.systems import system_of
+from listbridge.workflows import registry
 from listbridge.workflows.models import Workflow
 
 
@@ -35,7 +36,7 @@ def person_reader(
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
-    relatives = family_of(context, feeds) - {list_id}
+    relatives, deciding = family_of(context, feeds) - {list_id}, registry.deciding(feeds)
 
     def read(candidate: Candidate) -> Person:
         program, person = _whole(context, candidate)
@@ -44,7 +45,7 @@ def person_reader(
         own = person.profiles.get(person.key, Profile()).states.get(number, {}).get(list_id)
         opted_in = program.fields.get(OPTED_IN_FIELD)
         fields = fields_of(program, profile)
-        email_field = feeds[0].export.email_field if feeds else "email"
+        email_field = deciding[0].export.email_field if deciding else "email"
         known = _under_addresses(
             context,
             list_id,

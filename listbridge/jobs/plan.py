@@ -407,7 +407,7 @@ def _started(workflow: Workflow) -> Workflow:
     export = msgspec.structs.replace(workflow.export, quiet_hours=None)
     confirmed_at = now_ms() if workflow.waits_for == PEOPLE else workflow.confirmed_at
     return msgspec.structs.replace(
-        workflow, state=State.RUNNING, config=export, confirmed_at=confirmed_at, released={}
+        workflow, state=State.RUNNING, not_begun=0, config=export, confirmed_at=confirmed_at, released={}
     )
 
 

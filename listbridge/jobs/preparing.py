@@ -16,7 +16,7 @@ from listbridge.exports.terms import Contact, Feed, ListSpec, Retired, WhenNull,
 from listbridge.jobs.feeds import basis, delivers, is_stale, limits_of
 from listbridge.store.store import now_ms
 from listbridge.systems import system_of
-from listbridge.workflows import log
+from listbridge.workflows import log, registry
 from listbridge.workflows.models import Workflow
 
 CHECK_MS = 600_000
@@ -67,7 +67,7 @@ def prepare_list(
     people = rewind(context.store, list_id)
     for workflow in feeds:
         log.write(context.store, workflow.id, f"{people} people with a profile are looked at")
-    by_address = any(workflow.export.email_field != "email" for workflow in feeds)
+    by_address = any(workflow.export.email_field != "email" for workflow in registry.deciding(feeds))
     if by_address and not claimed:
         claim_places(context.store, list_id)
     held = msgspec.structs.replace(held, feeds=began, by_address=by_address)
@@ -106,6 +106,7 @@ def prepared_of(setup: Setup) -> Prepared:
 
 def wanted_setup(feeds: Sequence[Workflow], held: Setup | None) -> ListSetup:
     """What the exports need of the list, beside what was made for others before."""
+    feeds = registry.deciding(feeds)
     exports = [workflow.export for workflow in feeds]
     wanted = {label for export in exports for label in export.audiences.values()}
     return ListSetup(
@@ -140,6 +141,7 @@ def setup_from(
     The field is adopted when it was there before we were. With addresses from another field than the
     key's, nobody could be recognised in the list.
     """
+    feeds = registry.deciding(feeds)
     known = before is not None and before.field_key == made.field_key
     by_key = all(workflow.export.email_field == "email" for workflow in feeds)
     keeps = keeps_of(_when_null(feeds, made.mapped_keys))
@@ -161,10 +163,11 @@ def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Se
     """All exports into the list, as the decisions need them. The oldest export's fields win."""
     fields: dict[str, str] = {}
     templates: dict[str, str] = {}
-    for export in (workflow.export for workflow in reversed(feeds)):
+    deciding = registry.deciding(feeds)
+    for export in (workflow.export for workflow in reversed(deciding)):
         fields |= {source: setup.mapped[each.field] for source, each in export.mappings().items()}
         templates |= {setup.mapped[each.field]: each.template for each in export.constants()}
-    first = feeds[0].export
+    first = deciding[0].export
     return ListSpec(
         list_id,
         tuple(feed_of(context, workflow) for workflow in feeds),
@@ -176,7 +179,7 @@ def spec_of(context: Context, list_id: str, feeds: Sequence[Workflow], setup: Se
         setup.choices,
         setup.kinds,
         templates,
-        _when_null(feeds, setup.mapped),
+        _when_null(deciding, setup.mapped),
         Contact(
             consent_field=first.consent_to_track_field,
             consent=first.consent_to_track,

@@ -194,7 +194,7 @@ class _Trying:
 
     def _elsewhere(self, candidate: Candidate, address: str) -> list[str]:
         """The other addresses at which the list may have the person: a row for this one moves them."""
-        if self._feeds[0].export.email_field == "email":
+        if registry.deciding(self._feeds)[0].export.email_field == "email":
             return []
         others = places(self._key, candidate.delivered, candidate.refused, OF_THE_PERSON)
         return [each for each in others if each != address.lower()]
@@ -204,7 +204,10 @@ class _Trying:
         return any(wanted == each.lower() for page in self._reader.suppressed() for each in page)
 
     def _send(self, trial: Trial, address: str) -> Trial:
-        real = registry.exports_to(self._store, self._list_id)
+        real = [
+            msgspec.structs.replace(each, not_begun=0) if each.id == self._workflow.id else each
+            for each in registry.exports_to(self._store, self._list_id)
+        ]
         destination = destination_for(self._context, self._feeds, self._workflow, never)
         with _leased(self._store, self._list_id, destination) as lease:
             setup = prepare_list(self._context, self._list_id, real, destination)
@@ -264,7 +267,7 @@ class _Trying:
 def _started(workflow: Workflow) -> Workflow:
     """As it is when it runs outside its quiet hours, with nothing confirmed that nobody has confirmed."""
     export = msgspec.structs.replace(workflow.export, quiet_hours=None)
-    return msgspec.structs.replace(workflow, state=State.RUNNING, config=export)
+    return msgspec.structs.replace(workflow, state=State.RUNNING, not_begun=0, config=export)
 
 
 def _shown(listed: Listed | None) -> object:

@@ -179,6 +179,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     created_at: int = 0
     started_at: int = 0
+    not_begun: int = 0
+    """1 for what was made to wait, until it is first resumed."""
     wake_at: int = 0
     """When a sleeping workflow goes on, or a kept-updated import runs again."""
     failures: int = 0

@@ -29,7 +29,10 @@ from listbridge.workflows.models import (
 
 _JSON: dict[str, Any] = {"edits": Edits, "released": dict[str, int]}
 """Fields beside the definition that are kept as JSON -> what they hold."""
-_NUMBERS = ("created_at", "started_at", "wake_at", "failures", "confirmed_at", "canary", "canary_since")
+_NUMBERS = (
+    *("created_at", "started_at", "not_begun", "wake_at", "failures", "confirmed_at"),
+    *("canary", "canary_since"),
+)
 
 _CONFIGS: dict[str, type[ExportConfig] | type[ImportConfig]] = {
     "export": ExportConfig,
@@ -92,6 +95,7 @@ def create(
         waits_for=waits_for if paused else "",
         created_at=now,
         started_at=now,
+        not_begun=int(paused),
     )
     fields = msgspec.to_builtins(made)
     for name in ("config", *_JSON):
@@ -135,6 +139,12 @@ def feeding(workflows: Sequence[Workflow], list_id: str) -> list[Workflow]:
     return [each for each in exports if each.state is not State.COMPLETED]
 
 
+def deciding(feeds: Sequence[Workflow]) -> Sequence[Workflow]:
+    """Those of a list's exports that say what rows look like: one that was made to wait has no say before
+    it is first resumed. All, where none has begun."""
+    return [each for each in feeds if not each.not_begun] or feeds
+
+
 def pause(store: Store, workflow_id: str) -> Workflow:
     return _change(store, workflow_id, "paused by a person", State.PAUSED, from_=ACTIVE)
 
@@ -170,7 +180,8 @@ def resume(store: Store, workflow_id: str, **fields: Any) -> Workflow:
     from_ = frozenset({State.PAUSED, State.FAILED, State.SLEEPING})
     if get(store, workflow_id).kind == "import":
         from_ |= {State.COMPLETED}
-    return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, wake_at=0, failures=0, **fields)
+    fields |= {"wake_at": 0, "failures": 0, "not_begun": 0}
+    return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, **fields)
 
 
 def stop(store: Store, workflow_id: str) -> Workflow:
