@@ -13,7 +13,7 @@ from rich.text import Text
 
 console = Console(highlight=False, markup=False)
 
-UNBROKEN = {"ID", "CODE"}
+UNBROKEN = {"ID", "CODE", "KIND", "STATE"}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 

@@ -34,14 +34,23 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # whoever reads has enough, as `head` has: click ends without a word
         except EXPECTED as problem:
-            fail(str(problem))
+            fail(_said(problem))
         except ValidationError as problem:
             fail("\n".join(flat(problem.normalized_messages())))
         except redis.ResponseError as problem:
             fail(f"the store refuses: {problem}")
         except redis.RedisError as problem:
             fail(f"the store can't be reached: {problem}")
+
+
+def _said(problem: Exception) -> str:
+    """The words of a problem; of one of the operating system, without its number."""
+    if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}"
+    return str(problem)
 
 
 def fail(message: str) -> None:

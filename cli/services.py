@@ -44,18 +44,30 @@ def store_of(settings: Settings) -> Iterator[Settings]:
             keeper.join()
 
 
-def require_port(settings: Settings) -> None:
-    """Refuse a port that something listens on: the web server would share it. Raises `SettingsError`."""
-    address = settings.http_host, settings.http_port
-    with socket.socket(socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise SettingsError(
-                f"{settings.http_host} port {settings.http_port} can't be listened on ({error.strerror}); "
-                "set LISTBRIDGE_HTTP_HOST and LISTBRIDGE_HTTP_PORT to an address that is free"
-            ) from error
+@contextmanager
+def held_port(settings: Settings) -> Iterator[None]:
+    """Refuse a port that something listens on, and keep it for our web server from now on: it would be
+    shared without a word, also with a server that starts at the same time. Raises `SettingsError`.
+    """
+    with _bound(settings, socket.SO_REUSEADDR):
+        pass
+    with _bound(settings, socket.SO_REUSEPORT):
+        yield
+
+
+def _bound(settings: Settings, option: int) -> socket.socket:
+    """A socket at the address of the web server that doesn't listen."""
+    made = socket.socket(socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, option, 1)
+        made.bind((settings.http_host, settings.http_port))
+    except OSError as error:
+        made.close()
+        raise SettingsError(
+            f"{settings.http_host} port {settings.http_port} can't be listened on ({error.strerror}); "
+            "set LISTBRIDGE_HTTP_HOST and LISTBRIDGE_HTTP_PORT to an address that is free"
+        ) from error
+    return made
 
 
 def services(settings: Settings) -> list[Child]:

@@ -32,10 +32,9 @@ _WORKFLOWS = {
     "description": "DESCRIPTION",
     "state": "STATE",
     "lag_seconds": "LAG S",
-    "in_doubt": "IN DOUBT",
+    "in_doubt": "DOUBT",
     "refused": "REFUSED",
-    "time_left_seconds": "BACKFILL S LEFT",
-    "reason": "REASON",
+    "time_left_seconds": "LEFT S",
 }
 _ERRORS = {"at": "AT", "workflow": "WORKFLOW", "level": "LEVEL", "message": "MESSAGE"}
 
@@ -53,6 +52,9 @@ def status(as_json: bool) -> None:
     _section("Streams", found["streams"], _STREAMS, "")
     _section("Accounts", found["accounts"], _ACCOUNTS, "None: `listbridge authorization add`.")
     _section("Workflows", found["workflows"], _WORKFLOWS, "No workflow yet: `listbridge export create`.")
+    for each in found["workflows"]:
+        if each["reason"]:
+            say(f"{each['id']}: {each['reason']}")
     _section("Last errors", found["errors"], _ERRORS, "None.")
 
 

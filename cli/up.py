@@ -6,7 +6,7 @@ import click
 
 from cli.processes import Supervisor, stop_requested
 from cli.runtime import errors, settings
-from cli.services import local_url, require_port, services, store_of
+from cli.services import held_port, local_url, services, store_of
 from listbridge.context import build
 
 
@@ -14,8 +14,7 @@ from listbridge.context import build
 def up() -> None:
     """Start everything that one machine needs and keep it running until Ctrl-C."""
     held = settings()
-    require_port(held)
-    with stop_requested() as until, store_of(held) as filled:
+    with stop_requested() as until, held_port(held), store_of(held) as filled:
         build(filled, filled.redis_url)  # refuse to start on a store or a mapping that does not fit
         errors.print(f"listbridge is starting; the HTTP side will be at {local_url(filled)}")
         if not held.api_tokens:

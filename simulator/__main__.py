@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from simulator.server import SimulatorServer
 
@@ -30,22 +32,44 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    count = _whole("a number, 0 or more")
     parser = argparse.ArgumentParser(prog="simulator", description="A Campaign Monitor that runs here.")
     parser.add_argument(
         "--host", default="127.0.0.1", help="keep it on loopback: the control API has no lock"
     )
     parser.add_argument(
-        "--port", type=int, default=0, choices=range(65536), metavar="PORT", help="0 takes any free one"
+        "--port", type=_whole("a port, 0 to 65535", 65535), default=0, help="0 takes any free one"
     )
     parser.add_argument("--api-key", default="", help="default: derived from the seed")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lists", type=int, default=3)
-    parser.add_argument("--people", type=int, default=3000)
-    parser.add_argument("--campaigns", type=int, default=12)
-    parser.add_argument("--journeys", type=int, default=0)
-    parser.add_argument("--activity-rows", type=int, default=40_000)
-    parser.add_argument("--scale", type=float, default=1, help="multiplies people and activity rows")
+    parser.add_argument("--lists", type=count, default=3)
+    parser.add_argument("--people", type=count, default=3000)
+    parser.add_argument("--campaigns", type=count, default=12)
+    parser.add_argument("--journeys", type=count, default=0)
+    parser.add_argument("--activity-rows", type=count, default=40_000)
+    parser.add_argument("--scale", type=_factor, default=1, help="multiplies people and activity rows")
     return parser
+
+
+def _whole(what: str, most: float = math.inf) -> Callable[[str], int]:
+    """Reads a whole number from 0 to `most`; `what` is said of any other text."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return int(text)
+
+    return read
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return factor
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import msgspec
 from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
-from marshmallow import Schema, ValidationError
+from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from listbridge.audiences import Fault
@@ -20,7 +20,15 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Parser(FlaskParser):
-    """Loads a body or a query by its schema. Raises `Refusal`: 400, 415 or 422."""
+    """Loads a body or a query by its schema. Raises `Refusal`: 400, 415 or 422.
+
+    A parameter that the schema doesn't name is refused: it is a misspelt one, whose wish would be lost.
+    """
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": RAISE,
+    }
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 - the library's signature
         require_json()

@@ -71,9 +71,10 @@ class Tally:
         self.asks += plan.asks
         self.queued += plan.queued
         self.elsewhere += elsewhere and plan.effect in (Effect.ADDED, Effect.RETURNED)
-        held = self.samples.setdefault(plan.effect.value, [])
-        if len(held) < self._sample:
-            held.append(as_row(plan))
+        if plan.effect is not Effect.LEFT:
+            held = self.samples.setdefault(plan.effect.value, [])
+            if len(held) < self._sample:
+                held.append(as_row(plan))
 
     @property
     def added(self) -> int:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cli.services import local_url, require_port, services
+from cli.services import held_port, local_url, services
 from settings import Settings, SettingsError
 
 
@@ -15,15 +15,45 @@ def test_a_port_that_something_listens_on_is_refused():
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(SettingsError, match="LISTBRIDGE_HTTP_PORT"):
-            require_port(Settings(http_port=taken.getsockname()[1]))
+        settings = Settings(http_port=taken.getsockname()[1])
+        with pytest.raises(SettingsError, match="LISTBRIDGE_HTTP_PORT"), held_port(settings):
+            pass
 
 
-def test_a_free_port_is_taken():
+@pytest.fixture
+def free():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    require_port(Settings(http_port=port))
+        return Settings(http_port=probe.getsockname()[1])
+
+
+def test_a_free_port_is_kept_for_our_server_and_nobody_else(free):
+    address = free.http_host, free.http_port
+    with held_port(free), socket.socket() as server:
+        with pytest.raises(SettingsError, match="LISTBRIDGE_HTTP_PORT"), held_port(free):
+            pass
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind(address)
+        server.listen()
+        with socket.create_connection(address, timeout=5):
+            accepted, _ = server.accept()
+            accepted.close()
+
+
+def test_a_port_is_free_again_at_once(free):
+    address = free.http_host, free.http_port
+    with held_port(free), socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind(address)
+        server.listen()
+        client = socket.create_connection(address, timeout=5)
+        accepted, _ = server.accept()
+        accepted.close()  # the side that closes first keeps the port for a while
+        client.close()
+    with held_port(free):
+        pass
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1"])

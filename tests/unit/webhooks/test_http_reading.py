@@ -135,3 +135,10 @@ def test_mappings_that_this_release_can_not_use_are_said_to_be_that(client, fake
 
     assert answer.status_code == 500
     assert "can't be used by this release" in answer.json["error"]["message"]
+
+
+def test_a_misspelt_wish_erases_nobody(client, told):
+    told(enter("ada@example.com", "vip"))
+    refused = client.delete("/v1/profiles/ada@example.com?delete_from_list=1")
+    assert (refused.status_code, refused.json["error"]["faults"][0]["path"]) == (422, "?delete_from_list")
+    assert client.get("/v1/profiles/ada@example.com").status_code == 200

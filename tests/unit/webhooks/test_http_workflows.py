@@ -282,7 +282,13 @@ def test_workflows_are_listed_by_kind_and_state(client, authorization_id, export
 
 
 @pytest.mark.parametrize(
-    ("query", "path"), [("?kind=x", "?kind"), ("?state=x", "?state"), ("?kind=export&state=", "?state")]
+    ("query", "path"),
+    [
+        ("?kind=x", "?kind"),
+        ("?state=x", "?state"),
+        ("?kind=export&state=", "?state"),
+        ("?stat=failed", "?stat"),
+    ],
 )
 def test_a_wrong_filter_is_told(client, query, path):
     answer = client.get(f"{URL}{query}")
