@@ -13,7 +13,9 @@ from rich.text import Text
 
 console = Console(highlight=False, markup=False)
 
-UNBROKEN = {"ID", "CODE", "KIND", "STATE"}
+UNBROKEN = {"ID", "CODE", "STATE", "FIELD"}
+"""Columns that stay whole in a narrow terminal, unless what is in them is long."""
+LONG = 32
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -38,8 +40,9 @@ def show_rows(
         say(empty)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in columns.values():
-        table.add_column(heading, overflow="fold", no_wrap=heading in UNBROKEN)
+    for name, heading in columns.items():
+        whole = heading in UNBROKEN and all(len(text(row.get(name))) <= LONG for row in rows)
+        table.add_column(heading, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(text(row.get(name))) for name in columns))
     console.print(table)

@@ -56,8 +56,8 @@ def asked_plan(context: Context, workflow_id: str, options: PlanOptions, *, refr
     Raises what `plan_export` raises. Whoever gets one that is not over has to ring for a worker, if
     `is_wanted` says so.
     """
-    held = kept_plan(context.store, workflow_id)
     export_to_plan(context, workflow_id)
+    held = kept_plan(context.store, workflow_id)
     if held is not None and held.problem:
         context.store.client.delete(keys.plan(workflow_id))  # told once; the next question tries again
         return held

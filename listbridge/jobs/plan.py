@@ -74,7 +74,7 @@ def export_to_plan(context: Context, workflow_id: str) -> Workflow:
     """The export. Raises `NoSuchWorkflow`, and `NotAllowed` for what has no start before it."""
     found = registry.get(context.store, workflow_id)
     if found.kind != "export":
-        raise registry.NotAllowed(f"{workflow_id} is an {found.kind}; only exports can be planned")
+        raise registry.NotAllowed(f"{workflow_id} is an {found.kind}; this is for an export")
     if found.state is State.COMPLETED:
         raise registry.NotAllowed(f"{workflow_id} has ended: make another export")
     return found

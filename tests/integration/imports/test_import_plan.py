@@ -191,7 +191,9 @@ def ask(importer, rung):
     """Asks for a plan over HTTP; `rung` has whose was rung for."""
     client = create_app(importer.context, lambda: None, ring_plan=rung.append).test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {importer.context.settings.api_tokens[0]}"
-    return lambda workflow_id, query="": client.get(f"/v1/workflows/{workflow_id}/import-plan{query}")
+    return lambda workflow_id, query="", what="import-plan": client.get(
+        f"/v1/workflows/{workflow_id}/{what}{query}"
+    )
 
 
 def test_the_plan_that_is_asked_for_is_made_by_a_worker_and_kept(importer, ask, rung):
@@ -207,6 +209,14 @@ def test_the_plan_that_is_asked_for_is_made_by_a_worker_and_kept(importer, ask, 
     make_plan(importer.context, workflow.id)
     assert calls(importer) == before
     assert ask(workflow.id, "?refresh=true").status_code == 202
+
+
+def test_an_import_with_a_kept_plan_has_no_plan_of_an_export(importer, ask):
+    workflow = importer.create(webhooks=False)
+    ask(workflow.id)
+    answer = ask(workflow.id, what="plan")
+    said = f"{workflow.id} is an import; this is for an export"
+    assert (answer.status_code, answer.json["error"]["message"]) == (409, said)
 
 
 def test_why_there_is_no_plan_is_told_once(importer, ask):

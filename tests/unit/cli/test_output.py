@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 
+import click
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from cli import output, runtime
@@ -34,6 +37,42 @@ def test_square_brackets_in_an_error_are_no_markup(monkeypatch):
         runtime.fail("KIND map[string]intsum [/b]")
     assert ended.value.code == 1
     assert "error: KIND map[string]intsum [/b]" in out.getvalue()
+
+
+def run(problem):
+    """What a command that ends with the problem says on standard error, and its exit code."""
+
+    @click.group(cls=runtime.Group)
+    def group():
+        pass
+
+    @group.command()
+    def command():
+        raise problem
+
+    found = CliRunner().invoke(group, ["command"])
+    return found.stderr, found.exit_code
+
+
+def test_a_pipe_that_is_closed_is_no_error_in_words(monkeypatch):
+    monkeypatch.setattr(runtime, "errors", Console(stderr=True, markup=False))
+    assert run(BrokenPipeError(errno.EPIPE, "Broken pipe")) == ("", 1)
+
+
+def test_a_file_that_cannot_be_used_is_named_without_a_number(monkeypatch):
+    problem = FileNotFoundError(errno.ENOENT, "No such file or directory", "/no/such")
+    monkeypatch.setattr(runtime, "errors", Console(stderr=True, markup=False))
+    assert "/no/such: No such file or directory" in runtime._said(problem)
+    assert run(problem)[1] == 1
+
+
+def test_an_id_stays_whole_in_a_narrow_terminal_and_a_long_field_does_not(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(output, "console", Console(file=out, width=60))
+    row = {"id": "a" * 32, "field": "b" * 60, "text": "c " * 40}
+    output.show_rows([row], {"id": "ID", "field": "FIELD", "text": "TEXT"}, as_json=False, empty="")
+    assert "a" * 32 in out.getvalue()
+    assert out.getvalue().count("b") == 60
 
 
 def test_nested_validation_messages_become_a_line_each_with_their_path():
