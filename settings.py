@@ -9,7 +9,7 @@ what it holds (secrets masked) and what it should hold.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from ipaddress import ip_address
@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 PREFIX = "LISTBRIDGE_"
 DEFAULT_ENV_FILE = "listbridge.env"
@@ -329,9 +330,18 @@ def _from_file(env_file: Path | None) -> dict[str, str]:
             raise SettingsError(f"{PREFIX}ENV_FILE holds {named!r}; there is no such file")
         return {}
     try:
+        with path.open(encoding="utf-8") as file:
+            _check_lines(path, parse_stream(file))
         return {name: value or "" for name, value in dotenv_values(path).items()}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {path} can't be read: {error}") from error
+
+
+def _check_lines(path: Path, lines: Iterable[Binding]) -> None:
+    """Refuse a line that sets nothing: what it was meant to set would be the default. It is not shown."""
+    for each in lines:
+        if each.error:
+            raise SettingsError(f"the settings file {path}: line {each.original.line} is not NAME=value")
 
 
 def as_environ(settings: Settings) -> dict[str, str]:

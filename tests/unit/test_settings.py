@@ -260,6 +260,14 @@ def test_a_file_that_is_no_text_is_named(env_file):
         load()
 
 
+@pytest.mark.parametrize("line", ["LISTBRIDGE_HTTP_PORT 8081", "LISTBRIDGE_HTTP_PORT: 8081", "= 5"])
+def test_a_line_that_sets_nothing_is_named_and_not_shown(env_file, line):
+    env_file.write_text(f"# mine\n\nOTHER\nexport LISTBRIDGE_LOG_LEVEL=INFO\n{line}\n")
+    with pytest.raises(SettingsError, match=r"line 5.* is not NAME=value") as refused:
+        load()
+    assert "8081" not in str(refused.value)
+
+
 def test_what_is_wrong_in_the_file_is_named(env_file):
     env_file.write_text("LISTBRIDGE_HTTP_PORT=x\n")
 
