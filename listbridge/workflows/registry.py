@@ -100,6 +100,8 @@ def create(
     fields = msgspec.to_builtins(made)
     for name in ("config", *_JSON):
         fields[name] = msgspec.json.encode(fields[name])
+    if not paused:
+        del fields["not_begun"]  # a field that an older program doesn't know stops it
     store.client.hset(keys.workflow(made.id), mapping=fields)
     store.client.sadd(keys.WORKFLOWS, made.id)
     log.write(store, made.id, f"created, {reason}" if paused else "created and started")
@@ -178,9 +180,10 @@ def resume(store: Store, workflow_id: str, **fields: Any) -> Workflow:
     `fields` are what changes beside the state.
     """
     from_ = frozenset({State.PAUSED, State.FAILED, State.SLEEPING})
-    if get(store, workflow_id).kind == "import":
+    held = get(store, workflow_id)
+    if held.kind == "import":
         from_ |= {State.COMPLETED}
-    fields |= {"wake_at": 0, "failures": 0, "not_begun": 0}
+    fields |= {"wake_at": 0, "failures": 0} | ({"not_begun": 0} if held.not_begun else {})
     return _change(store, workflow_id, "resumed", State.RUNNING, from_=from_, **fields)
 
 
