@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from listbridge.erasure.places import mentions
+from listbridge.erasure.mentions import Mentions
 from listbridge.streams.events import owner
 
 _encode = msgspec.json.Encoder().encode
@@ -16,7 +16,7 @@ _META = frozenset({"_id", "_time", "_received", "_day", "_key"})
 
 def without(person: str) -> Callable[[bytes], bytes | None]:
     """What makes of a line of JSON what may stay of it: None when it is the person's own."""
-    pattern = mentions(person)
+    pattern = Mentions(person)
 
     def change(line: bytes) -> bytes | None:
         if not pattern.search(line):
@@ -40,11 +40,11 @@ def without(person: str) -> Callable[[bytes], bytes | None]:
     return change
 
 
-def _is_mention(name: str, value: Any, pattern: Any) -> bool:
-    return name not in _META and isinstance(value, str) and bool(pattern.search(value.encode()))
+def _is_mention(name: str, value: Any, pattern: Mentions) -> bool:
+    return name not in _META and isinstance(value, str) and pattern.search(value.encode())
 
 
-def _left(value: Any, pattern: Any) -> Any:
+def _left(value: Any, pattern: Mentions) -> Any:
     """A map, which is a list of key and value, without the entries that name the person."""
     if not isinstance(value, list):
         return value

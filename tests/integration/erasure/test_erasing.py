@@ -13,7 +13,7 @@ from listbridge.archive.reading import Archive
 from listbridge.archive.storage import LocalStorage
 from listbridge.erasure.erasing import Eraser, erasures
 from listbridge.erasure.errors import ErasureError
-from listbridge.erasure.places import mentions
+from listbridge.erasure.mentions import Mentions
 from listbridge.jobs.forget import NoAddress, find, forget, keys_of
 from listbridge.jobs.rebuild import rebuild
 from listbridge.profiles.reading import profile_of
@@ -77,7 +77,7 @@ def everything_in(context):
 
 
 def is_named(context, key):
-    return bool(mentions(key).search(everything_in(context)))
+    return Mentions(key).search(everything_in(context))
 
 
 def erase(context, key=ADA):
@@ -269,7 +269,7 @@ def test_the_log_and_the_proof_name_nobody(peopled, caplog):
     done = erase(peopled)
     text = caplog.text + repr(dataclasses.asdict(done)) + repr(list(erasures(peopled.store)))
     assert "a person was erased: " in caplog.text
-    assert not mentions(ADA).search(text.encode())
+    assert not Mentions(ADA).search(text.encode())
 
 
 def test_an_erasure_waits_for_another(peopled):
