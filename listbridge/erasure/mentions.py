@@ -1,4 +1,4 @@
-"""Finding an address in bytes that somebody else wrote: JSON with its escapes, in any case, or no JSON at all."""
+"""Finding an address in bytes that somebody else wrote: JSON with its escapes, in any case, or other text."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from listbridge.erasure.lines import without
+from listbridge.erasure.lines import Without
 from listbridge.erasure.mentions import Mentions
 
 ANN = "ann@example.com"
@@ -41,8 +41,11 @@ def test_an_address_is_found(person, body):
         "jo+ann@example.com",
         "jo-ann@example.com",
         "ann@example.com.au",
-    ]
-    + ["o'ann@example.com", "jo&ann@example.com", "ann@example.community", "ann@example.com-mail.net"],
+        "o'ann@example.com",
+        "jo&ann@example.com",
+        "ann@example.community",
+        "ann@example.com-mail.net",
+    ],
 )
 def test_another_address_is_not(other):
     assert not Mentions(ANN).search(json.dumps({"email": other}).encode())
@@ -50,4 +53,4 @@ def test_another_address_is_not(other):
 
 def test_an_event_of_an_address_that_ends_alike_stays_as_it_is():
     line = json.dumps({"_key": "o'ann@example.com", "email": "o'ann@example.com", "event": "open"}).encode()
-    assert without(ANN)(line) == line
+    assert Without(ANN)(line) == line
