@@ -12,6 +12,7 @@ import settings as settings_module
 from cli.main import main
 from listbridge.audiences import members
 from listbridge.backup import making, restoring
+from listbridge.backup.copying import Copier
 from listbridge.backup.manifest import NoBackup, read
 from listbridge.context import build
 from listbridge.jobs.deliver import deliver
@@ -120,7 +121,7 @@ def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
     client = redis.Redis.from_url(target.redis_url)
     with monkeypatch.context() as patch:
         patch.setattr(restoring, "COPIED_AT_ONCE", 1)
-        patch.setattr(restoring, "_copy_key", lambda *_: 1 / 0)
+        patch.setattr(Copier, "copy", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             restoring.restore(target, lost.backup)
     with pytest.raises(Exception, match="being restored"):
@@ -135,6 +136,32 @@ def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
     context.store.client.close()
     client.flushdb()
     client.close()
+
+
+def test_a_backup_goes_into_a_server_that_takes_no_dumps_of_ours(lost):
+    """As one of another make or an older version, which refuse the form of a newer one's dumps."""
+    here = lost.context.settings.redis_url
+    admin = redis.Redis.from_url(here)
+    admin.acl_setuser(
+        "other", enabled=True, passwords=["+secret"], keys=["*"], channels=["*"], categories=["+@all"]
+    )
+    admin.execute_command("ACL", "SETUSER", "other", "-restore")
+    place = here.rpartition("@")[2].removeprefix("redis://").removesuffix("/0")
+    target = replace(lost.context.settings, redis_url=f"redis://other:secret@{place}/8")
+    client = redis.Redis.from_url(target.redis_url)
+    with pytest.raises(redis.ResponseError):
+        client.restore("x", 0, b"")
+
+    assert restoring.restore(target, lost.backup).paused == [lost.made.id]
+
+    context = build(target, target.redis_url)
+    assert registry.get(context.store, lost.made.id).waits_for == RESTORED
+    assert members(context.store, "vip") == {ANN, BOB, CID}
+    context.store.client.close()
+    client.flushdb()
+    client.close()
+    admin.acl_deluser("other")
+    admin.close()
 
 
 def test_a_backup_of_one_server_goes_into_a_cluster_which_gives_none_itself(lost, cluster, tmp_path):
@@ -159,15 +186,15 @@ def test_nothing_of_another_backup_whose_restore_was_cut_off_is_left(lost, tmp_p
         lost.context.settings, redis_url=lost.context.settings.redis_url.removesuffix("/0") + "/6"
     )
     making.make(lost.context.store, tmp_path / "later")
-    copy_key = restoring._copy_key
+    copy = Copier.copy
 
-    def cut(source, to, name):
+    def cut(self, name):
         if name == keys.META.encode():
             raise KeyboardInterrupt
-        copy_key(source, to, name)
+        copy(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(restoring, "_copy_key", cut)
+        patch.setattr(Copier, "copy", cut)
         with pytest.raises(KeyboardInterrupt):
             restoring.restore(target, tmp_path / "later")
 
