@@ -1,8 +1,10 @@
 """The drill: a backup is taken, the world goes on, the store is lost and comes back from the backup."""
 
+import hashlib
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 import redis
 from click.testing import CliRunner
@@ -11,7 +13,7 @@ from simulated import Export
 import settings as settings_module
 from cli.main import main
 from listbridge.audiences import members
-from listbridge.backup import making, restoring
+from listbridge.backup import making, manifest, restoring
 from listbridge.backup.copying import Copier
 from listbridge.backup.manifest import NoBackup, read
 from listbridge.context import build
@@ -136,6 +138,35 @@ def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
     context.store.client.close()
     client.flushdb()
     client.close()
+
+
+def put_data(backup, data):
+    """Let a backup hold other data, as if it had been made with it."""
+    made = read(backup)
+    (backup / "store.rdb").write_bytes(data)
+    sums = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest.write(backup, msgspec.structs.replace(made, **sums))
+
+
+def test_data_of_something_else_is_no_store(lost, elsewhere):
+    put_data(lost.backup, b"REDIS0011\xff" + bytes(8))
+    with pytest.raises(NoBackup, match=r"store\.rdb holds the data of something else"):
+        restoring.restore(elsewhere, lost.backup)
+    assert not (elsewhere.data_dir / restoring.AOF).exists()
+
+
+def test_a_backup_of_a_server_of_another_make_is_read(lost, elsewhere):
+    """Redis 7.4 and 8 number their format 12 and 13, which Valkey takes for those of nobody it knows."""
+    data = (lost.backup / "store.rdb").read_bytes()
+    foreign = b"REDIS0012" + data[9:-8] + bytes(8)  # no checksum
+    put_data(lost.backup, foreign)
+
+    assert restoring.restore(elsewhere, lost.backup).paused == [lost.made.id]
+
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        assert registry.get(context.store, lost.made.id).waits_for == RESTORED
+        context.store.client.close()
 
 
 def test_a_backup_goes_into_a_server_that_takes_no_dumps_of_ours(lost):
