@@ -115,5 +115,5 @@ def _is_of_service(url: str) -> bool:
         return False
     parts = urlsplit(url)
     host = parts.hostname or ""
-    # Who reads `https://elsewhere\\.createsend.com` otherwise than we do goes elsewhere.
+    # Who reads `https://elsewhere\.createsend.com` otherwise than we do goes elsewhere.
     return parts.scheme == "https" and bool(_OWN_HOST.fullmatch(host)) and parts.port in (None, 443)
