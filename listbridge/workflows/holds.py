@@ -21,6 +21,7 @@ ZONE = "zone"
 """An import of a client whose time zone has changed waits until that is confirmed."""
 
 NOT_CONFIRMED = "waits until it is confirmed how many people it brings back"
+NOT_READ = "the store was restored from a backup, and the list was not read since"
 
 
 class NotConfirmed(NotAllowed):

@@ -17,6 +17,7 @@ from listbridge.backup import making, manifest, restoring
 from listbridge.backup.copying import Copier
 from listbridge.backup.manifest import NoBackup, read
 from listbridge.context import build
+from listbridge.exports import findings
 from listbridge.jobs.deliver import deliver
 from listbridge.jobs.reconcile import reconcile
 from listbridge.store import keys
@@ -88,6 +89,47 @@ def test_nothing_is_sent_until_the_list_was_read_and_a_person_says_so(lost, else
 
     assert (result.drift, result.learned) == ({"extra": 2, "missing": 1, "opted_out": 1}, 2)
     assert held(lost) == before
+
+
+def test_a_new_export_to_a_list_that_was_not_read_since_waits_as_the_old_ones_do(lost, elsewhere):
+    before = held(lost)
+    restoring.restore(elsewhere, lost.backup)
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        later = Export(context, lost.server)
+        later.folder.run()
+        another = later.create("gold", heard=False)
+        later.happen(*(("enter", email, "gold") for email in (BOB, CID)))
+        deliver(context, lost.list.list_id)
+        assert held(lost) == before
+        assert (another.state, another.waits_for) == (State.PAUSED, RESTORED)
+        with pytest.raises(NotConfirmed, match=f"export reconcile {another.id}"):
+            service.resume(context, another.id, KNOWN)
+        returning = later.create("bronze", heard=False, resubscribe="always")
+        with pytest.raises(NotConfirmed, match=f"export reconcile {returning.id}"):
+            service.resume(context, returning.id, Acknowledgement(people=0))
+        reconcile(context, another.id)
+        service.resume(context, another.id, KNOWN)
+        deliver(context, lost.list.list_id)
+        assert held(lost) == before
+        assert later.create("silver", heard=False).state is State.RUNNING
+        context.store.client.close()
+
+
+def test_what_was_being_read_of_a_list_is_read_from_its_beginning(lost, elsewhere):
+    """The pages of before are older than the restore."""
+    list_id = lost.list.list_id
+    run = findings.Run(id="1", workflow_id=lost.made.id, started_at=1, repair=False, step=3)
+    findings.save_run(lost.context.store, list_id, run)
+    lost.context.store.client.set(keys.adoption(list_id), "5")
+    making.make(lost.context.store, lost.backup.with_name("another"))
+    restoring.restore(elsewhere, lost.backup.with_name("another"))
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        assert not context.store.client.exists(keys.adoption(list_id))
+        reconcile(context, lost.made.id)
+        assert service.resume(context, lost.made.id, KNOWN).state is State.RUNNING
+        context.store.client.close()
 
 
 def test_a_store_that_is_there_is_not_overwritten(lost, elsewhere):
