@@ -309,7 +309,8 @@ def parse(key: str, text: str) -> Any:
     try:
         return rule(text)
     except ValueError:
-        shown = "********" if key in SECRETS else repr(text)
+        # An address may hold a password, or an API key as its user.
+        shown = "********" if key in SECRETS or "@" in text else repr(text)
         raise SettingsError(f"{PREFIX}{key} holds {shown}; it should be {expected}") from None
 
 

@@ -138,6 +138,13 @@ def test_a_wrong_secret_is_named_without_being_shown(name, text):
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("name", ["API_BASE_URL", "PUBLIC_URL"])
+def test_a_key_that_was_put_into_an_address_is_not_shown(name):
+    with pytest.raises(SettingsError) as caught:
+        of(**{name: "https://0123456789abcdef:x@api.createsend.com/api/v3.3"})
+    assert str(caught.value).startswith(f"{PREFIX}{name} holds ********; it should be ")
+
+
 def test_a_secret_comes_from_a_file_of_its_own(tmp_path):
     path = tmp_path / "tokens"
     path.write_text("a-token-of-sixteen\n  another-of-sixteen,\n\n")
