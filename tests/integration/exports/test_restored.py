@@ -116,6 +116,23 @@ def test_a_new_export_to_a_list_that_was_not_read_since_waits_as_the_old_ones_do
         context.store.client.close()
 
 
+def test_what_had_to_be_confirmed_before_has_to_be_still(lost, elsewhere):
+    always = lost.create("gold", heard=False, resubscribe="always")
+    making.make(lost.context.store, lost.backup.with_name("another"))
+    restoring.restore(elsewhere, lost.backup.with_name("another"))
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        reconcile(context, always.id)
+        with pytest.raises(NotConfirmed, match="--acknowledge restored --confirm-people NUMBER"):
+            service.resume(context, always.id, KNOWN)
+        with pytest.raises(NotConfirmed, match="--acknowledge restored --confirm-people NUMBER"):
+            service.resume(context, always.id)
+        number = service.people_to_return(context, always.id)
+        said = Acknowledgement(brake=RESTORED, people=number)
+        assert service.resume(context, always.id, said).confirmed_at
+        context.store.client.close()
+
+
 def test_what_was_being_read_of_a_list_is_read_from_its_beginning(lost, elsewhere):
     """The pages of before are older than the restore."""
     list_id = lost.list.list_id
