@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 TIMES = "%H:%M:%S"
+WORKERS = ("fold", "worker", "pull", "archive")
 
 # A run without spaces, quotes, brackets or separators that holds @ or its percent-encoding.
 _ADDRESS = re.compile(r"[^\s\"'<>()\[\]{},;:=?&/\\]*(?:@|%40)[^\s\"'<>()\[\]{},;:=?&/\\]*", re.IGNORECASE)
@@ -23,11 +25,22 @@ def without_addresses(text: str) -> str:
 
 
 class WithoutAddresses(logging.Formatter):
-    """Formats records, their exceptions included, and takes addresses out of all above DEBUG."""
+    """Formats records, their exceptions included, and takes addresses out of all above DEBUG.
+
+    What Celery calls its workers, as `fold@HOST`, stays.
+    """
+
+    def __init__(self, form: str, times: str) -> None:
+        super().__init__(form, times)
+        host = re.escape(socket.gethostname())
+        self._workers = re.compile(rf"(?<!\S)((?:{'|'.join(WORKERS)})@{host})(?![\w.-]*\w)")
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        return text if record.levelno <= logging.DEBUG else without_addresses(text)
+        if record.levelno <= logging.DEBUG:
+            return text
+        parts = self._workers.split(text)
+        return "".join(each if at % 2 else without_addresses(each) for at, each in enumerate(parts))
 
 
 def write_log(level: str) -> None:

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,15 @@ def test_an_exception_that_quotes_an_address_is_logged_without_it(log):
     assert "partition 3 can't be archived" in text
     assert "Traceback" in text
     assert "ValueError" in text
+
+
+def test_what_celery_calls_its_workers_stays(log):
+    logger, written = log
+    host = socket.gethostname()
+    logger.info("fold@%s ready.", host)
+    logger.info("ann@%s is ready, fold@%s.example.com, too", host, host)
+    assert f"fold@{host} ready." in written.getvalue()
+    assert "<address> is ready, <address>, too" in written.getvalue()
 
 
 def test_at_debug_it_is_logged_whole(log):
