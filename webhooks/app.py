@@ -1,4 +1,4 @@
-"""The Flask application: `granian --interface wsgi webhooks.app:app`.
+"""The Flask application: `python -m webhooks.serve`.
 
 `app` is built when it is first asked for, from the settings of the process.
 """
