@@ -16,7 +16,8 @@ TIMES = "%H:%M:%S"
 WORKERS = ("fold", "worker", "pull", "archive")
 
 # A run without spaces, quotes, brackets or separators that holds @ or its percent-encoding.
-_ADDRESS = re.compile(r"[^\s\"'<>()\[\]{},;:=?&/\\]*(?:@|%40)[^\s\"'<>()\[\]{},;:=?&/\\]*", re.IGNORECASE)
+_RUN = r"[^\s\"'<>()\[\]{},;:=?&/\\]"
+_ADDRESS = re.compile(rf"(?<!{_RUN}){_RUN}*?(?:@|%40){_RUN}*", re.IGNORECASE)
 
 
 def without_addresses(text: str) -> str:
