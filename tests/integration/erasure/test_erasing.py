@@ -11,6 +11,8 @@ from listbridge.aggregation.fold import Folder
 from listbridge.archive.passes import run_pass
 from listbridge.archive.reading import Archive
 from listbridge.archive.storage import LocalStorage
+from listbridge.erasure import places
+from listbridge.erasure.document import document
 from listbridge.erasure.erasing import Eraser, erasures
 from listbridge.erasure.errors import ErasureError
 from listbridge.erasure.mentions import Mentions
@@ -406,3 +408,19 @@ def test_an_erasure_that_is_killed_at_any_step_is_ended_by_the_next(context, tmp
         assert view(here, BO) == want
         assert append(store, everybody()).accepted == 0
     assert life > 30
+
+
+def test_what_goes_while_a_document_is_made_is_left_out(peopled, monkeypatch):
+    store = peopled.store
+    part = store.part(ADA)
+    store.client.zadd(part.retry("l"), {ADA: 5})
+    gone = [
+        places.Holding(part.delivered("gone").encode(), "delivered:gone", b"hash"),
+        places.Holding(part.retry("gone").encode(), "retry:gone", b"zset"),
+    ]
+    look = places.holdings
+    monkeypatch.setattr(places, "holdings", lambda *of: [*look(*of), *gone])
+
+    made = document(peopled.archive, peopled.programs, [ADA])
+
+    assert made["lists"][ADA] == {"l": {"retry": 5.0}}
