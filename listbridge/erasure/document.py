@@ -59,7 +59,7 @@ def _lists(archive: Archive, key: str) -> dict[str, dict[str, Any]]:
             if packed is not None:
                 found.setdefault(rest, {})[what] = _readable(what, packed)
         elif held.kind == b"zset" and what:
-            score = cast(float | None, store.client.zscore(held.name, key))
+            score = store.client.zscore(held.name, key)
             if score is not None:
                 found.setdefault(rest, {})[what] = score
     return found

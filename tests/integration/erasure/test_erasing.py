@@ -16,6 +16,8 @@ from listbridge.erasure.document import document
 from listbridge.erasure.erasing import Eraser, erasures
 from listbridge.erasure.errors import ErasureError
 from listbridge.erasure.mentions import Mentions
+from listbridge.exports import findings
+from listbridge.exports.drift import Drift, Kind
 from listbridge.jobs.forget import NoAddress, find, forget, keys_of
 from listbridge.jobs.rebuild import rebuild
 from listbridge.profiles.reading import profile_of
@@ -424,3 +426,21 @@ def test_what_goes_while_a_document_is_made_is_left_out(peopled, monkeypatch):
     made = document(peopled.archive, peopled.programs, [ADA])
 
     assert made["lists"][ADA] == {"l": {"retry": 5.0}}
+
+
+def test_a_check_that_had_looked_before_the_erasure_keeps_nothing_of_them(peopled, monkeypatch):
+    store = peopled.store
+    part, look = store.part(ADA), findings.gone
+    looks = []
+
+    def first_too_early(*of):
+        looks.append(of)
+        return look(*of) if len(looks) > 1 else set()
+
+    monkeypatch.setattr(findings, "gone", first_too_early)
+    assert erase(peopled).complete
+
+    findings.write(store, part, "l1", {ADA: findings.Found("run", Drift(Kind.MISSING, "is not in the list"))})
+
+    assert not is_named(peopled, ADA)
+    assert not store.client.exists(part.drift("l1"))
