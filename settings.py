@@ -291,6 +291,8 @@ def load(environ: Mapping[str, str] | None = None, *, env_file: Path | None = No
             continue
         key = name.removeprefix(PREFIX)
         if (secret := key.removesuffix("_FILE")) in SECRETS and secret != key:
+            if not text.strip():
+                continue
             if values.get(f"{PREFIX}{secret}"):
                 raise SettingsError(f"{PREFIX}{secret} and {name} are both set; keep one of them")
             given[secret.lower()] = parse(secret, _secret_in(name, text.strip()))
@@ -308,7 +310,8 @@ def parse(key: str, text: str) -> Any:
     try:
         return rule(text)
     except ValueError:
-        shown = "********" if key in SECRETS else repr(text)
+        # An address may hold a password, or an API key as its user.
+        shown = "********" if key in SECRETS or "@" in text else repr(text)
         raise SettingsError(f"{PREFIX}{key} holds {shown}; it should be {expected}") from None
 
 
@@ -319,7 +322,13 @@ def _secret_in(name: str, path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SettingsError(f"{name} holds {path!r}, which can't be read: {reason}") from None
-    return ",".join(line.strip().rstrip(",") for line in text.splitlines() if line.strip())
+    found = ",".join(line.strip().rstrip(",") for line in text.splitlines() if line.strip())
+    if not found.strip(","):
+        # Without a word another store would be taken, or everybody be locked out.
+        raise SettingsError(
+            f"{name} holds {path!r}, which is empty; write the secret to it or leave {name} out"
+        )
+    return found
 
 
 def _from_file(env_file: Path | None) -> dict[str, str]:
@@ -345,8 +354,12 @@ def _check_lines(path: Path, lines: Iterable[Binding]) -> None:
 
 
 def as_environ(settings: Settings) -> dict[str, str]:
-    """The variables that make a child process read the same settings."""
-    return {f"{PREFIX}{each.name.upper()}": _shown(getattr(settings, each.name)) for each in fields(settings)}
+    """The variables that make a child process read the same settings, wherever the parent had them from."""
+    no_files = {f"{PREFIX}{secret}_FILE": "" for secret in SECRETS}
+    given = {
+        f"{PREFIX}{each.name.upper()}": _shown(getattr(settings, each.name)) for each in fields(settings)
+    }
+    return no_files | given
 
 
 def _shown(value: Any) -> str:

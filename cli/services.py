@@ -17,10 +17,7 @@ from listbridge.store.location import broker_url
 from settings import Settings, SettingsError, as_environ
 
 CELERY = (sys.executable, "-m", "celery", "-q", "-A", "workers.app")
-GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
-GRANIAN += ("--blocking-threads", "4", "--http", "1")
-# What a request's headers may be: 64 KiB, read within ten seconds.
-GRANIAN += ("--http1-buffer-size", "65536", "--http1-header-read-timeout", "10000")
+WEB = (sys.executable, "-m", "webhooks.serve")
 DELIVER_THREADS = 8
 PULL_THREADS = 4
 
@@ -91,9 +88,7 @@ def services(settings: Settings) -> list[Child]:
             stop_seconds=call_seconds + 10,
         ),
         Child("archive", _worker("archive", "-P", "solo", "-Q", "archive"), env, stop_seconds=30),
-        Child(
-            "web", (*GRANIAN, *address, "webhooks.app:app"), env, ready=_healthy(settings), ready_seconds=60
-        ),
+        Child("web", (*WEB, *address), env, ready=_healthy(settings), ready_seconds=60),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The Flask application: `granian --interface wsgi webhooks.app:app`.
+"""The Flask application: `python -m webhooks.serve`.
 
 `app` is built when it is first asked for, from the settings of the process.
 """
@@ -13,6 +13,7 @@ from flask import Flask
 
 import settings as settings_module
 from listbridge.context import Context, build, unapplied
+from listbridge.logs import write_log
 from listbridge.store.location import store_url
 from webhooks import (
     audiences,
@@ -110,11 +111,7 @@ def _context() -> Context:
 
 @lru_cache(maxsize=1)
 def _app() -> Flask:
-    logging.basicConfig(
-        level=settings_module.current().log_level,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    write_log(settings_module.current().log_level)
     app = create_app()
     heartbeat.start(app.extensions[EXTENSION].context.store)
     return app

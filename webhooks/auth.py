@@ -11,7 +11,7 @@ from flask import request
 
 from settings import HASHED
 from webhooks.errors import Refusal
-from webhooks.slowing import Slowing
+from webhooks.slowing import Slowing, network_of
 
 _HEADERS = {"WWW-Authenticate": 'Bearer realm="listbridge"'}
 
@@ -36,10 +36,11 @@ def bearer_lock(
             raise Refusal(
                 401, "no token is configured: set LISTBRIDGE_API_TOKENS to one or more", headers=_HEADERS
             )
-        given = request.authorization
-        if given is None or given.type != "bearer" or not given.token:
+        # Werkzeug takes a token with = inside for a list of parameters.
+        scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
             raise Refusal(401, "send `Authorization: Bearer TOKEN`", headers=_HEADERS)
-        offered, address = _digest(given.token), request.remote_addr or ""
+        offered, address = _digest(token.strip()), network_of(request.remote_addr or "")
         if rest := slowing.rest_seconds(address, offered):
             seconds = str(math.ceil(rest))
             raise Refusal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -89,6 +90,7 @@ def shown(authorization: Authorization) -> dict[str, Any]:
 
 SERVICE = "createsend.com"
 """The domain of Campaign Monitor's API."""
+_OWN_HOST = re.compile(rf"(?:[a-z0-9-]+\.)*{re.escape(SERVICE)}")
 
 
 def checked_url(wanted: str | None, configured: str) -> str:
@@ -113,5 +115,5 @@ def _is_of_service(url: str) -> bool:
         return False
     parts = urlsplit(url)
     host = parts.hostname or ""
-    own = host == SERVICE or host.endswith(f".{SERVICE}")
-    return parts.scheme == "https" and own and parts.port in (None, 443)
+    # Who reads `https://elsewhere\.createsend.com` otherwise than we do goes elsewhere.
+    return parts.scheme == "https" and bool(_OWN_HOST.fullmatch(host)) and parts.port in (None, 443)

@@ -9,12 +9,26 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from threading import Lock
 
 WRONG_TOKENS = 20
 WINDOW_SECONDS = 60.0
 KNOWN_SECONDS = 3600.0
 MOST_ADDRESSES = 4096
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: an IPv4 address, and of IPv6 the /64, which one customer has to himself."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((found, 64), strict=False))
 
 
 class Slowing:

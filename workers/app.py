@@ -14,6 +14,7 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
 
 import settings as settings_module
+from listbridge.logs import write_log
 from listbridge.store.location import broker_options, broker_url
 from settings import Settings
 
@@ -72,9 +73,7 @@ def make_app(settings: Settings) -> Celery:
 def _log_plainly(**_: object) -> None:
     """One line a record, without colours: the supervisor adds the process's name."""
     level = settings_module.current().log_level
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S"
-    )
+    write_log(level)
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel("WARNING" if level != "DEBUG" else "DEBUG")
 

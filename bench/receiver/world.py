@@ -118,5 +118,4 @@ def prepared(directory: Path, store_url: str) -> tuple[Context, str]:
 def _web(settings: Settings, workers: int) -> Child:
     """The web process of `listbridge up`, with the views to compare with."""
     web = next(child for child in services(settings) if child.name == "web")
-    argv = [each.replace("webhooks.app:app", "bench.receiver.app:app") for each in web.argv]
-    return replace(web, argv=(*argv, "--workers", str(workers)))
+    return replace(web, argv=(*web.argv, "--workers", str(workers), "bench.receiver.app:app"))

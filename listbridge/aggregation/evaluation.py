@@ -21,6 +21,8 @@ from listbridge.streams.schemas import SCHEMAS
 
 META: Final = ("_time", "_received")
 CODE: Final = pl.UInt32
+ENGINE: Final = "in-memory"
+"""The default one keeps 16 bytes of each query for ever (Polars 2.1), which a worker that folds notices."""
 _MANY: Final = 4096
 """From here on, it pays to look at how texts repeat."""
 
@@ -124,7 +126,7 @@ class Batch:
             every = [
                 each.alias(str(key)) for key, (field, each) in self._of_one_text.items() if field == name
             ]
-            self._tables[name] = self.distinct(name)[1].lazy().with_columns(every).collect()
+            self._tables[name] = self.distinct(name)[1].lazy().with_columns(every).collect(engine=ENGINE)
         return self._tables[name][str(id(expr))]
 
     def coded_table(self, expr: pl.Expr, name: str) -> Coded:

@@ -15,7 +15,7 @@ import polars as pl
 
 from listbridge.aggregation import values
 from listbridge.aggregation.columns import Contribution
-from listbridge.aggregation.evaluation import CODE, Batch, Coded, Gaps, Guards, Rows, coded
+from listbridge.aggregation.evaluation import CODE, ENGINE, Batch, Coded, Gaps, Guards, Rows, coded
 from listbridge.aggregation.operations import Fold, total
 from listbridge.aggregation.partials import Partial
 from listbridge.aggregation.programs import Program
@@ -206,7 +206,7 @@ def _edges(
     events = frame.lazy().filter(pl.col("g").is_not_null() & pl.col("c").is_not_null())
     latest = fold == "latest"
     edge = pl.col("t").max() if latest else pl.col("t").min()
-    found = events.filter(pl.col("t") == edge.over("g")).collect()
+    found = events.filter(pl.col("t") == edge.over("g")).collect(engine=ENGINE)
     if found["g"].n_unique() < found.height:
         found = found.sort("g", "r", "c").unique("g", keep="last" if latest else "first", maintain_order=True)
     elif not found["g"].is_sorted():
@@ -308,7 +308,7 @@ def _whole(rows: Rows, slot: Slot) -> dict[int, Any]:
         edge = pl.col(name).max() if greatest else pl.col(name).min()
         events = events.filter(pl.col(name) == edge.over("p"))
     states: dict[int, Any] = {}
-    for person, at, received_at, value in events.collect().iter_rows():
+    for person, at, received_at, value in events.collect(engine=ENGINE).iter_rows():
         state = [at, received_at, _in_order(value)]
         other = states.setdefault(person, state)
         states[person] = max(other, state) if greatest else min(other, state)

@@ -17,6 +17,7 @@ from listbridge.archive.reading import Archive
 from listbridge.archive.state import Snapshot, change, forget_retired, load, retired
 from listbridge.archive.trimming import trim
 from listbridge.archive.writing import Conflict, archive_next, writer_name
+from listbridge.logs import without_addresses
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.lease import Lease
@@ -83,7 +84,7 @@ def _isolated(
     except (StorageError, redis.RedisError):
         raise
     except Exception as error:
-        result.error = f"partition {part.number}: {type(error).__name__}: {error}"
+        result.error = without_addresses(f"partition {part.number}: {type(error).__name__}: {error}")
         logger.exception("partition %d can't be archived", part.number)
 
 

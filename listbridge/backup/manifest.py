@@ -66,7 +66,7 @@ def read(directory: Path) -> Manifest:
         ) from None
     try:
         found = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as problem:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
         raise NoBackup(f"{directory / NAME} is damaged: {problem}") from None
     if found.format != FORMAT:
         raise NoBackup(f"{directory} has format {found.format}; this program reads format {FORMAT}")

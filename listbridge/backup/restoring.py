@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import redis
 
+from listbridge.backup.copying import Copier
 from listbridge.backup.manifest import DATA, Manifest, NoBackup, read, sync
 from listbridge.backup.waking import put_to_rest
 from listbridge.store import keys
@@ -110,6 +111,8 @@ def _settled(
         store = connect(server.url, settings.partitions)
         try:
             _forget_messages(server.url)
+            if store.client.hget(keys.META, "schema") is None:
+                raise NoBackup(f"{directory / DATA} holds the data of something else: no store of Listbridge")
             store.prepare()
             paused = put_to_rest(store, manifest.taken_at)
             then(store)
@@ -138,9 +141,10 @@ def _into_server(settings: Settings, directory: Path, manifest: Manifest, say: S
             _forget_all(target.client)  # of a restore that was cut off, maybe of another backup
 
         def copy(source: Store) -> None:
-            copied = _copy(source.client, target.client)
+            copier = Copier(source.client, target.client)
+            copied = _copy(source.client, copier)
             say(f"copied {copied:,} keys")
-            _copy_key(source.client, target.client, keys.META.encode())
+            copier.copy(keys.META.encode())
 
         with TemporaryDirectory(prefix="listbridge-restore-") as beside:
             paused = _settled(settings, directory, Path(beside) / BESIDE, manifest, say, copy)
@@ -156,19 +160,12 @@ def _forget_all(target: redis.Redis) -> None:
             target.unlink(name)
 
 
-def _copy(source: redis.Redis, target: redis.Redis) -> int:
+def _copy(source: redis.Redis, copier: Copier) -> int:
     """Copy every key but the layout's, which makes the target a store; -> how many."""
     copied = 0
     names: Iterator[bytes] = source.scan_iter(match=keys.EVERYTHING, count=COPIED_AT_ONCE)
     for name in names:
         if name != keys.META.encode():
-            _copy_key(source, target, name)
+            copier.copy(name)
             copied += 1
     return copied
-
-
-def _copy_key(source: redis.Redis, target: redis.Redis, name: bytes) -> None:
-    data = source.dump(name)
-    if data is not None:
-        ttl = max(cast(Any, source.pttl(name)), 0)
-        target.restore(name, ttl, data, replace=True)

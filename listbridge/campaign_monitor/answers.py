@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..logs import without_addresses
 from .codes import WRITES_OF_ONE_ADDRESS, decide
 from .errors import (
     AddressTooFast,
@@ -19,7 +20,6 @@ from .errors import (
     RateLimited,
     RetriableError,
     UnreadableAnswer,
-    without_addresses,
 )
 from .models import Page, UnreadableRow
 

@@ -34,18 +34,10 @@ address: what looks like one is replaced in `message`, and `endpoint` is a templ
 from __future__ import annotations
 
 import inspect
-import re
 from typing import Any
 
 from listbridge.errors import Deferred, Fatal, Retriable, Skippable, SystemProblem, Waits
-
-# A run without spaces, quotes, brackets or separators that holds @ or its percent-encoding.
-_ADDRESS = re.compile(r"[^\s\"'<>()\[\]{},;:=?&/\\]*(?:@|%40)[^\s\"'<>()\[\]{},;:=?&/\\]*", re.IGNORECASE)
-
-
-def without_addresses(text: str) -> str:
-    """The text with everything that looks like an e-mail address replaced by `<address>`."""
-    return _ADDRESS.sub("<address>", text)
+from listbridge.logs import without_addresses
 
 
 class ApiError(SystemProblem):

@@ -19,9 +19,10 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from .. import __version__
+from ..logs import without_addresses
 from . import clock
 from .answers import Answer, epoch_ms_of, is_write
-from .errors import ApiError, AuthenticationError, InvalidRequest, NetworkProblem, without_addresses
+from .errors import ApiError, AuthenticationError, InvalidRequest, NetworkProblem
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | bool | None]

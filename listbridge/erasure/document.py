@@ -49,16 +49,19 @@ def _events(archive: Archive, stream: str, people: Sequence[str]) -> list[dict[s
 
 
 def _lists(archive: Archive, key: str) -> dict[str, dict[str, Any]]:
-    """What is kept of the person in each list, by what it is kept as."""
+    """What is kept of the person in each list, by what it is kept as; what goes meanwhile is left out."""
     store = archive.store
     found: dict[str, dict[str, Any]] = {}
     for held in places.holdings(store, key):
         what, _, rest = held.place.rpartition(":")
         if held.kind == b"hash" and what:
-            packed = cast(bytes, store.client.hget(held.name, key))
-            found.setdefault(rest, {})[what] = _readable(what, packed)
+            packed = cast(bytes | None, store.client.hget(held.name, key))
+            if packed is not None:
+                found.setdefault(rest, {})[what] = _readable(what, packed)
         elif held.kind == b"zset" and what:
-            found.setdefault(rest, {})[what] = store.client.zscore(held.name, key)
+            score = store.client.zscore(held.name, key)
+            if score is not None:
+                found.setdefault(rest, {})[what] = score
     return found
 
 

@@ -26,7 +26,7 @@ from listbridge.archive.trimming import held, trim
 from listbridge.archive.writing import Conflict, archive_next, writer_name
 from listbridge.erasure import files, places, rewriting
 from listbridge.erasure.errors import ErasureError
-from listbridge.erasure.lines import without
+from listbridge.erasure.lines import Without
 from listbridge.mappings.active import Programs
 from listbridge.profiles.codec import Codec
 from listbridge.profiles.commit import Answer, Commit, versions_and_offsets, write
@@ -89,6 +89,19 @@ def nothing_outside() -> Mapping[str, int]:
     return {}
 
 
+class _Past:
+    """What is over: nothing of the person that happened until `at` (epoch ms) is taken any more."""
+
+    def __init__(self, store: Store, person: str, at: int) -> None:
+        self._store, self._person, self.at = store, person, 0
+        self.reach(at)
+
+    def reach(self, at: int) -> None:
+        """Let it end no earlier than then: what is taken out is over, also when it is dated ahead."""
+        if at > self.at:
+            self.at = bury(self._store, self._person, at)
+
+
 class Eraser:
     """Erases people from one store and its archive.
 
@@ -131,7 +144,7 @@ class Eraser:
             lease.release()
 
     def _erase(self, person: str, outside: Callable[[], Mapping[str, int]]) -> Erased:
-        store, at = self._store, now_ms()
+        store = self._store
         shown = digest(hash_key(store), person)
         before = self._record(person, shown)
         repeated = before is not None and not before.complete
@@ -139,24 +152,23 @@ class Eraser:
         found = self._count(person, known)
         if before is not None and repeated:
             found |= Counter(before.found)
-        bury(store, person, at)
-        self._note(person, shown, Record(at, complete=False, found=dict(found)))
+        past = _Past(store, person, now_ms())
+        self._note(person, shown, Record(past.at, complete=False, found=dict(found)))
         with self._nobody_delivers(person):
             told = dict(outside())
             if told:
-                at = now_ms() + LATE_MS
-                bury(store, person, at)
-            mentioned = self._erase_events(person)
+                past.reach(now_ms() + LATE_MS)
+            mentioned = self._erase_events(person, past)
             places.remove(store, person, secrets.token_hex(8))
             places.remove_elsewhere(store, person)
-        mentioned |= self._erase_archived(person, known)
+        mentioned |= self._erase_archived(person, known, past)
         self._erase_quarantined(person)
         places.remove_notes(store, person)
         for key in sorted(mentioned - {person}):
             self._recompute(key)
         publish(store, self._archive.storage)
         remaining = self._count(person, {})
-        self._note(person, shown, Record(at, complete=not remaining, found=dict(found)))
+        self._note(person, shown, Record(past.at, complete=not remaining, found=dict(found)))
         # Nobody is named: the log must not hold what was erased.
         logger.info(
             "a person was erased: %s; remaining: %s",
@@ -164,14 +176,14 @@ class Eraser:
             ", ".join(f"{place} {n}" for place, n in sorted(remaining.items())) or "nothing",
         )
         return Erased(
-            shown.hex(), at, dict(found), dict(remaining), self._kept(person), told, repeated=repeated
+            shown.hex(), past.at, dict(found), dict(remaining), self._kept(person), told, repeated=repeated
         )
 
     def _count(self, person: str, known: files.Known) -> Counter[str]:
         """How often the person is found, by place."""
         store = self._store
         found = places.count(store, list(SCHEMAS), person)
-        own, change = store.part(person), without(person)
+        own, change = store.part(person), Without(person)
         for part in store.parts:
             for stream in SCHEMAS:
                 for lines in lines_between(store, part, stream):
@@ -252,9 +264,13 @@ class Eraser:
                 raise ErasureError("the archive is written by others, too; start again") from conflict
             trim(self._store, part, stream, folded=stream in self._programs.current().streams)
 
-    def _erase_events(self, person: str) -> set[str]:
+    def _erase_events(self, person: str, past: _Past) -> set[str]:
         """Take the person out of all streams; -> of whom else's events named them."""
-        change = without(person)
+        change = Without(person)
+
+        def before() -> None:
+            past.reach(change.newest)
+
         mentioned: set[str] = set()
         for part in self._store.parts:
             own = part.number == self._store.part(person).number
@@ -265,13 +281,13 @@ class Eraser:
             with self._archive_alone(part), held(self._store, part) as hold:
                 for stream in SCHEMAS:
                     position = self._archive.position(stream, part)
-                    rewriting.rewrite(self._store, part, stream, change, position)
+                    rewriting.rewrite(self._store, part, stream, change, position, before)
                 hold.check()
         return mentioned
 
     def _named_in(self, part: PartitionKeys, person: str) -> set[str]:
         """Whose events in a partition's streams name the person."""
-        change = without(person)
+        change = Without(person)
         return {
             key
             for stream in SCHEMAS
@@ -280,7 +296,7 @@ class Eraser:
             if change(line) != line and (key := owner(line)) is not None and key != person
         }
 
-    def _erase_archived(self, person: str, known: files.Known) -> set[str]:
+    def _erase_archived(self, person: str, known: files.Known, past: _Past) -> set[str]:
         mentioned: set[str] = set()
         for part in self._store.parts:
             own = part.number == self._store.part(person).number
@@ -289,7 +305,9 @@ class Eraser:
                 replaced = own and files.has_replaced(self._archive, part, stream)
                 if mine or replaced or files.count(self._archive, part, stream, person, known, own=False):
                     with self._archive_alone(part):
-                        done = files.rewrite(self._archive, part, stream, person, known, own=own)
+                        done = files.rewrite(
+                            self._archive, part, stream, person, known, own=own, before=past.reach
+                        )
                         mentioned |= done.mentioned
         return mentioned
 

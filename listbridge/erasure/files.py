@@ -7,7 +7,7 @@ by an older manifest finds it missing and reads again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,13 +29,17 @@ TRIES = 20
 
 @dataclass(slots=True)
 class Rewritten:
-    """What was done in the archive: events left out, mentions in the events of others cleared, files written
-    anew, files deleted that had been replaced before; `mentioned` are those others."""
+    """What was done in the archive.
+
+    Events left out and the latest time (epoch ms) of one, mentions in the events of others cleared, files
+    written anew, files deleted that had been replaced before; `mentioned` are those others.
+    """
 
     events: int = 0
     mentions: int = 0
     files: int = 0
     replaced: int = 0
+    newest: int = 0
     mentioned: set[str] = field(default_factory=set)
 
 
@@ -80,11 +84,19 @@ def has_replaced(archive: Archive, part: PartitionKeys, stream: str) -> bool:
 
 
 def rewrite(
-    archive: Archive, part: PartitionKeys, stream: str, person: str, known: Known, *, own: bool
+    archive: Archive,
+    part: PartitionKeys,
+    stream: str,
+    person: str,
+    known: Known,
+    *,
+    own: bool,
+    before: Callable[[int], object] = lambda _newest: None,
 ) -> Rewritten:
     """Take the person out of a partition's files; `own`: it is theirs, else only mentions are looked for.
 
-    The partition's archive must be this process's alone. Raises `ErasureError` and `StorageError`.
+    The partition's archive must be this process's alone. `before` is called with the latest time (epoch ms)
+    of what is left out before it goes. Raises `ErasureError` and `StorageError`.
     """
     done, conflicts = Rewritten(), 0
     while conflicts < TRIES:
@@ -93,6 +105,8 @@ def rewrite(
         if file is None:
             _delete_replaced(archive, part, stream, person, done, own=own)
             return done
+        done.newest = max(done.newest, _newest(archive, found, file, person) if events else 0)
+        before(done.newest)
         if _replace(archive, found, file, person, events, done):
             done.events += events
             done.mentions += mentioned
@@ -134,6 +148,13 @@ def _replace(
     archive.storage.delete(file.path)
     forget_retired(archive.store, found.part, found.stream, [file.path])
     return True
+
+
+def _newest(archive: Archive, found: Snapshot, file: File, person: str) -> int:
+    """The latest time (epoch ms) of an event of the person's own."""
+    mine = pl.col("_key") == person
+    frames = frames_of(archive.storage, found.stream, file, columns=["_key", "_time"], where=mine)
+    return max((int(frame["_time"].max() or 0) for frame in frames if frame.height), default=0)  # type: ignore[arg-type]
 
 
 def _path(file: File) -> str:

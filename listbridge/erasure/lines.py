@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from listbridge.erasure.places import mentions
-from listbridge.streams.events import owner
+from listbridge.erasure.mentions import Mentions
+from listbridge.streams.events import owner, time_of
 
 _encode = msgspec.json.Encoder().encode
 _META = frozenset({"_id", "_time", "_received", "_day", "_key"})
 
 
-def without(person: str) -> Callable[[bytes], bytes | None]:
-    """What makes of a line of JSON what may stay of it: None when it is the person's own."""
-    pattern = mentions(person)
+class Without:
+    """Makes of a line of JSON what may stay of it: None when it is the person's own.
 
-    def change(line: bytes) -> bytes | None:
+    `newest` is the latest time (epoch ms) of the person's own events that it has left out; 0 for none.
+    """
+
+    __slots__ = ("_pattern", "_person", "newest")
+
+    def __init__(self, person: str) -> None:
+        self._person = person
+        self._pattern = Mentions(person)
+        self.newest = 0
+
+    def __call__(self, line: bytes) -> bytes | None:
+        pattern = self._pattern
         if not pattern.search(line):
             return line
-        if owner(line) == person:
+        if owner(line) == self._person:
+            self.newest = max(self.newest, time_of(line))
             return None
         try:
             event = msgspec.json.decode(line)
@@ -37,14 +47,12 @@ def without(person: str) -> Callable[[bytes], bytes | None]:
             }
         )
 
-    return change
+
+def _is_mention(name: str, value: Any, pattern: Mentions) -> bool:
+    return name not in _META and isinstance(value, str) and pattern.search(value.encode())
 
 
-def _is_mention(name: str, value: Any, pattern: Any) -> bool:
-    return name not in _META and isinstance(value, str) and bool(pattern.search(value.encode()))
-
-
-def _left(value: Any, pattern: Any) -> Any:
+def _left(value: Any, pattern: Mentions) -> Any:
     """A map, which is a list of key and value, without the entries that name the person."""
     if not isinstance(value, list):
         return value

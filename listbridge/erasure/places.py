@@ -6,12 +6,12 @@ is added later is erased, too.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from listbridge.erasure.mentions import Mentions
 from listbridge.exports.claims import set_free
 from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
@@ -136,16 +136,9 @@ def _scan(store: Store, pattern: str) -> list[str]:
     return sorted({name.decode() for name in store.client.scan_iter(match=pattern, count=1000)})
 
 
-def mentions(person: str) -> re.Pattern[bytes]:
-    """Finds the address where it stands by itself, in any case, as UTF-8 or as JSON escapes it."""
-    plain = re.escape(person.encode())
-    escaped = re.escape(person.encode("ascii", "backslashreplace"))
-    return re.compile(rb"(?<![\w.+\-])(?:" + plain + rb"|" + escaped + rb")(?![\w\-]|\.\w)", re.IGNORECASE)
-
-
 def quarantined(store: Store, streams: Sequence[str], person: str) -> Iterator[tuple[str, str, bytes]]:
     """What is set aside and names the person: (key of the store, stream, entry)."""
-    found = mentions(person)
+    found = Mentions(person)
     for part in store.parts:
         for stream in streams:
             name, after = part.quarantine(stream), "-"
@@ -161,7 +154,7 @@ def notes(store: Store, person: str) -> list[tuple[str, str, bytes | None]]:
     logs only what names the person is theirs.
     """
     found: list[tuple[str, str, bytes | None]] = []
-    pattern = mentions(person)
+    pattern = Mentions(person)
     for name in _scan(store, keys.plan("*")):
         if pattern.search(cast(bytes | None, store.client.get(name)) or b""):
             found.append((name, "plan", None))

@@ -76,10 +76,18 @@ class _Copy:
     """Lines that were left out of entries beyond the archive's position."""
 
 
-def rewrite(store: Store, part: PartitionKeys, stream: str, change: Change, position: bytes) -> int:
+def rewrite(
+    store: Store,
+    part: PartitionKeys,
+    stream: str,
+    change: Change,
+    position: bytes,
+    before: Callable[[], object] = lambda: None,
+) -> int:
     """Write a partition's stream anew with each line as `change` says; -> how many were left out or changed.
 
-    `position`: the last archived entry; nothing may be trimmed meanwhile. Raises `ErasureError`.
+    `position`: the last archived entry; nothing may be trimmed meanwhile. `before` is called when all lines
+    were seen and nothing has gone yet. Raises `ErasureError`.
     """
     if not _touches(store, part, stream, change):
         return 0
@@ -88,7 +96,7 @@ def rewrite(store: Store, part: PartitionKeys, stream: str, change: Change, posi
         try:
             while _copy_page(store, part, stream, copy, change, position):
                 pass
-            lines = _swap(store, part, stream, copy, change, position)
+            lines = _swap(store, part, stream, copy, change, position, before)
         finally:
             store.client.delete(copy.name)
         if lines is not None:
@@ -148,12 +156,19 @@ def _copy_page(
 
 
 def _swap(
-    store: Store, part: PartitionKeys, stream: str, copy: _Copy, change: Change, position: bytes
+    store: Store,
+    part: PartitionKeys,
+    stream: str,
+    copy: _Copy,
+    change: Change,
+    position: bytes,
+    before: Callable[[], object],
 ) -> int | None:
     """Put the copy in the stream's place; None when the stream was changed otherwise than by appends."""
     names = [part.stream(stream), copy.name, part.totals, part.erasures]
     token = secrets.token_hex(8)
     while True:
+        before()
         args = [stream, copy.last, copy.first, copy.shift, copy.before, token, ENTRIES_A_PAGE]
         answer = int(store.script(_SWAP, names, args))
         if answer != 2:

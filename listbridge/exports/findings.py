@@ -138,6 +138,9 @@ def write(
         pipe.expire(name, KEPT_SECONDS)
     if len(pipe):
         pipe.execute()
+    # An erasure buries first and takes away then: who was not erased before this look will be taken away.
+    if late := gone(store, packed):
+        store.client.hdel(name, *late)
 
 
 def hash_of(person: str) -> bytes:

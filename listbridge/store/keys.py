@@ -20,8 +20,19 @@ MAPPING = "lb:mapping"
 WORKFLOWS = "lb:workflows"
 EVERYTHING = "lb:*"
 """Matches every key of ours."""
-PASSING = ("lb:lease:*", "lb:bell:*", "lb:pace:*", "lb:oauth:*", "lb:plan:*", "lb:testing:*", "lb:{*}:bell")
-"""Match what is true for a moment only: a copy of the store does without."""
+PASSING = (
+    "lb:lease:*",
+    "lb:bell:*",
+    "lb:pace:*",
+    "lb:oauth:*",
+    "lb:plan:*",
+    "lb:testing:*",
+    "lb:{*}:bell",
+    "lb:adoption:*",
+    "lb:reconciling:*",
+)
+"""Match what is true for a moment only, such as how far a list has been read: a copy of the store does
+without."""
 AUTHORIZATIONS = "lb:authorizations"
 DUPLICATES = "lb:duplicates"
 ERASING = "lb:erasing"

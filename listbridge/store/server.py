@@ -82,7 +82,10 @@ def server_binary() -> Path:
 
 
 def configuration(data_dir: Path, port: int, password: str, appendfsync: str) -> str:
-    """The text of store.conf. Directives: https://valkey.io/topics/valkey.conf/"""
+    """The text of store.conf. Directives: https://valkey.io/topics/valkey.conf/
+
+    A restored backup may come from a server of another make, whose versions of the format have other numbers.
+    """
     directives = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -95,6 +98,7 @@ def configuration(data_dir: Path, port: int, password: str, appendfsync: str) ->
         "appendfsync": appendfsync,
         "no-appendfsync-on-rewrite": "no",
         "aof-use-rdb-preamble": "yes",
+        "rdb-version-check": "relaxed",
         "auto-aof-rewrite-percentage": "100",
         "auto-aof-rewrite-min-size": "64mb",
         "maxmemory-policy": "noeviction",

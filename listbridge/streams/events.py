@@ -177,6 +177,7 @@ def _line_of(stream: str, schema: Schema) -> _Line:
 class _Owner(msgspec.Struct, gc=False):
     id: Any = msgspec.field(name="_id", default=None)
     key: str | None = msgspec.field(name="_key", default=None)
+    time: Any = msgspec.field(name="_time", default=None)
     email: Any = None
 
 
@@ -190,6 +191,15 @@ def owner(line: bytes) -> str | None:
     except msgspec.DecodeError:
         return None
     return held.key or (held.email if isinstance(held.email, str) else None)
+
+
+def time_of(line: bytes) -> int:
+    """When it happened (epoch ms); 0 when it can't be read."""
+    try:
+        held = _decode_owner(line)
+    except msgspec.DecodeError:
+        return 0
+    return held.time if isinstance(held.time, int) else 0
 
 
 def id_of(line: bytes) -> str | None:

@@ -38,9 +38,13 @@ def digest(key: bytes, person: str) -> bytes:
     return hashlib.blake2b(person.encode(), key=key, digest_size=DIGEST_BYTES).digest()
 
 
-def bury(store: Store, person: str, at: int) -> None:
-    """From now on what happened to the person up to `at` (epoch ms) is not taken."""
-    store.script(_BURY, [store.part(person).tombstones], [digest(hash_key(store), person), at])
+def bury(store: Store, person: str, at: int) -> int:
+    """From now on what happened to the person up to `at` (epoch ms) is not taken; -> until when nothing is.
+
+    That is later where a tombstone was there that says so.
+    """
+    answer = store.script(_BURY, [store.part(person).tombstones], [digest(hash_key(store), person), at])
+    return int(answer)
 
 
 def erased_at(store: Store, people: Iterable[str]) -> dict[str, int]:

@@ -21,6 +21,7 @@ ZONE = "zone"
 """An import of a client whose time zone has changed waits until that is confirmed."""
 
 NOT_CONFIRMED = "waits until it is confirmed how many people it brings back"
+NOT_READ = "the store was restored from a backup, and the list was not read since"
 
 
 class NotConfirmed(NotAllowed):
@@ -50,6 +51,8 @@ def how_to_go_on(workflow: Workflow) -> str:
         return f"{command} --confirm-people NUMBER"
     if workflow.waits_for == CANARY:
         return f"{command} --confirm"
+    if workflow.waits_for == RESTORED and _never_confirmed(workflow):
+        return f"{command} --acknowledge {RESTORED} --confirm-people NUMBER"
     return f"{command} --acknowledge {workflow.waits_for}" if workflow.waits_for else ""
 
 
@@ -70,11 +73,20 @@ def accept(workflow: Workflow, said: Acknowledgement, count: Callable[[], int]) 
     elif workflow.waits_for:
         if said.brake != workflow.waits_for:
             raise NotConfirmed(f"{workflow.reason}; if that is right, say so: {how_to_go_on(workflow)}")
+        if said.brake == RESTORED and _never_confirmed(workflow):
+            _compare(workflow, said.people, count())
+            fields["confirmed_at"] = now
         if said.brake in WINDOWS_MS:
             fields["released"] = workflow.released | {said.brake: now + WINDOWS_MS[said.brake]}
     if said.canary:
         fields |= {"canary": said.canary, "canary_since": now}
     return fields
+
+
+def _never_confirmed(workflow: Workflow) -> bool:
+    """Was it restored as it waited for `PEOPLE`?"""
+    always = workflow.kind == "export" and workflow.export.resubscribe == "always"
+    return always and not workflow.confirmed_at
 
 
 def _compare(workflow: Workflow, said: int | None, counted: int) -> None:

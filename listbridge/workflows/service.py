@@ -27,6 +27,7 @@ from listbridge.workflows import log, registry
 from listbridge.workflows.editing import Change, edited
 from listbridge.workflows.holds import (
     NOT_CONFIRMED,
+    NOT_READ,
     NOTHING_SAID,
     PEOPLE,
     RESTORED,
@@ -71,7 +72,8 @@ def create_export(
 ) -> Workflow:
     """Make an export and start it, unless it shall wait `paused` until somebody resumes it.
 
-    One that brings everybody back always waits, until the number of these people is confirmed.
+    One that brings everybody back always waits, until the number of these people is confirmed; one to a list
+    that was not read since the store was restored waits as those do that were restored.
     Raises `ValidationError`, `NoSuchAuthorization`, `FieldNameTaken`. An export that unsubscribes reads the
     list's settings first, and raises the other system's problems with that.
     """
@@ -87,19 +89,26 @@ def create_export(
         if clash := _clash(other.export.audiences, export.audiences):
             raise ValidationError({"labels": [f"export {other.id} labels {clash}"]})
     _check_unsubscribing(context, authorization, export)
-    confirms = export.resubscribe == "always"
-    more = {"waits_for": PEOPLE, "reason": NOT_CONFIRMED} if confirms else {}
+    more = {"waits_for": PEOPLE, "reason": NOT_CONFIRMED} if export.resubscribe == "always" else {}
+    if not more and _waits_to_be_read(context, export.list_id):
+        more = {"waits_for": RESTORED, "reason": NOT_READ}
     made = registry.create(
         context.store,
         kind="export",
         authorization_id=authorization_id,
         config=export,
         description=description,
-        paused=paused or confirms,
+        paused=paused or bool(more),
         **more,
     )
     ledger.rewind(context.store, export.list_id)
     return made
+
+
+def _waits_to_be_read(context: Context, list_id: str) -> bool:
+    """Does an export of a restored store wait for this list to be read?"""
+    others = registry.exports_to(context.store, list_id)
+    return any(each.waits_for == RESTORED for each in others) and not is_checked(context.store, list_id)
 
 
 def _check_unsubscribing(context: Context, authorization: Authorization, export: ExportConfig) -> None:
@@ -162,8 +171,7 @@ def resume(
     held = registry.get(context.store, workflow_id)
     if said.canary is not None and held.kind != "export":
         raise registry.NotAllowed(f"{workflow_id} is an {held.kind}; only exports have a canary")
-    restored = held.waits_for == RESTORED and held.kind == "export"
-    if restored and not is_checked(context.store, held.export.list_id):
+    if held.kind == "export" and _waits_to_be_read(context, held.export.list_id):
         raise NotConfirmed(
             f"{workflow_id} was restored and knows fewer opt-outs than its list: first have the list read "
             f"(`listbridge export reconcile {workflow_id}`) and see what would be sent "

@@ -138,6 +138,13 @@ def test_a_wrong_secret_is_named_without_being_shown(name, text):
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("name", ["API_BASE_URL", "PUBLIC_URL"])
+def test_a_key_that_was_put_into_an_address_is_not_shown(name):
+    with pytest.raises(SettingsError) as caught:
+        of(**{name: "https://0123456789abcdef:x@api.createsend.com/api/v3.3"})
+    assert str(caught.value).startswith(f"{PREFIX}{name} holds ********; it should be ")
+
+
 def test_a_secret_comes_from_a_file_of_its_own(tmp_path):
     path = tmp_path / "tokens"
     path.write_text("a-token-of-sixteen\n  another-of-sixteen,\n\n")
@@ -148,11 +155,29 @@ def test_a_secret_comes_from_a_file_of_its_own(tmp_path):
 
 def test_every_secret_may_come_from_a_file_and_nothing_else(tmp_path):
     path = tmp_path / "secret"
-    path.write_text("")
+    path.write_text("hunter2")
     for name in settings_module.SECRETS:
-        assert of(**{f"{name}_FILE": str(path)}) == Settings()
+        with pytest.raises(SettingsError, match=rf"LISTBRIDGE_{name} holds \*+; it should be"):
+            of(**{f"{name}_FILE": str(path)})
     with pytest.raises(SettingsError, match="HTTP_PORT_FILE is not a setting"):
         of(HTTP_PORT_FILE=str(path))
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n,\n"])
+def test_a_file_of_a_secret_that_is_empty_is_no_setting_left_out(tmp_path, text):
+    """An empty LISTBRIDGE_REDIS_URL_FILE would otherwise take the embedded store."""
+    path = tmp_path / "secret"
+    path.write_text(text)
+    for name in settings_module.SECRETS:
+        with pytest.raises(SettingsError, match=rf"LISTBRIDGE_{name}_FILE holds '{path}', which is empty"):
+            of(**{f"{name}_FILE": str(path)})
+
+
+def test_children_read_the_same_settings_though_a_secret_came_from_a_file(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("a-token-of-sixteen")
+    environ = {f"{PREFIX}API_TOKENS_FILE": str(path)}
+    assert load(environ | as_environ(load(environ))) == load(environ)
 
 
 def test_a_secret_in_a_file_that_is_wrong_is_not_shown(tmp_path):

@@ -38,7 +38,7 @@ def from_json(path: Path) -> Reduced:
     with path.open("rb") as file:
         while text := file.read(READ_BYTES):
             text += file.readline()
-            frames.append(from_text(CM_ACTIVITY, text, text.count(b"\n")).select(_read()))
+            frames.append(from_text(CM_ACTIVITY, text.removesuffix(b"\n"), text.count(b"\n")).select(_read()))
     return reduce_columns(pl.concat(frames), program(), CM_ACTIVITY)
 
 

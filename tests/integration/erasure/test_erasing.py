@@ -11,14 +11,18 @@ from listbridge.aggregation.fold import Folder
 from listbridge.archive.passes import run_pass
 from listbridge.archive.reading import Archive
 from listbridge.archive.storage import LocalStorage
+from listbridge.erasure import places
+from listbridge.erasure.document import document
 from listbridge.erasure.erasing import Eraser, erasures
 from listbridge.erasure.errors import ErasureError
-from listbridge.erasure.places import mentions
+from listbridge.erasure.mentions import Mentions
+from listbridge.exports import findings
+from listbridge.exports.drift import Drift, Kind
 from listbridge.jobs.forget import NoAddress, find, forget, keys_of
 from listbridge.jobs.rebuild import rebuild
 from listbridge.profiles.reading import profile_of
 from listbridge.store.lease import Lease
-from listbridge.store.store import Store
+from listbridge.store.store import Store, now_ms
 from listbridge.streams.events import Event, Unreadable
 from listbridge.streams.log import append, quarantine, totals
 from listbridge.streams.schemas import AUDIENCE, CM_ACTIVITY, SCHEMAS
@@ -77,7 +81,7 @@ def everything_in(context):
 
 
 def is_named(context, key):
-    return bool(mentions(key).search(everything_in(context)))
+    return Mentions(key).search(everything_in(context))
 
 
 def erase(context, key=ADA):
@@ -136,6 +140,27 @@ def test_a_late_event_of_the_time_before_is_dropped_and_a_later_one_starts_afres
     fold(peopled)
     assert view(peopled, ADA)["fields"]["cm_openct"] == 1
     assert view(peopled, ADA)["audiences"] == []
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_what_is_taken_out_is_over_also_when_it_is_dated_ahead_or_comes_meanwhile(peopled, archived):
+    ahead = opened(ADA, 7, now_ms() + 240_000)
+    append(peopled.store, [ahead])
+    if archived:
+        run_pass(peopled.archive, peopled.program.streams)
+    meanwhile = []
+
+    def outside():
+        meanwhile.append(opened(ADA, 8, now_ms() + 250_000))
+        assert append(peopled.store, meanwhile).accepted == 1
+        return {}
+
+    done = Eraser(peopled.archive, peopled.programs).erase(ADA, outside)
+    assert done.complete
+    assert done.at == meanwhile[0].time
+    for name in peopled.store.client.scan_iter("lb:*:seen:*"):
+        peopled.store.client.delete(name)
+    assert append(peopled.store, [ahead, *meanwhile]).erased == 2
 
 
 def test_somebody_who_started_afresh_can_be_erased_again(peopled):
@@ -269,7 +294,7 @@ def test_the_log_and_the_proof_name_nobody(peopled, caplog):
     done = erase(peopled)
     text = caplog.text + repr(dataclasses.asdict(done)) + repr(list(erasures(peopled.store)))
     assert "a person was erased: " in caplog.text
-    assert not mentions(ADA).search(text.encode())
+    assert not Mentions(ADA).search(text.encode())
 
 
 def test_an_erasure_waits_for_another(peopled):
@@ -385,3 +410,37 @@ def test_an_erasure_that_is_killed_at_any_step_is_ended_by_the_next(context, tmp
         assert view(here, BO) == want
         assert append(store, everybody()).accepted == 0
     assert life > 30
+
+
+def test_what_goes_while_a_document_is_made_is_left_out(peopled, monkeypatch):
+    store = peopled.store
+    part = store.part(ADA)
+    store.client.zadd(part.retry("l"), {ADA: 5})
+    gone = [
+        places.Holding(part.delivered("gone").encode(), "delivered:gone", b"hash"),
+        places.Holding(part.retry("gone").encode(), "retry:gone", b"zset"),
+    ]
+    look = places.holdings
+    monkeypatch.setattr(places, "holdings", lambda *of: [*look(*of), *gone])
+
+    made = document(peopled.archive, peopled.programs, [ADA])
+
+    assert made["lists"][ADA] == {"l": {"retry": 5.0}}
+
+
+def test_a_check_that_had_looked_before_the_erasure_keeps_nothing_of_them(peopled, monkeypatch):
+    store = peopled.store
+    part, look = store.part(ADA), findings.gone
+    looks = []
+
+    def first_too_early(*of):
+        looks.append(of)
+        return look(*of) if len(looks) > 1 else set()
+
+    monkeypatch.setattr(findings, "gone", first_too_early)
+    assert erase(peopled).complete
+
+    findings.write(store, part, "l1", {ADA: findings.Found("run", Drift(Kind.MISSING, "is not in the list"))})
+
+    assert not is_named(peopled, ADA)
+    assert not store.client.exists(part.drift("l1"))

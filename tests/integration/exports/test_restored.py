@@ -1,8 +1,10 @@
 """The drill: a backup is taken, the world goes on, the store is lost and comes back from the backup."""
 
+import hashlib
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 import redis
 from click.testing import CliRunner
@@ -11,9 +13,11 @@ from simulated import Export
 import settings as settings_module
 from cli.main import main
 from listbridge.audiences import members
-from listbridge.backup import making, restoring
+from listbridge.backup import making, manifest, restoring
+from listbridge.backup.copying import Copier
 from listbridge.backup.manifest import NoBackup, read
 from listbridge.context import build
+from listbridge.exports import findings
 from listbridge.jobs.deliver import deliver
 from listbridge.jobs.reconcile import reconcile
 from listbridge.store import keys
@@ -87,6 +91,64 @@ def test_nothing_is_sent_until_the_list_was_read_and_a_person_says_so(lost, else
     assert held(lost) == before
 
 
+def test_a_new_export_to_a_list_that_was_not_read_since_waits_as_the_old_ones_do(lost, elsewhere):
+    before = held(lost)
+    restoring.restore(elsewhere, lost.backup)
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        later = Export(context, lost.server)
+        later.folder.run()
+        another = later.create("gold", heard=False)
+        later.happen(*(("enter", email, "gold") for email in (BOB, CID)))
+        deliver(context, lost.list.list_id)
+        assert held(lost) == before
+        assert (another.state, another.waits_for) == (State.PAUSED, RESTORED)
+        with pytest.raises(NotConfirmed, match=f"export reconcile {another.id}"):
+            service.resume(context, another.id, KNOWN)
+        returning = later.create("bronze", heard=False, resubscribe="always")
+        with pytest.raises(NotConfirmed, match=f"export reconcile {returning.id}"):
+            service.resume(context, returning.id, Acknowledgement(people=0))
+        reconcile(context, another.id)
+        service.resume(context, another.id, KNOWN)
+        deliver(context, lost.list.list_id)
+        assert held(lost) == before
+        assert later.create("silver", heard=False).state is State.RUNNING
+        context.store.client.close()
+
+
+def test_what_had_to_be_confirmed_before_has_to_be_still(lost, elsewhere):
+    always = lost.create("gold", heard=False, resubscribe="always")
+    making.make(lost.context.store, lost.backup.with_name("another"))
+    restoring.restore(elsewhere, lost.backup.with_name("another"))
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        reconcile(context, always.id)
+        with pytest.raises(NotConfirmed, match="--acknowledge restored --confirm-people NUMBER"):
+            service.resume(context, always.id, KNOWN)
+        with pytest.raises(NotConfirmed, match="--acknowledge restored --confirm-people NUMBER"):
+            service.resume(context, always.id)
+        number = service.people_to_return(context, always.id)
+        said = Acknowledgement(brake=RESTORED, people=number)
+        assert service.resume(context, always.id, said).confirmed_at
+        context.store.client.close()
+
+
+def test_what_was_being_read_of_a_list_is_read_from_its_beginning(lost, elsewhere):
+    """The pages of before are older than the restore."""
+    list_id = lost.list.list_id
+    run = findings.Run(id="1", workflow_id=lost.made.id, started_at=1, repair=False, step=3)
+    findings.save_run(lost.context.store, list_id, run)
+    lost.context.store.client.set(keys.adoption(list_id), "5")
+    making.make(lost.context.store, lost.backup.with_name("another"))
+    restoring.restore(elsewhere, lost.backup.with_name("another"))
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        assert not context.store.client.exists(keys.adoption(list_id))
+        reconcile(context, lost.made.id)
+        assert service.resume(context, lost.made.id, KNOWN).state is State.RUNNING
+        context.store.client.close()
+
+
 def test_a_store_that_is_there_is_not_overwritten(lost, elsewhere):
     with opened(elsewhere) as url:
         redis.Redis.from_url(url).set("lb:mine", "1")
@@ -120,7 +182,7 @@ def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
     client = redis.Redis.from_url(target.redis_url)
     with monkeypatch.context() as patch:
         patch.setattr(restoring, "COPIED_AT_ONCE", 1)
-        patch.setattr(restoring, "_copy_key", lambda *_: 1 / 0)
+        patch.setattr(Copier, "copy", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             restoring.restore(target, lost.backup)
     with pytest.raises(Exception, match="being restored"):
@@ -135,6 +197,61 @@ def test_a_backup_goes_into_a_server_that_is_empty(lost, monkeypatch):
     context.store.client.close()
     client.flushdb()
     client.close()
+
+
+def put_data(backup, data):
+    """Let a backup hold other data, as if it had been made with it."""
+    made = read(backup)
+    (backup / "store.rdb").write_bytes(data)
+    sums = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest.write(backup, msgspec.structs.replace(made, **sums))
+
+
+def test_data_of_something_else_is_no_store(lost, elsewhere):
+    put_data(lost.backup, b"REDIS0011\xff" + bytes(8))
+    with pytest.raises(NoBackup, match=r"store\.rdb holds the data of something else"):
+        restoring.restore(elsewhere, lost.backup)
+    assert not (elsewhere.data_dir / restoring.AOF).exists()
+
+
+def test_a_backup_of_a_server_of_another_make_is_read(lost, elsewhere):
+    """Redis 7.4 and 8 number their format 12 and 13, which Valkey takes for those of nobody it knows."""
+    data = (lost.backup / "store.rdb").read_bytes()
+    foreign = b"REDIS0012" + data[9:-8] + bytes(8)  # no checksum
+    put_data(lost.backup, foreign)
+
+    assert restoring.restore(elsewhere, lost.backup).paused == [lost.made.id]
+
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        assert registry.get(context.store, lost.made.id).waits_for == RESTORED
+        context.store.client.close()
+
+
+def test_a_backup_goes_into_a_server_that_takes_no_dumps_of_ours(lost):
+    """As one of another make or an older version, which refuse the form of a newer one's dumps."""
+    here = lost.context.settings.redis_url
+    admin = redis.Redis.from_url(here)
+    admin.acl_setuser(
+        "other", enabled=True, passwords=["+secret"], keys=["*"], channels=["*"], categories=["+@all"]
+    )
+    admin.execute_command("ACL", "SETUSER", "other", "-restore")
+    place = here.rpartition("@")[2].removeprefix("redis://").removesuffix("/0")
+    target = replace(lost.context.settings, redis_url=f"redis://other:secret@{place}/8")
+    client = redis.Redis.from_url(target.redis_url)
+    with pytest.raises(redis.ResponseError):
+        client.restore("x", 0, b"")
+
+    assert restoring.restore(target, lost.backup).paused == [lost.made.id]
+
+    context = build(target, target.redis_url)
+    assert registry.get(context.store, lost.made.id).waits_for == RESTORED
+    assert members(context.store, "vip") == {ANN, BOB, CID}
+    context.store.client.close()
+    client.flushdb()
+    client.close()
+    admin.acl_deluser("other")
+    admin.close()
 
 
 def test_a_backup_of_one_server_goes_into_a_cluster_which_gives_none_itself(lost, cluster, tmp_path):
@@ -159,15 +276,15 @@ def test_nothing_of_another_backup_whose_restore_was_cut_off_is_left(lost, tmp_p
         lost.context.settings, redis_url=lost.context.settings.redis_url.removesuffix("/0") + "/6"
     )
     making.make(lost.context.store, tmp_path / "later")
-    copy_key = restoring._copy_key
+    copy = Copier.copy
 
-    def cut(source, to, name):
+    def cut(self, name):
         if name == keys.META.encode():
             raise KeyboardInterrupt
-        copy_key(source, to, name)
+        copy(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(restoring, "_copy_key", cut)
+        patch.setattr(Copier, "copy", cut)
         with pytest.raises(KeyboardInterrupt):
             restoring.restore(target, tmp_path / "later")
 

@@ -25,9 +25,9 @@ from listbridge.campaign_monitor.errors import (
     UnknownRefusal,
     UnreadableAnswer,
     WebhookTestFailed,
-    without_addresses,
 )
 from listbridge.errors import Fatal, Retriable, Skippable, SystemProblem
+from listbridge.logs import without_addresses
 
 DECISIONS = [
     # status, code, kind

@@ -91,7 +91,7 @@ def app(shared_app, api_context, rung) -> Flask:
 def anonymous(app) -> FlaskClient:
     """A client without a token, at an address of its own: wrong tokens are counted by address."""
     made = app.test_client()
-    made.environ_base["REMOTE_ADDR"] = f"2001:db8::{next(_addresses):x}"
+    made.environ_base["REMOTE_ADDR"] = f"2001:db8:0:{next(_addresses):x}::1"
     return made
 
 

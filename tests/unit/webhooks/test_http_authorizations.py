@@ -4,6 +4,8 @@ import pytest
 
 from listbridge.secrets import Secrets
 from webhooks.app import create_app
+from webhooks.authorizations import checked_url
+from webhooks.errors import Refusal
 
 URL = "/v1/authorizations"
 KEY = "0123456789abcdef0123456789abcdef"
@@ -65,6 +67,13 @@ def test_a_key_is_sent_only_where_it_is_safe(client, url, taken):
     assert answer.status_code == (201 if taken else 422)
     if not taken:
         assert [path for path, _ in faults(answer)] == ["$.base_url"]
+
+
+@pytest.mark.parametrize("letter", ["\\", ";", "%2f", "%23", "$", "'", "_"])
+def test_a_host_that_could_be_read_as_another_is_refused_by_itself(letter):
+    """Whatever the schema before it lets through."""
+    with pytest.raises(Refusal):
+        checked_url(f"https://evil.example{letter}.createsend.com/api", "http://127.0.0.1:1/api")
 
 
 def test_the_configured_address_is_taken_even_when_it_is_not_encrypted(make_app, api_settings):

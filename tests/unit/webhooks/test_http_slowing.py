@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from webhooks import slowing
-from webhooks.slowing import Slowing
+from webhooks.slowing import Slowing, network_of
 
 TOKEN, ONE, OTHER = b"hash", "192.0.2.1", "192.0.2.2"
 
@@ -90,3 +90,36 @@ def test_a_token_may_be_configured_as_its_sum(make_app):
     client = make_app(api_tokens=(configured,)).test_client()
     assert client.get("/v1/audiences", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert client.get("/v1/audiences", headers={"Authorization": f"Bearer {configured}"}).status_code == 401
+
+
+def test_a_token_may_hold_an_equals_sign(make_app):
+    token = "key=of-the-crm;and=more"
+    client = make_app(api_tokens=(token,)).test_client()
+    assert client.get("/v1/audiences", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    for wrong in ("Bearer", "Bearer ", f"Basic {token}", token, "Bearer key=of-the-crm;and=less"):
+        assert client.get("/v1/audiences", headers={"Authorization": wrong}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_what_one_customer_has_to_himself_counts_as_one_address(address, network):
+    assert network_of(address) == network
+
+
+def test_over_http_an_ipv6_network_rests_as_a_whole(make_app):
+    client = make_app().test_client()
+    wrong = {"Authorization": "Bearer wrong"}
+    statuses = [
+        client.get("/v1/audiences", headers=wrong, environ_overrides={"REMOTE_ADDR": f"2001:db8::{n:x}"})
+        for n in range(slowing.WRONG_TOKENS + 1)
+    ]
+    assert [each.status_code for each in statuses] == [401] * slowing.WRONG_TOKENS + [429]

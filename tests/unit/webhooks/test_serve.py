@@ -1,0 +1,38 @@
+import signal
+
+import pytest
+
+from webhooks.serve import Server
+
+
+class Busy:
+    """An event that, while it is set, is asked for again: `threading.Event` would wait for its own lock."""
+
+    def __init__(self):
+        self.inside = False
+        self.times = 0
+
+    def set(self):
+        assert not self.inside, "asked again while the lock is held"
+        self.inside = True
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        self.inside = False
+        self.times += 1
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_ends_however_often_it_is_asked(first):
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    server = Server("webhooks.app:app")
+    server.main_loop_interrupt = Busy()
+    try:
+        for number in before:
+            signal.signal(number, server.signal_handler_interrupt)
+        signal.raise_signal(first)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert server.interrupt_signal
+    assert server.main_loop_interrupt.times == 1
