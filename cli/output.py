@@ -13,7 +13,7 @@ from rich.text import Text
 
 console = Console(highlight=False, markup=False)
 
-UNBROKEN = {"ID", "CODE", "STATE", "FIELD"}
+UNBROKEN = {"ID", "CODE", "STATE"}
 """Columns that stay whole in a narrow terminal, unless what is in them is long."""
 LONG = 32
 

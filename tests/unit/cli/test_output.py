@@ -66,11 +66,11 @@ def test_a_file_that_cannot_be_used_is_named_without_a_number(monkeypatch):
     assert run(problem)[1] == 1
 
 
-def test_an_id_stays_whole_in_a_narrow_terminal_and_a_long_field_does_not(monkeypatch):
+def test_an_id_stays_whole_in_a_narrow_terminal_and_a_long_code_does_not(monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr(output, "console", Console(file=out, width=60))
-    row = {"id": "a" * 32, "field": "b" * 60, "text": "c " * 40}
-    output.show_rows([row], {"id": "ID", "field": "FIELD", "text": "TEXT"}, as_json=False, empty="")
+    row = {"id": "a" * 32, "code": "b" * 60, "text": "c " * 40}
+    output.show_rows([row], {"id": "ID", "code": "CODE", "text": "TEXT"}, as_json=False, empty="")
     assert "a" * 32 in out.getvalue()
     assert out.getvalue().count("b") == 60
 
