@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 
 import listbridge
-from cli.services import CELERY, GRANIAN
+from cli.services import CELERY, WEB
 from faults.catalogue import fault
 from faults.processes import another, some_time
 from faults.world import World, wait
@@ -55,7 +55,7 @@ def two_versions(world: World, chance: random.Random) -> None:
                 *CELERY,
                 "worker",
                 "-n",
-                "newer@%h",
+                "worker-newer@%h",
                 "-l",
                 "INFO",
                 "-P",
@@ -65,7 +65,7 @@ def two_versions(world: World, chance: random.Random) -> None:
                 "-Q",
                 "deliver,schedule,pull",
             ),
-            (*GRANIAN, *address, "webhooks.app:app"),
+            (*WEB, *address),
         ):
             stack.enter_context(another(world, *argv, env={"PYTHONPATH": path}, folder=directory))
         wait(lambda: _is_ready(world.log_path, said), 90, "the newer version to be there")
@@ -112,7 +112,7 @@ def _is_ready(log_path: Path, said: int) -> bool:
     """Has the newer worker said so, after so many bytes of the log?"""
     with log_path.open("rb") as log:
         log.seek(said)
-        return any(b"newer@" in line and b"ready" in line for line in log)
+        return any(b"worker-newer@" in line and b"ready" in line for line in log)
 
 
 def _newer_records(world: World) -> int:

@@ -28,13 +28,13 @@ def without_addresses(text: str) -> str:
 class WithoutAddresses(logging.Formatter):
     """Formats records, their exceptions included, and takes addresses out of all above DEBUG.
 
-    What Celery calls its workers, as `fold@HOST`, stays.
+    What Celery calls its workers, as `fold@HOST` or `fold-2@HOST`, stays.
     """
 
     def __init__(self, form: str, times: str) -> None:
         super().__init__(form, times)
         host = re.escape(socket.gethostname())
-        self._workers = re.compile(rf"(?<!\S)((?:{'|'.join(WORKERS)})@{host})(?![\w.-]*\w)")
+        self._workers = re.compile(rf"(?<!\S)((?:{'|'.join(WORKERS)})(?:-[\w-]+)?@{host})(?![\w.-]*\w)")
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

@@ -14,8 +14,6 @@ from granian.log import LogLevels
 APPLICATION: Final = "webhooks.app:app"
 BLOCKING_THREADS: Final = 4
 HEADERS_BYTES: Final = 65_536
-HEADERS_MS: Final = 10_000
-"""So long a request's headers may take."""
 
 
 class Server(Granian):  # type: ignore[misc, valid-type] # one of two classes, as the interpreter is
@@ -39,9 +37,16 @@ def _already_asked(_number: int, _frame: object) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(1, 65_535), default=8080, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--header-seconds",
+    type=click.FloatRange(0.1),
+    default=10.0,
+    show_default=True,
+    help="So long a request's headers may take.",
+)
 @click.option("--respawn", is_flag=True, help="Start a worker that ended again.")
 @click.argument("application", default=APPLICATION)
-def main(host: str, port: int, workers: int, respawn: bool, application: str) -> None:
+def main(host: str, port: int, workers: int, header_seconds: float, respawn: bool, application: str) -> None:
     """Serve the webhooks and the API, until SIGTERM or Ctrl-C."""
     Server(
         application,
@@ -51,7 +56,9 @@ def main(host: str, port: int, workers: int, respawn: bool, application: str) ->
         workers=workers,
         blocking_threads=BLOCKING_THREADS,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=HEADERS_BYTES),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(1000 * header_seconds), max_buffer_size=HEADERS_BYTES
+        ),
         websockets=False,
         log_level=LogLevels.warning,
         respawn_failed_workers=respawn,

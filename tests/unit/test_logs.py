@@ -45,8 +45,10 @@ def test_what_celery_calls_its_workers_stays(log):
     logger, written = log
     host = socket.gethostname()
     logger.info("fold@%s ready.", host)
+    logger.info("worker-2@%s ready.", host)
     logger.info("ann@%s is ready, fold@%s.example.com, too", host, host)
     assert f"fold@{host} ready." in written.getvalue()
+    assert f"worker-2@{host} ready." in written.getvalue()
     assert "<address> is ready, <address>, too" in written.getvalue()
 
 

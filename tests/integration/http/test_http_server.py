@@ -10,7 +10,7 @@ import pytest
 import redis
 import requests
 
-from cli.services import GRANIAN
+from cli.services import WEB
 from listbridge.store import keys
 
 TOKEN = "a-token-for-the-tests"
@@ -57,7 +57,7 @@ def served(store_server, tmp_path_factory):
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*GRANIAN, "--http1-header-read-timeout", "1000", "--port", str(port), "webhooks.app:app"],
+            [*WEB, "--header-seconds", "1", "--port", str(port)],
             env=environment,
             stdout=output,
             stderr=output,
