@@ -131,6 +131,7 @@ def _client_with(account: Account, wanted: str) -> str:
     return ""
 
 
+SHOWN_LISTS = 10
 HIDDEN = "Use a credential that shows it, or correct the id (the API says 401 for an id of another account)."
 
 
@@ -167,7 +168,11 @@ def _is_export(workflow: Workflow) -> bool:
 
 
 def _visible(list_id: str, names: dict[str, str]) -> Verdict:
-    return fine(f"its id is {list_id}") if list_id in names else failed("no such list is shown", HIDDEN)
+    if list_id in names:
+        return fine(f"its id is {list_id}")
+    some = sorted(names.values())
+    shown = ", ".join(some[:SHOWN_LISTS]) + (" and others" if len(some) > SHOWN_LISTS else "")
+    return failed(f"no such list is shown; there are {shown}" if some else "no list is shown", HIDDEN)
 
 
 def _id(wanted: str | None, known: dict[str, str]) -> str:
