@@ -48,15 +48,24 @@ def held_port(settings: Settings) -> Iterator[None]:
     """
     with _bound(settings, socket.SO_REUSEADDR):
         pass
-    with _bound(settings, socket.SO_REUSEPORT):
+    with _kept(settings):
         yield
 
 
-def _bound(settings: Settings, option: int) -> socket.socket:
+def _kept(settings: Settings) -> socket.socket:
+    try:
+        return _bound(settings, socket.SO_REUSEPORT)
+    except SettingsError:
+        # A server that shared with nobody ended within the last minute, and the system remembers it.
+        return _bound(settings, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+
+
+def _bound(settings: Settings, *options: int) -> socket.socket:
     """A socket at the address of the web server that doesn't listen."""
     made = socket.socket(socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET)
     try:
-        made.setsockopt(socket.SOL_SOCKET, option, 1)
+        for option in options:
+            made.setsockopt(socket.SOL_SOCKET, option, 1)
         made.bind((settings.http_host, settings.http_port))
     except OSError as error:
         made.close()

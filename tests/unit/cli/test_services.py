@@ -56,6 +56,25 @@ def test_a_port_is_free_again_at_once(free):
         pass
 
 
+def test_a_port_that_another_server_has_just_left_is_free(free):
+    address = free.http_host, free.http_port
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(address)
+        server.listen()
+        client = socket.create_connection(address, timeout=5)
+        accepted, _ = server.accept()
+        accepted.close()
+        client.close()
+    with held_port(free), socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        ours.bind(address)
+        ours.listen()
+        with pytest.raises(SettingsError, match="LISTBRIDGE_HTTP_PORT"), held_port(free):
+            pass
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1"])
 def test_this_machine_reaches_itself_over_loopback(host):
     assert local_url(Settings(http_host=host, http_port=8080)) == "http://127.0.0.1:8080"
