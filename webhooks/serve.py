@@ -20,11 +20,12 @@ class Server(Granian):  # type: ignore[misc, valid-type] # one of two classes, a
     """Granian, which ends however often it is asked to.
 
     Its handler of SIGTERM sets an event; another signal meanwhile would wait for the event's lock, in the
-    thread that holds it, for ever. A supervisor that is killed sends one for each of its threads.
+    thread that holds it, for ever. A supervisor that is killed sends one for each of its threads, and a
+    terminal that is closed sends SIGHUP.
     """
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _already_asked)
         super().signal_handler_interrupt(*args, **kwargs)
 

@@ -1,6 +1,7 @@
 import signal
 
 import pytest
+from granian._signals import set_main_signals
 
 from webhooks.serve import Server
 
@@ -17,18 +18,18 @@ class Busy:
         self.inside = True
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGHUP)
         self.inside = False
         self.times += 1
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_ends_however_often_it_is_asked(first):
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     server = Server("webhooks.app:app")
     server.main_loop_interrupt = Busy()
     try:
-        for number in before:
-            signal.signal(number, server.signal_handler_interrupt)
+        set_main_signals(server.signal_handler_interrupt, server.signal_handler_reload)
         signal.raise_signal(first)
     finally:
         for number, handler in before.items():
