@@ -13,11 +13,11 @@ from marshmallow import ValidationError
 from listbridge import authorizations
 from listbridge.aggregation.kinds import rfc3339
 from listbridge.authorizations import Authorization
-from listbridge.backup.waking import is_checked
+from listbridge.backup.waking import is_checked, restored_at
 from listbridge.context import Context
 from listbridge.errors import Fatal, Retriable
 from listbridge.exports import ledger
-from listbridge.exports.setup import prepare_again
+from listbridge.exports.setup import prepare_again, setup_of
 from listbridge.jobs.plan import export_to_plan, plan_export
 from listbridge.jobs.pull import lease_of
 from listbridge.store import keys
@@ -106,9 +106,15 @@ def create_export(
 
 
 def _waits_to_be_read(context: Context, list_id: str) -> bool:
-    """Does an export of a restored store wait for this list to be read?"""
-    others = registry.exports_to(context.store, list_id)
-    return any(each.waits_for == RESTORED for each in others) and not is_checked(context.store, list_id)
+    """Has this list to be read first, because the store was restored?
+
+    Not where an export has delivered since: that had it read, and what was found is kept for a month only.
+    """
+    store, setup = context.store, setup_of(context.store, list_id)
+    if setup is None or is_checked(store, list_id):
+        return False
+    waiting = any(each.waits_for == RESTORED for each in registry.exports_to(store, list_id))
+    return waiting or setup.checked_at < restored_at(store)
 
 
 def _check_unsubscribing(context: Context, authorization: Authorization, export: ExportConfig) -> None:

@@ -116,6 +116,27 @@ def test_a_new_export_to_a_list_that_was_not_read_since_waits_as_the_old_ones_do
         context.store.client.close()
 
 
+def test_a_new_export_waits_too_where_the_old_ones_were_stopped_and_forgotten(lost, elsewhere):
+    restoring.restore(elsewhere, lost.backup)
+    with opened(elsewhere) as url:
+        context = build(elsewhere, url)
+        later = Export(context, lost.server)
+        later.folder.run()
+        service.stop(context, lost.made.id)
+        assert later.create("gold", heard=False).waits_for == RESTORED
+        service.delete(context, lost.made.id)
+        for other in registry.exports_to(context.store, lost.list.list_id):
+            service.delete(context, other.id)
+        another = later.create("gold", heard=False)
+        assert (another.state, another.waits_for) == (State.PAUSED, RESTORED)
+        reconcile(context, another.id)
+        service.resume(context, another.id, KNOWN)
+        deliver(context, lost.list.list_id)
+        context.store.client.delete(keys.reconciled(lost.list.list_id))  # as after a month
+        assert later.create("silver", heard=False).state is State.RUNNING
+        context.store.client.close()
+
+
 def test_what_had_to_be_confirmed_before_has_to_be_still(lost, elsewhere):
     always = lost.create("gold", heard=False, resubscribe="always")
     making.make(lost.context.store, lost.backup.with_name("another"))
