@@ -31,7 +31,7 @@ class Mentions:
                 return True
             if "\\" not in text:
                 return False
-            text = _ESCAPED.sub(_plain, text)
+            text = _joined(_ESCAPED.sub(_plain, text))
         return self._in(text)
 
     def _in(self, text: str) -> bool:
@@ -42,3 +42,8 @@ class Mentions:
 def _plain(found: re.Match[str]) -> str:
     text = found[1]
     return chr(int(text[1:], 16)) if len(text) == 5 else _LETTERS.get(text, text)
+
+
+def _joined(text: str) -> str:
+    """With the halves of a character that JSON escapes as two put together."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -26,6 +26,7 @@ ANN = "ann@example.com"
         ("über@example.com", rb'{"EmailAddress":"\u00fcber@example.com"}'),
         ("über@example.com", rb'{"EmailAddress":"\u00DCber@example.com"}'),
         ("über@example.com", '{"EmailAddress":"ÜBER@example.com"}'.encode()),
+        ("😀@example.com", json.dumps({"EmailAddress": "😀@example.com"}).encode()),
         ("zoë@例え.jp", rb'{"EmailAddress":"zo\u00eb@\u4f8b\u3048.jp"}'),
     ],
 )
