@@ -81,12 +81,12 @@ class ListExam:
         return fine(f"{found.key} is {found.data_type}, {shown} in the preference centre")
 
     def _options(self) -> Verdict:
-        missing = self._offer.missing_options
-        if missing and self._has_started():
+        missing, to_make = self._in_time(self._offer.missing_options)
+        if missing:
             remedy = "Pause and resume the export: missing options are made at the next look."
             return failed(f"missing: {', '.join(missing)}", remedy)
-        if missing:
-            return fine(f"to be made when the export starts: {', '.join(missing)}")
+        if to_make:
+            return fine(f"to be made when an export starts: {', '.join(to_make)}")
         return fine("all are there")
 
     def _mapped(self) -> Verdict:
@@ -105,11 +105,12 @@ class ListExam:
             names = ", ".join(offer.strange)
             remedy = "Journeys on these start for other people: delete or rename the segment, then resume."
             return warning(f"other rules than an audience's: {names}", remedy)
-        if offer.missing_segments and self._has_started():
+        missing, to_make = self._in_time(offer.missing_segments)
+        if missing:
             remedy = "Pause and resume the export to have them made (was the account's limit reached?)."
-            return warning(f"missing: {', '.join(offer.missing_segments)}", remedy)
-        if offer.missing_segments:
-            return fine(f"to be made: {', '.join(offer.missing_segments)}")
+            return warning(f"missing: {', '.join(missing)}", remedy)
+        if to_make:
+            return fine(f"to be made when an export starts: {', '.join(to_make)}")
         return fine("all are there")
 
     @cached_property
@@ -119,9 +120,14 @@ class ListExam:
         ask = wanted_setup(as_begun, setup_of(self.context.store, self.list_id))
         return look(self.account.api, self.list_id, replace(ask, checked=()), verb=self.verb)
 
-    def _has_started(self) -> bool:
-        prepared = setup_of(self.context.store, self.list_id) is not None
-        return prepared and any(each.state is State.RUNNING for each in self.feeds)
+    def _in_time(self, labels: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Of the labels without an option or segment those that should have one, and those that are to."""
+        setup = setup_of(self.context.store, self.list_id)
+        if setup is None or all(each.state is not State.RUNNING for each in self.feeds):
+            return [], list(labels)
+        begun = [each.export.audiences.values() for each in self.feeds if not each.not_begun]
+        due = {*setup.labels}.union(*begun)
+        return [each for each in labels if each in due], [each for each in labels if each not in due]
 
     _held: tuple[CustomField, ...] = ()
 

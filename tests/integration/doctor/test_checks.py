@@ -14,6 +14,7 @@ from listbridge.learned import VERSION, Answer, Learned
 from listbridge.store import keys
 from listbridge.store.store import now_ms
 from listbridge.streams.log import tail
+from listbridge.workflows import service
 from simulator.account import CustomField, Segment
 from simulator.faults import Fault
 
@@ -234,6 +235,23 @@ def test_segments_that_are_missing_or_strange(clinic):
     assert clinic.outcomes()["segments", "A list"] == WARNING
     clinic.list.segments["s1"] = Segment("s1", clinic.list, "another", [])
     assert clinic.outcomes()["segments", "A list"] == WARNING
+
+
+def test_what_only_an_export_that_has_not_begun_needs_is_not_missing(clinic):
+    running = clinic.create_export()
+    clinic.deliver()
+    config = msgspec.to_builtins(running.config) | {"audiences": ["gold"]}
+    service.create_export(clinic.context, running.authorization_id, config, paused=True)
+    clinic.deliver()
+    for made in ("options", "segments"):
+        found = clinic.report(exit_code=0)["by"][made, "A list"]
+        assert (found["outcome"], found["found"]) == (OK, "to be made when an export starts: gold")
+    clinic.list.segments.clear()
+    found = clinic.report()["by"]["segments", "A list"]
+    assert (found["outcome"], found["found"]) == (WARNING, "missing: vip")
+    clinic.list.fields[0].options = ["another"]
+    found = clinic.report(exit_code=1)["by"]["options", "A list"]
+    assert (found["outcome"], found["found"]) == (FAILED, "missing: vip")
 
 
 def test_settings_of_a_list_that_are_worth_knowing(clinic):
