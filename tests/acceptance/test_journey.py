@@ -6,7 +6,9 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -194,13 +196,40 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(running, simulator):
     wait_until(lambda: members(simulator, "vip") == wanted, 60, "the delivery after the kill", running)
 
 
+def started_by(pid):
+    """The process ids of all that a process has started, and what that has."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+    return [each for child in found for each in (int(child), *started_by(child))]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes outlive a supervisor that is killed")
+def test_up_that_is_killed_takes_everything_with_it_and_the_next_start_goes_on(running, simulator):
+    people = active_addresses(simulator)
+    children = started_by(running.process.pid)
+    assert len(children) >= 8  # the store, the web server and its worker, four workers, the beat
+    post_events(running, people[45:50], "vip", "enter")
+    running.down(signal.SIGKILL)
+    wait_until(lambda: not any(map(runs, children)), 40, "all that it had started to end", running)
+    running.up()
+    wanted = {p.lower() for p in people[5:25] + people[30:40] + people[45:50]}
+    wait_until(lambda: members(simulator, "vip") == wanted, 60, "what was in flight", running)
+
+
+def runs(pid):
+    """Is it there, and no zombie?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_sigterm_stops_everything_and_the_next_start_goes_on(running, simulator):
     people = active_addresses(simulator)
     post_events(running, people[40:45], "vip", "enter")
     assert running.down() == 0
     assert not running.is_healthy()
     running.up()
-    wanted = {p.lower() for p in people[5:25] + people[30:45]}
+    wanted = {p.lower() for p in people[5:25] + people[30:50]}
     wait_until(lambda: members(simulator, "vip") == wanted, 60, "what was in flight", running)
 
 
