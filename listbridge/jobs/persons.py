@@ -36,7 +36,8 @@ def person_reader(
     """Makes a person of what is held of them. It raises `Skippable` for a profile that is damaged."""
     authorization = authorizations.get(context.store, workflow.authorization_id)
     status_field = system_of(authorization).status_field
-    relatives, deciding = family_of(context, feeds) - {list_id}, registry.deciding(feeds)
+    deciding = registry.deciding(feeds)
+    relatives = family_of(context, deciding) - {list_id}
 
     def read(candidate: Candidate) -> Person:
         program, person = _whole(context, candidate)

@@ -69,6 +69,32 @@ def test_an_export_whose_scope_is_the_list_keeps_its_people(family):
     assert family.states(ANN)[:2] == ["Unsubscribed", "Active"]
 
 
+def test_an_export_that_was_made_to_wait_holds_nobody_back_from_another(family):
+    family.feed(family.b, opt_out_scope="list")
+    config = {
+        "client_id": family.client.client_id,
+        "list_id": family.b.list_id,
+        "audiences": ["gold"],
+        "consent_to_track": "Unchanged",
+        "opt_out_scope": "client",
+    }
+    waits = service.create_export(family.context, family.authorization.id, config, paused=True)
+    family.act("subscribe", family.a, ANN)
+    family.act("unsubscribe", family.a, ANN)
+    family.later()
+    family.enter(ANN)
+    family.deliver()
+    assert family.states(ANN)[:2] == ["Unsubscribed", "Active"]
+    service.resume(family.context, waits.id)
+    family.deliver()
+    family.later()
+    family.enter("new@example.com")
+    family.act("subscribe", family.a, "new@example.com")
+    family.act("unsubscribe", family.a, "new@example.com")
+    family.deliver()
+    assert family.states("new@example.com")[:2] == ["Unsubscribed", None]
+
+
 def test_people_who_are_in_a_list_by_themselves_leave_it_too(family):
     family.feed(family.b)
     for target in (family.a, family.b):
