@@ -11,6 +11,8 @@ INTERRUPTED = 130
 def run() -> None:
     try:
         from cli.main import main
+        from listbridge.logs import write_log
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    write_log("WARNING", "%(message)s")
     main()

@@ -44,8 +44,8 @@ class WithoutAddresses(logging.Formatter):
         return "".join(each if at % 2 else without_addresses(each) for at, each in enumerate(parts))
 
 
-def write_log(level: str) -> None:
+def write_log(level: str, form: str = FORMAT) -> None:
     """Have this process write its log to stderr, from `level` on."""
     handler = logging.StreamHandler()
-    handler.setFormatter(WithoutAddresses(FORMAT, TIMES))
+    handler.setFormatter(WithoutAddresses(form, TIMES))
     logging.basicConfig(level=level, handlers=[handler])

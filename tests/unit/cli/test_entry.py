@@ -27,3 +27,14 @@ def test_the_commands_are_run():
 
     assert done.returncode == 0
     assert done.stdout.startswith("listbridge, version")
+
+
+def test_what_a_command_logs_names_nobody():
+    code = (
+        "import logging, cli.main, cli.entry\n"
+        "cli.main.main = lambda: logging.getLogger('x').warning('%s is no number', 'ann@example.com')\n"
+        "cli.entry.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "<address> is no number\n")
