@@ -33,6 +33,7 @@ from listbridge.exports.terms import (
     SWALLOWED_FOR_MS,
     THERE,
     UNKNOWN_OPTION,
+    UNREADABLE,
     WAYS,
     Decision,
     Feed,
@@ -73,6 +74,7 @@ def decide(
     if delivered is not None and not unsure and delivered.holds(row, spec.field_key):
         return Skip("unchanged")
     tried = refused is not None and refused.row == content_of(row) and not in_doubt
+    tried = tried and not (refused is not None and refused.code == UNREADABLE)
     # Who was never in the list is refused by our copy of the suppression list: that costs no call.
     tried = tried and not (row.new and refused is not None and refused.code == "suppressed")
     if problem := fault_of(row, spec):

@@ -51,6 +51,7 @@ from listbridge.exports.terms import (
     ELSEWHERE,
     OF_THE_PERSON,
     OPTED_OUT,
+    UNREADABLE,
     ListSpec,
     Person,
     ReadBack,
@@ -397,7 +398,7 @@ class Deliverer:
             person = self._person_of(candidate)
         except Skippable as problem:
             row = Row(candidate.key, candidate.key, None, ())
-            self._refuse(candidate, Refuse("unreadable", str(problem), row), gathered)
+            self._refuse(candidate, Refuse(UNREADABLE, str(problem), row), gathered)
             return
         if person.who_is_who:
             whole = self._with_inheritance(candidate, person, spec, gathered, now)

@@ -15,6 +15,8 @@ MAX_VALUE = 250
 """Characters in a custom field's value (the API's documented limit)."""
 
 UNKNOWN_OPTION = "unknown_option"
+UNREADABLE = "unreadable"
+"""The person's profile is damaged: nothing was tried."""
 IN_LIST = "in_list"
 NOT_IN_LIST = "not_in_list"
 THERE = "in the list already"

@@ -81,6 +81,8 @@ LATER, SAME_MINUTE = NOW + MINUTE, NOW + MINUTE - 1
          Send(row("A", cleared="BC"), Flags())),
         ("left after a refusal", person(), told("A"), refused("invalid", "A"), False,
          ReadBack(row(cleared=LABELS))),
+        ("left while the profile was unreadable", person(), told("A", known=True), refused("unreadable"),
+         False, Send(row(cleared=LABELS), Flags())),
         ("the list said opted out", person("a"), None, refused("unsubscribed", "A"), False,
          Skip("refused before")),
         ("good status since", person("a", status=("active", NOW)), None, refused("unsubscribed", "A"), False,
