@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+COPIES = 20
+"""So often the disk is copied, until nothing reached it meanwhile: a copy of two moments is no power cut."""
 UNWRITTEN_SECONDS = 300
 """So long ext4 keeps to itself what nobody asked it to sync, unless the machine is short of memory."""
 
@@ -60,7 +62,13 @@ class Disk:
         """
         before = self._image
         self._images += 1
-        _run("cp", "--sparse=always", str(before), str(self._image))
+        for _ in range(COPIES):
+            written = before.stat().st_mtime_ns
+            _run("cp", "--sparse=always", str(before), str(self._image))
+            if before.stat().st_mtime_ns == written:
+                break
+        else:
+            raise RuntimeError(f"{before} was written to during each of {COPIES} copies")
         self._unmount()
         self._mount()
         before.unlink()
