@@ -44,6 +44,7 @@ from listbridge.store.data_directory import (
     write_private,
     write_record,
 )
+from listbridge.store.power_cuts import cut_zeros
 from listbridge.store.server import (
     PORTS,
     DirectoryInUse,
@@ -208,6 +209,8 @@ class EmbeddedStore:
     def _launch(self, port: int) -> None:
         server_lock = claim_server_lock(self.data_dir, self._stopping)
         try:
+            for path, zeros in cut_zeros(self.data_dir):
+                log.warning("%d zeros, as a power cut leaves them, were cut off the end of %s", zeros, path)
             record = self._write_files(port)
             with open_log(self.data_dir / "store.log") as output:
                 start_of_log = output.tell()

@@ -121,6 +121,21 @@ def test_a_server_killed_while_it_rewrites_its_file_comes_back(tmp_path):
             assert again.dbsize() == 200
 
 
+@pytest.mark.parametrize("torn", [b"", b"*3\r\n$3\r\nSET\r\n$1\r\nb"])
+def test_a_server_starts_on_what_a_power_cut_left(tmp_path, torn, caplog):
+    with EmbeddedStore(tmp_path) as store, client(store.url) as server:
+        server.set("a", "1")
+        kill(server_pid(store))
+    [file] = (tmp_path / "appendonlydir").glob("*.incr.aof")
+    with file.open("ab") as end:
+        end.write(torn + bytes(300))
+
+    with EmbeddedStore(tmp_path) as again, client(again.url) as server:
+        assert server.keys() == [b"a"]
+
+    assert "300 zeros" in caplog.text
+
+
 def test_data_url_and_password_stay_from_one_start_to_the_next(tmp_path):
     store = EmbeddedStore(tmp_path)
     first = store.start()
