@@ -6,6 +6,8 @@ import redis
 from listbridge.backup.copying import Copier
 from listbridge.store.store import StoreError
 
+pytestmark = pytest.mark.on_one_server
+
 
 @pytest.fixture
 def other(store):

@@ -15,6 +15,8 @@ import settings as settings_module
 from listbridge.store.location import broker_url
 from listbridge.store.store import connect
 
+pytestmark = pytest.mark.on_one_server
+
 
 class Relay:
     """Takes TLS connections and passes what they carry on to the store, as a terminating proxy does."""

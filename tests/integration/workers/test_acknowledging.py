@@ -16,6 +16,8 @@ from kombu import Connection, Consumer, Queue
 from settings import Settings, as_environ
 from workers.requests import Request
 
+pytestmark = pytest.mark.on_one_server
+
 DOORBELL = "workers.requests:Doorbell"
 QUEUE = Queue("acknowledging", routing_key="acknowledging")
 

@@ -49,6 +49,7 @@ def test_a_script_that_the_server_forgot_is_loaded_again(store):
 ADD = "redis.call('INCRBY', KEYS[1], ARGV[1]) return {KEYS[1], #KEYS, #ARGV, ARGV[#ARGV]}"
 
 
+@pytest.mark.on_one_server
 def test_small_calls_are_one_command_and_answer_as_several(store):
     calls = [([part.bell, part.totals][: 1 + n % 2], [n, *range(n)]) for n, part in enumerate(store.parts)]
     several = store.scripts(ADD, calls)
@@ -61,6 +62,7 @@ def test_small_calls_are_one_command_and_answer_as_several(store):
     assert store.small_scripts(ADD, []) == []
 
 
+@pytest.mark.on_one_server
 def test_small_calls_end_with_the_first_error(store):
     failing = "if ARGV[1] == '3' then return redis.error_reply('some reason') end "
     calls = [([part.bell], [part.number]) for part in store.parts]
@@ -71,6 +73,7 @@ def test_small_calls_end_with_the_first_error(store):
     assert [store.client.exists(part.bell) for part in store.parts] == [1] * 3 + [0] * 13
 
 
+@pytest.mark.on_one_server
 def test_small_calls_are_several_commands_where_a_server_is_a_whole_cluster(store, monkeypatch):
     refused = redis.exceptions.ClusterCrossSlotError("Keys in request don't hash to the same slot")
 
