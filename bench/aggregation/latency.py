@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 import polars as pl
 
 from bench.aggregation import jobs
@@ -118,7 +119,8 @@ def _send(
         if (early := due - time.perf_counter()) > 0:
             time.sleep(early)
         pattern = patterns[number % len(patterns)]
-        event = replace(pattern, time=base + number, identity=(*pattern.identity, base, number), day=None)
+        identity = (*pattern.identity, base, number)
+        event = msgspec.structs.replace(pattern, time=base + number, identity=identity, day=None)
         before = time.perf_counter()
         sent.append(_Sent(event.key, event.time, due))
         if append(store, [event]).rang:
