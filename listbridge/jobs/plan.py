@@ -36,7 +36,7 @@ from listbridge.store import keys
 from listbridge.store.keys import PartitionKeys
 from listbridge.store.store import Store, now_ms
 from listbridge.workflows import registry
-from listbridge.workflows.holds import PEOPLE
+from listbridge.workflows.holds import confirms_people
 from listbridge.workflows.models import ACTIVE, ExportConfig, State, Workflow
 
 AT_ONCE = 500
@@ -405,7 +405,7 @@ def _is_known(candidate: Candidate) -> bool:
 
 def _started(workflow: Workflow) -> Workflow:
     export = msgspec.structs.replace(workflow.export, quiet_hours=None)
-    confirmed_at = now_ms() if workflow.waits_for == PEOPLE else workflow.confirmed_at
+    confirmed_at = now_ms() if confirms_people(workflow) else workflow.confirmed_at
     return msgspec.structs.replace(
         workflow, state=State.RUNNING, not_begun=0, config=export, confirmed_at=confirmed_at, released={}
     )

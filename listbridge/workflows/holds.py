@@ -83,6 +83,11 @@ def accept(workflow: Workflow, said: Acknowledgement, count: Callable[[], int]) 
     return fields
 
 
+def confirms_people(workflow: Workflow) -> bool:
+    """Does whoever lets it go on confirm who is brought back?"""
+    return workflow.waits_for == PEOPLE or (workflow.waits_for == RESTORED and _never_confirmed(workflow))
+
+
 def _never_confirmed(workflow: Workflow) -> bool:
     """Was it restored as it waited for `PEOPLE`?"""
     always = workflow.kind == "export" and workflow.export.resubscribe == "always"
